@@ -1,0 +1,1 @@
+//! Raw bindings to the DPDK installed on the machine.

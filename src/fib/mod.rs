@@ -1,0 +1,1 @@
+//! MAC FIB and reclamation.

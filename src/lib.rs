@@ -1,0 +1,6 @@
+//! Ferry, a DPDK poll-mode VTEP. ARCHITECTURE.md tells how the rooms fit together.
+
+pub mod config;
+pub mod control;
+pub mod fib;
+pub mod wire;
