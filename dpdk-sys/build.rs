@@ -106,7 +106,7 @@ fn bind(flags: &[String]) {
         .allowlist_function("rte_eth_dev_(set_mtu|get_mtu|set_link_up|adjust_nb_rx_tx_desc)")
         .allowlist_function("rte_eth_(rx|tx)_queue_setup")
         .allowlist_function("rte_eth_promiscuous_enable|rte_eth_allmulticast_enable")
-        .allowlist_function("rte_eth_macaddr_get|rte_eth_link_get_nowait")
+        .allowlist_function("rte_eth_macaddr_get")
         .allowlist_function("rte_eth_stats_get|rte_eth_xstats_get|rte_eth_xstats_get_names")
         .allowlist_function("rte_pktmbuf_(pool_create|free_bulk|clone|copy)")
         .allowlist_function("rte_mempool_(avail_count|in_use_count|free)")

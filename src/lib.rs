@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod control;
+pub mod dpdk;
 pub mod fib;
 pub mod wire;

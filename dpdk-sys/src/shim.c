@@ -92,6 +92,19 @@ int shim_port_of_device(const char *name, uint16_t *port)
 	return -ENODEV;
 }
 
+/* struct rte_eth_link changed its shape in 24.11. */
+int shim_link(uint16_t port, uint32_t *speed_mbps, int *up)
+{
+	struct rte_eth_link link;
+	int failed = rte_eth_link_get_nowait(port, &link);
+
+	if (failed != 0)
+		return failed;
+	*speed_mbps = link.link_speed;
+	*up = link.link_status == RTE_ETH_LINK_UP;
+	return 0;
+}
+
 static ssize_t log_write(void *cookie, const char *text, size_t length)
 {
 	((shim_log_callback)cookie)(rte_log_cur_msg_loglevel(), rte_log_cur_msg_logtype(), text, length);

@@ -32,8 +32,11 @@ static const uint64_t SHIM_MBUF_RX_IP_CKSUM_GOOD = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 static const uint64_t SHIM_MBUF_RX_IP_CKSUM_MASK = RTE_MBUF_F_RX_IP_CKSUM_MASK;
 static const uint64_t SHIM_MBUF_RX_L4_CKSUM_GOOD = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 static const uint64_t SHIM_MBUF_RX_L4_CKSUM_MASK = RTE_MBUF_F_RX_L4_CKSUM_MASK;
+static const uint64_t SHIM_MBUF_ATTACHED = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 static const uint64_t SHIM_MBUF_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
 static const uint32_t SHIM_PKTMBUF_HEADROOM = RTE_PKTMBUF_HEADROOM;
+static const uint32_t SHIM_SPEED_UNKNOWN = RTE_ETH_SPEED_NUM_UNKNOWN;
+static const uint32_t SHIM_MQ_RSS = RTE_ETH_MQ_RX_RSS;
 static const int SHIM_SOCKET_ID_ANY = SOCKET_ID_ANY;
 
 uint16_t shim_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
@@ -47,6 +50,7 @@ unsigned int shim_lcore_id(void);
 uint64_t shim_rdtsc(void);
 const char *shim_version(void);
 int shim_port_of_device(const char *name, uint16_t *port);
+int shim_link(uint16_t port, uint32_t *speed_mbps, int *up);
 
 /* Hands every DPDK log message to the callback instead of stderr and syslog; call it before rte_eal_init. */
 typedef void (*shim_log_callback)(int level, int type, const char *text, size_t length);

@@ -1,0 +1,32 @@
+//! A safe layer over DPDK: what the rest of Ferry sees of it.
+//!
+//! Who may call what: [`Eal::start`] runs once, on the main thread, before anything else here.
+//! Ports and mempools are made and configured on that thread. A queue handle may move to the
+//! lcore that will poll it and is used by that lcore alone (`Send`, not `Sync`). An [`Mbuf`] has one
+//! owner and goes back to its pool when dropped; all of them must be gone before [`Eal`] is.
+
+mod burst;
+mod eal;
+mod error;
+mod log;
+mod mbuf;
+mod mempool;
+mod port;
+mod queue;
+mod ring;
+
+pub use burst::{BURST, Burst};
+pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
+pub use error::{Error, Result};
+pub use mbuf::{Checksum, Mbuf};
+pub use mempool::Mempool;
+pub use port::{LinkState, Port, PortOptions, PortStatistics};
+pub use queue::{RxQueue, TxQueue};
+pub use ring::MbufRing;
+
+/// The time-stamp counter: cycles at the machine's nominal rate.
+#[inline]
+pub fn cycles() -> u64 {
+    // SAFETY: reads a register.
+    unsafe { dpdk_sys::shim_rdtsc() }
+}

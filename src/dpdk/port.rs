@@ -1,0 +1,376 @@
+//! Ethernet devices: attach, configure, start, look at, stop.
+
+use std::ffi::{CStr, CString};
+use std::mem;
+use std::sync::Arc;
+
+use super::error::{Error, Result, check};
+use super::mempool::Mempool;
+use super::queue::{RxQueue, TxQueue};
+
+/// How to set a port up.
+#[derive(Clone, Debug)]
+pub struct PortOptions {
+    /// Receive queues.
+    pub rx_queues: u16,
+    /// Transmit queues wanted; the device may have fewer.
+    pub tx_queues: u16,
+    /// Descriptors of each receive queue; `None` takes the driver's choice.
+    pub rx_descriptors: Option<u16>,
+    /// Descriptors of each transmit queue; `None` takes the driver's choice.
+    pub tx_descriptors: Option<u16>,
+    /// Largest payload of an Ethernet frame, in bytes.
+    pub mtu: u16,
+    /// Whether frames for other stations are taken in too.
+    pub promiscuous: bool,
+}
+
+/// An attached device. Started by [`Port::start`]; stopped and closed when the port and all its queues are
+/// dropped.
+pub struct Port {
+    name: String,
+    id: u16,
+    info: dpdk_sys::rte_eth_dev_info,
+    started: Option<Arc<Started>>,
+}
+
+/// A started port, kept alive by its queues.
+pub(super) struct Started {
+    pub(super) id: u16,
+    name: String,
+    pools: Vec<Mempool>,
+}
+
+/// The state of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    /// Whether it carries frames.
+    pub up: bool,
+    /// Mbit/s, where the driver knows.
+    pub speed_mbps: Option<u32>,
+}
+
+/// A port's own counters (`rte_eth_stats`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortStatistics {
+    /// Received frames.
+    pub rx_packets: u64,
+    /// Received bytes.
+    pub rx_bytes: u64,
+    /// Sent frames.
+    pub tx_packets: u64,
+    /// Sent bytes.
+    pub tx_bytes: u64,
+    /// Frames lost because the receive queue was full.
+    pub rx_missed: u64,
+    /// Damaged frames.
+    pub rx_errors: u64,
+    /// Receive failures for lack of mbufs.
+    pub rx_no_mbuf: u64,
+}
+
+// SAFETY: the raw pointers inside `rte_eth_dev_info` point to driver constants.
+unsafe impl Send for Port {}
+// SAFETY: `&Port` only reads, through DPDK calls that are thread-safe for statistics and link state.
+unsafe impl Sync for Port {}
+
+impl Port {
+    /// Attaches the device that `devargs` names: a PCI address (probed by EAL's start) or a virtual
+    /// device with its arguments, verbatim. `name` is for messages.
+    ///
+    /// # Errors
+    /// No such device or driver, or arguments that the driver refuses.
+    pub fn attach(name: &str, devargs: &str) -> Result<Self> {
+        let subject = format!("port {name} (device {devargs})");
+        let text = CString::new(devargs)
+            .map_err(|_| Error::plain("rte_dev_probe", &subject, "a NUL in its devargs"))?;
+        let device = devargs.split(',').next().unwrap_or(devargs).trim();
+        let device = CString::new(device).unwrap_or_default();
+        let mut id = u16::MAX;
+        // SAFETY: plain calls with C strings; `id` is written on success.
+        unsafe {
+            if dpdk_sys::shim_port_of_device(device.as_ptr(), &mut id) != 0 {
+                check("rte_dev_probe", &subject, dpdk_sys::rte_dev_probe(text.as_ptr()))?;
+                check(
+                    "rte_dev_probe",
+                    &subject,
+                    dpdk_sys::shim_port_of_device(device.as_ptr(), &mut id),
+                )?;
+            }
+        }
+        // SAFETY: an all-zero rte_eth_dev_info is valid and is filled by the call.
+        let info = unsafe {
+            let mut info: dpdk_sys::rte_eth_dev_info = mem::zeroed();
+            check("rte_eth_dev_info_get", &subject, dpdk_sys::rte_eth_dev_info_get(id, &mut info))?;
+            info
+        };
+        Ok(Self { name: name.to_owned(), id, info, started: None })
+    }
+
+    /// The name it was attached with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// DPDK's number of the port.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The driver, such as `net_af_packet`.
+    pub fn driver(&self) -> String {
+        // SAFETY: a driver's name is a static string.
+        unsafe { CStr::from_ptr(self.info.driver_name) }.to_string_lossy().into_owned()
+    }
+
+    /// Receive queues that the device has, at most.
+    pub fn max_rx_queues(&self) -> u16 {
+        self.info.max_rx_queues
+    }
+
+    /// Transmit queues that the device has, at most.
+    pub fn max_tx_queues(&self) -> u16 {
+        self.info.max_tx_queues
+    }
+
+    /// Whether it sends packets of several segments.
+    pub fn sends_chains(&self) -> bool {
+        self.info.tx_offload_capa & dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS != 0
+    }
+
+    /// The NUMA node, or -1.
+    pub fn socket(&self) -> i32 {
+        // SAFETY: the id is a port's.
+        unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) }
+    }
+
+    /// Configures the queues and starts the port. Each receive queue fills from the pool of its index
+    /// (the last pool serves the rest).
+    ///
+    /// # Errors
+    /// More queues than the device has, an MTU it cannot carry, or what the driver says.
+    pub fn start(
+        &mut self,
+        options: &PortOptions,
+        pools: &[Mempool],
+    ) -> Result<(Vec<RxQueue>, Vec<TxQueue>)> {
+        let subject = format!("port {}", self.name);
+        if options.rx_queues > self.info.max_rx_queues {
+            return Err(Error::plain(
+                "rte_eth_dev_configure",
+                &subject,
+                format!(
+                    "{} receive queues asked for, and {} has {}",
+                    options.rx_queues,
+                    self.driver(),
+                    self.info.max_rx_queues
+                ),
+            ));
+        }
+        let tx_queues = options.tx_queues.min(self.info.max_tx_queues);
+        self.configure(&subject, options, tx_queues)?;
+        let (rx_descriptors, tx_descriptors) = self.descriptors(&subject, options)?;
+        let socket = self.socket();
+        let socket = u32::try_from(socket).unwrap_or(dpdk_sys::SHIM_SOCKET_ID_ANY as u32);
+        for queue in 0..options.rx_queues {
+            let pool = &pools[usize::from(queue).min(pools.len() - 1)];
+            // SAFETY: null configuration means the driver's default; the pool outlives the port.
+            check("rte_eth_rx_queue_setup", &subject, unsafe {
+                dpdk_sys::rte_eth_rx_queue_setup(
+                    self.id,
+                    queue,
+                    rx_descriptors,
+                    socket,
+                    std::ptr::null(),
+                    pool.as_ptr(),
+                )
+            })?;
+        }
+        for queue in 0..tx_queues {
+            // SAFETY: as above.
+            check("rte_eth_tx_queue_setup", &subject, unsafe {
+                dpdk_sys::rte_eth_tx_queue_setup(
+                    self.id,
+                    queue,
+                    tx_descriptors,
+                    socket,
+                    std::ptr::null(),
+                )
+            })?;
+        }
+        // SAFETY: configured above.
+        check("rte_eth_dev_start", &subject, unsafe { dpdk_sys::rte_eth_dev_start(self.id) })?;
+        let started =
+            Arc::new(Started { id: self.id, name: self.name.clone(), pools: pools.to_vec() });
+        self.started = Some(started.clone());
+        self.set_mtu(&subject, options.mtu)?;
+        self.accept_frames(options.promiscuous);
+        let rx = (0..options.rx_queues).map(|queue| RxQueue::new(started.clone(), queue)).collect();
+        let tx = (0..tx_queues).map(|queue| TxQueue::new(started.clone(), queue)).collect();
+        Ok((rx, tx))
+    }
+
+    fn configure(&self, subject: &str, options: &PortOptions, tx_queues: u16) -> Result<()> {
+        // SAFETY: an all-zero rte_eth_conf means defaults.
+        let mut conf: dpdk_sys::rte_eth_conf = unsafe { mem::zeroed() };
+        let wanted = dpdk_sys::SHIM_RX_OFFLOAD_IPV4_CKSUM | dpdk_sys::SHIM_RX_OFFLOAD_UDP_CKSUM;
+        conf.rxmode.offloads = wanted & self.info.rx_offload_capa;
+        conf.txmode.offloads = dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS & self.info.tx_offload_capa;
+        let hashes = dpdk_sys::SHIM_RSS_IP
+            | dpdk_sys::SHIM_RSS_UDP
+            | dpdk_sys::SHIM_RSS_TCP
+            | dpdk_sys::SHIM_RSS_L2_PAYLOAD;
+        let hashes = hashes & self.info.flow_type_rss_offloads;
+        if options.rx_queues > 1 && hashes != 0 {
+            conf.rxmode.mq_mode = dpdk_sys::SHIM_MQ_RSS;
+            conf.rx_adv_conf.rss_conf.rss_hf = hashes;
+        }
+        if options.mtu <= self.info.max_mtu && options.mtu >= self.info.min_mtu {
+            conf.rxmode.mtu = u32::from(options.mtu);
+        }
+        // SAFETY: the id is a port's and `conf` is read during the call only.
+        check("rte_eth_dev_configure", subject, unsafe {
+            dpdk_sys::rte_eth_dev_configure(self.id, options.rx_queues, tx_queues, &conf)
+        })?;
+        Ok(())
+    }
+
+    fn descriptors(&self, subject: &str, options: &PortOptions) -> Result<(u16, u16)> {
+        const DEFAULT: u16 = 1024;
+        let mut rx = options.rx_descriptors.unwrap_or(DEFAULT);
+        let mut tx = options.tx_descriptors.unwrap_or(DEFAULT);
+        // SAFETY: both are read and written during the call.
+        check("rte_eth_dev_adjust_nb_rx_tx_desc", subject, unsafe {
+            dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut rx, &mut tx)
+        })?;
+        Ok((rx, tx))
+    }
+
+    fn set_mtu(&self, subject: &str, mtu: u16) -> Result<()> {
+        // SAFETY: plain calls on a started port.
+        let (failed, now) = unsafe {
+            let mut now = 0;
+            let failed = dpdk_sys::rte_eth_dev_set_mtu(self.id, mtu);
+            dpdk_sys::rte_eth_dev_get_mtu(self.id, &mut now);
+            (failed, now)
+        };
+        match failed {
+            0 => Ok(()),
+            // Not every virtual device has a say in its MTU.
+            number if number == -libc::ENOTSUP || now == mtu => Ok(()),
+            number => {
+                let error = Error::number("rte_eth_dev_set_mtu", subject, number);
+                Err(Error { reason: format!("MTU {mtu}: {}", error.reason), ..error })
+            }
+        }
+    }
+
+    fn accept_frames(&self, promiscuous: bool) {
+        // SAFETY: plain calls on a started port. Devices without a filter refuse; they take all.
+        unsafe {
+            if promiscuous {
+                dpdk_sys::rte_eth_promiscuous_enable(self.id);
+            }
+            dpdk_sys::rte_eth_allmulticast_enable(self.id);
+        }
+    }
+
+    /// The device's MAC address.
+    pub fn mac(&self) -> [u8; 6] {
+        // SAFETY: written by the call; zero where it fails.
+        unsafe {
+            let mut address: dpdk_sys::rte_ether_addr = mem::zeroed();
+            dpdk_sys::rte_eth_macaddr_get(self.id, &mut address);
+            address.addr_bytes
+        }
+    }
+
+    /// The MTU now, in bytes.
+    pub fn mtu(&self) -> u16 {
+        let mut mtu = 0;
+        // SAFETY: written by the call.
+        unsafe { dpdk_sys::rte_eth_dev_get_mtu(self.id, &mut mtu) };
+        mtu
+    }
+
+    /// The link, without waiting for it.
+    pub fn link(&self) -> LinkState {
+        let (mut speed, mut up) = (0, 0);
+        // SAFETY: both are written by the call; a failure leaves 'down'.
+        unsafe { dpdk_sys::shim_link(self.id, &mut speed, &mut up) };
+        let known = speed != 0 && speed != dpdk_sys::SHIM_SPEED_UNKNOWN;
+        LinkState { up: up != 0, speed_mbps: known.then_some(speed) }
+    }
+
+    /// The device's own counters.
+    pub fn statistics(&self) -> PortStatistics {
+        // SAFETY: filled by the call; zero where the driver has none.
+        let raw = unsafe {
+            let mut raw: dpdk_sys::rte_eth_stats = mem::zeroed();
+            dpdk_sys::rte_eth_stats_get(self.id, &mut raw);
+            raw
+        };
+        PortStatistics {
+            rx_packets: raw.ipackets,
+            rx_bytes: raw.ibytes,
+            tx_packets: raw.opackets,
+            tx_bytes: raw.obytes,
+            rx_missed: raw.imissed,
+            rx_errors: raw.ierrors,
+            rx_no_mbuf: raw.rx_nombuf,
+        }
+    }
+
+    /// The driver's extended counters by name.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn extended_statistics(&self) -> Result<Vec<(String, u64)>> {
+        let subject = format!("port {}", self.name);
+        // SAFETY: null with length 0 asks for the count.
+        let count = check("rte_eth_xstats_get", &subject, unsafe {
+            dpdk_sys::rte_eth_xstats_get(self.id, std::ptr::null_mut(), 0)
+        })?;
+        // SAFETY: both structs are plain data that the calls fill.
+        let (mut names, mut values) = unsafe {
+            let name: dpdk_sys::rte_eth_xstat_name = mem::zeroed();
+            let value: dpdk_sys::rte_eth_xstat = mem::zeroed();
+            (vec![name; count as usize], vec![value; count as usize])
+        };
+        // SAFETY: both arrays have `count` elements, which is what the calls are told.
+        let filled = unsafe {
+            let named =
+                dpdk_sys::rte_eth_xstats_get_names(self.id, names.as_mut_ptr(), count as u32);
+            let filled = dpdk_sys::rte_eth_xstats_get(self.id, values.as_mut_ptr(), count as u32);
+            check("rte_eth_xstats_get", &subject, named.min(filled))?.min(count)
+        };
+        let name_of = |raw: &dpdk_sys::rte_eth_xstat_name| {
+            // SAFETY: drivers end the name with NUL within its array.
+            unsafe { CStr::from_ptr(raw.name.as_ptr()) }.to_string_lossy().into_owned()
+        };
+        let filled = filled as usize;
+        Ok(names.iter().map(name_of).zip(values.iter().map(|v| v.value)).take(filled).collect())
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        if self.started.is_none() {
+            // SAFETY: attached, never started, no queue exists.
+            unsafe { dpdk_sys::rte_eth_dev_close(self.id) };
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // SAFETY: the last queue handle is gone, so no lcore polls this port any more.
+        unsafe {
+            if dpdk_sys::rte_eth_dev_stop(self.id) != 0 {
+                tracing::warn!("port {} did not stop cleanly", self.name);
+            }
+            dpdk_sys::rte_eth_dev_close(self.id);
+        }
+        self.pools.clear();
+    }
+}

@@ -1,0 +1,96 @@
+//! Receive and transmit queues of a started port.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::mem;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::burst::{BURST, Burst};
+use super::mbuf::Mbuf;
+use super::port::Started;
+
+/// Makes a handle `!Sync`: one lcore at a time polls a queue (DPDK Programmer's Guide, "Poll Mode
+/// Driver", lock-free interface).
+type NotSync = PhantomData<Cell<()>>;
+
+/// A receive queue; its holder is the one lcore that polls it.
+pub struct RxQueue {
+    port: Arc<Started>,
+    queue: u16,
+    not_sync: NotSync,
+}
+
+/// A transmit queue; its holder is the one lcore that sends on it.
+pub struct TxQueue {
+    port: Arc<Started>,
+    queue: u16,
+    not_sync: NotSync,
+}
+
+impl RxQueue {
+    pub(super) fn new(port: Arc<Started>, queue: u16) -> Self {
+        Self { port, queue, not_sync: PhantomData }
+    }
+
+    /// The queue's number on its port.
+    pub fn number(&self) -> u16 {
+        self.queue
+    }
+
+    /// Appends what has arrived to an empty burst.
+    #[inline]
+    pub fn receive(&mut self, burst: &mut Burst) {
+        debug_assert!(burst.is_empty());
+        let room = burst.as_mut_ptr().cast::<*mut dpdk_sys::rte_mbuf>();
+        // SAFETY: the burst is empty and has room for BURST pointers; Mbuf is a transparent pointer;
+        // DPDK fills the first `count` of them with mbufs that are ours from then on.
+        unsafe {
+            let count =
+                dpdk_sys::shim_eth_rx_burst(self.port.id, self.queue, room.cast(), BURST as u16);
+            burst.set_len(usize::from(count));
+        }
+    }
+}
+
+impl TxQueue {
+    /// Full queues are tried again this often before the rest of a burst is given up.
+    const RETRIES: usize = 16;
+
+    pub(super) fn new(port: Arc<Started>, queue: u16) -> Self {
+        Self { port, queue, not_sync: PhantomData }
+    }
+
+    /// Sends all packets and leaves the vector empty. Returns how many the device did not take in
+    /// bounded time; those are freed.
+    #[inline]
+    pub fn send<const N: usize>(&mut self, packets: &mut ArrayVec<Mbuf, N>) -> usize {
+        let total = packets.len();
+        let first = packets.as_mut_ptr().cast::<*mut dpdk_sys::rte_mbuf>();
+        let mut sent = 0;
+        let mut attempts = 0;
+        while sent < total && attempts <= Self::RETRIES {
+            // SAFETY: the pointers from `sent` to `total` are mbufs that we own.
+            let count = unsafe {
+                dpdk_sys::shim_eth_tx_burst(
+                    self.port.id,
+                    self.queue,
+                    first.add(sent).cast(),
+                    (total - sent) as u16,
+                )
+            };
+            sent += usize::from(count);
+            attempts += 1;
+        }
+        // SAFETY: the first `sent` belong to the device now, the rest is taken out and freed below.
+        unsafe { packets.set_len(0) };
+        for index in sent..total {
+            // SAFETY: not sent, so still ours; read once, the vector has forgotten it.
+            drop(unsafe {
+                mem::transmute_copy::<*mut dpdk_sys::rte_mbuf, Mbuf>(&*first.add(index))
+            });
+        }
+        total - sent
+    }
+}
