@@ -240,12 +240,6 @@ impl Mbuf {
         let flags = self.header().ol_flags & dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_MASK;
         Checksum::read(flags, dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_GOOD)
     }
-
-    /// Forgets what receiving left in the offload flags, which mean other things on transmit.
-    #[inline]
-    pub fn clear_offloads(&mut self) {
-        self.header_mut().ol_flags &= dpdk_sys::SHIM_MBUF_ATTACHED;
-    }
 }
 
 impl Checksum {

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::mem;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -62,35 +61,29 @@ impl TxQueue {
         Self { port, queue, not_sync: PhantomData }
     }
 
-    /// Sends all packets and leaves the vector empty. Returns how many the device did not take in
-    /// bounded time; those are freed.
+    /// Sends the packets and takes them out of the vector; those that the device did not take in bounded
+    /// time stay in it. Returns how many were sent.
     #[inline]
     pub fn send<const N: usize>(&mut self, packets: &mut ArrayVec<Mbuf, N>) -> usize {
         let total = packets.len();
         let first = packets.as_mut_ptr().cast::<*mut dpdk_sys::rte_mbuf>();
         let mut sent = 0;
-        let mut attempts = 0;
-        while sent < total && attempts <= Self::RETRIES {
+        for _ in 0..=Self::RETRIES {
             // SAFETY: the pointers from `sent` to `total` are mbufs that we own.
-            let count = unsafe {
+            sent += usize::from(unsafe {
                 dpdk_sys::shim_eth_tx_burst(
                     self.port.id,
                     self.queue,
                     first.add(sent).cast(),
                     (total - sent) as u16,
                 )
-            };
-            sent += usize::from(count);
-            attempts += 1;
-        }
-        // SAFETY: the first `sent` belong to the device now, the rest is taken out and freed below.
-        unsafe { packets.set_len(0) };
-        for index in sent..total {
-            // SAFETY: not sent, so still ours; read once, the vector has forgotten it.
-            drop(unsafe {
-                mem::transmute_copy::<*mut dpdk_sys::rte_mbuf, Mbuf>(&*first.add(index))
             });
+            if sent == total {
+                break;
+            }
         }
-        total - sent
+        // SAFETY: the first `sent` belong to the device now.
+        unsafe { super::burst::forget_front(packets, sent) };
+        sent
     }
 }

@@ -1,7 +1,6 @@
 //! A lock-free ring that hands mbufs from many lcores to one.
 
 use std::ffi::CString;
-use std::mem;
 use std::ptr::NonNull;
 
 use arrayvec::ArrayVec;
@@ -37,21 +36,18 @@ impl MbufRing {
         Ok(Self { ring })
     }
 
-    /// Puts packets into the ring and leaves the vector empty. Returns how many found no room; those are
-    /// freed.
+    /// Puts packets into the ring and takes them out of the vector; those without room stay in it. Returns
+    /// how many the ring took.
     #[inline]
     pub fn enqueue<const N: usize>(&self, packets: &mut ArrayVec<Mbuf, N>) -> usize {
-        let total = packets.len();
         let first = packets.as_mut_ptr().cast::<*mut std::ffi::c_void>();
-        // SAFETY: `total` pointers that we own; the first `taken` of them now belong to the ring.
+        let total = packets.len() as u32;
+        // SAFETY: `total` pointers that we own; the first `taken` of them belong to the ring now.
         unsafe {
             let taken =
-                dpdk_sys::shim_ring_enqueue_burst(self.ring.as_ptr(), first, total as u32) as usize;
-            packets.set_len(0);
-            for index in taken..total {
-                drop(mem::transmute_copy::<*mut std::ffi::c_void, Mbuf>(&*first.add(index)));
-            }
-            total - taken
+                dpdk_sys::shim_ring_enqueue_burst(self.ring.as_ptr(), first, total) as usize;
+            super::burst::forget_front(packets, taken);
+            taken
         }
     }
 

@@ -1,0 +1,49 @@
+# Ferry's commands. 'make help' lists them.
+SHELL := /bin/bash
+CARGO ?= cargo
+PREFIX ?= /usr/local
+
+# What a Debian 12 machine needs to build, test and show Ferry.
+PACKAGES := build-essential clang dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
+	libclang-dev libdpdk-dev pkg-config procps tcpdump valgrind
+
+.PHONY: help deps build demo lint test bench install clean
+
+help: ## List the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps: ## Install the Debian packages that are missing (as root)
+	@missing=""; for package in $(PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "installing$$missing"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+	@command -v $(CARGO) >/dev/null || { echo "no cargo: install Rust 1.89 or newer from https://rustup.rs"; exit 2; }
+
+build: deps ## Build target/release/ferry
+	$(CARGO) build --release --locked
+
+demo: build ## Two hosts, two tenants, one tunnel, in network namespaces (ARGS=--once: show it and end)
+	@configs/demo/run $(ARGS)
+
+lint: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+test: lint ## Install what is missing, build, lint, run every test (as root)
+	$(CARGO) test --workspace --locked
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test --release --locked --lib loom
+	$(MAKE) --no-print-directory demo ARGS=--once
+
+bench: build ## Measure, beside dpdk-testpmd on the same devices (perf/README.md)
+	$(CARGO) bench --locked
+
+install: build ## Install the binary and example configurations
+	install -D -m 0755 target/release/ferry $(DESTDIR)$(PREFIX)/bin/ferry
+	install -d $(DESTDIR)$(PREFIX)/share/ferry
+	install -m 0644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/ferry/
+
+clean: ## Remove what was built
+	$(CARGO) clean

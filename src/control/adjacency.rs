@@ -1,0 +1,110 @@
+//! The ways out that exist: the control core's side of [`crate::worker::Adjacency`].
+
+use std::net::Ipv4Addr;
+
+use crate::tunnel::{OuterHeader, Template};
+use crate::worker::{Adjacency, AdjacencyIndex, Kind};
+
+/// A way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// An access port, or a VLAN of it.
+    Local {
+        /// Port index.
+        port: u16,
+        /// The VLAN tag to push, 0 for none.
+        vlan: u16,
+    },
+    /// A peer.
+    Peer {
+        /// Its VTEP address.
+        address: Ipv4Addr,
+        /// The outer header and where it leaves, once the next hop is known.
+        next_hop: Option<NextHop>,
+    },
+}
+
+/// Where packets to a peer leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Port index of the underlay port.
+    pub port: u16,
+    /// The outer header.
+    pub outer: OuterHeader,
+    /// The longest inner frame that the port's MTU has room for, in bytes.
+    pub inner_limit: u16,
+}
+
+/// A way out and its generation.
+#[derive(Clone, Debug)]
+struct Record {
+    way: Way,
+    generation: u16,
+}
+
+/// All ways out by index. An index stays with its way as long as that exists.
+#[derive(Default)]
+pub struct Adjacencies {
+    records: Vec<Option<Record>>,
+}
+
+impl Adjacencies {
+    /// Adds a way and returns its index.
+    pub fn add(&mut self, way: Way) -> AdjacencyIndex {
+        self.records.push(Some(Record { way, generation: 1 }));
+        (self.records.len() - 1) as AdjacencyIndex
+    }
+
+    /// The way with an index.
+    pub fn get(&self, index: AdjacencyIndex) -> Option<&Way> {
+        self.records.get(index as usize)?.as_ref().map(|record| &record.way)
+    }
+
+    /// The generation that entries learned now carry.
+    pub fn generation(&self, index: AdjacencyIndex) -> Option<u16> {
+        self.records.get(index as usize)?.as_ref().map(|record| record.generation)
+    }
+
+    /// Sets where a peer's packets leave. Returns whether that changed.
+    pub fn set_next_hop(&mut self, index: AdjacencyIndex, new: Option<NextHop>) -> bool {
+        match self.records.get_mut(index as usize) {
+            Some(Some(Record { way: Way::Peer { next_hop, .. }, .. })) if *next_hop != new => {
+                *next_hop = new;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What workers read.
+    pub fn build(&self) -> Box<[Adjacency]> {
+        self.records.iter().map(|record| record.as_ref().map_or_else(vacant, published)).collect()
+    }
+}
+
+fn published(record: &Record) -> Adjacency {
+    let adjacency = Adjacency { generation: record.generation, ..vacant() };
+    match &record.way {
+        Way::Local { port, vlan } => {
+            Adjacency { kind: Kind::Local, port: *port, vlan_or_limit: *vlan, ..adjacency }
+        }
+        Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
+        Way::Peer { next_hop: Some(hop), .. } => Adjacency {
+            kind: Kind::Tunnel,
+            port: hop.port,
+            vlan_or_limit: hop.inner_limit,
+            template: Template::new(&hop.outer),
+            ..adjacency
+        },
+    }
+}
+
+fn vacant() -> Adjacency {
+    Adjacency {
+        template: Template::VACANT,
+        kind: Kind::Vacant,
+        port: 0,
+        generation: 0,
+        vlan_or_limit: 0,
+    }
+}

@@ -1,0 +1,80 @@
+//! One network, as the control core knows it.
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::clock::{self, Tick};
+use crate::fib::{Change, Entry, FibWriter, InsertError, MacKey, Reclaimer};
+use crate::worker::{AdjacencyIndex, FloodList, Network as Published};
+
+/// What the operator asked for.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Whether source MACs are learned.
+    pub learning: bool,
+    /// How long a silent MAC is kept; `None` for ever.
+    pub ageing: Option<Duration>,
+    /// Whether inner frames may carry VLAN tags.
+    pub keeps_inner_vlan: bool,
+}
+
+/// One network.
+pub struct Network {
+    /// The 24-bit ID.
+    pub vni: u32,
+    /// The operator's name for it.
+    pub name: String,
+    /// Adjacencies of its access ports.
+    pub locals: Vec<AdjacencyIndex>,
+    /// Adjacencies of its flood peers.
+    pub peers: Vec<AdjacencyIndex>,
+    /// What the operator asked for.
+    pub policy: Policy,
+    /// Its MACs.
+    pub fib: FibWriter,
+    /// Learned MACs that the limit kept out.
+    pub refused: u64,
+    /// Learned MACs that moved.
+    pub moves: u64,
+    /// Never used twice.
+    pub identity: u64,
+    sweep: usize,
+}
+
+impl Network {
+    /// An empty one.
+    pub fn new(vni: u32, name: String, policy: Policy, fib: FibWriter, identity: u64) -> Self {
+        Self {
+            vni,
+            name,
+            locals: Vec::new(),
+            peers: Vec::new(),
+            policy,
+            fib,
+            refused: 0,
+            moves: 0,
+            identity,
+            sweep: 0,
+        }
+    }
+
+    /// What workers read.
+    pub fn build(&self) -> Published {
+        Published {
+            vni: self.vni,
+            refresh_after: self.refresh_after(),
+            learning: self.policy.learning,
+            keeps_inner_vlan: self.policy.keeps_inner_vlan,
+            fib: self.fib.shared(),
+            flood: FloodList::new(self.locals.clone(), self.peers.clone()),
+            identity: self.identity,
+        }
+    }
+
+    /// An entry is marked as seen when it is a sixteenth of its life old: often enough for ageing, rarely
+    /// enough that workers hardly ever write.
+    fn refresh_after(&self) -> Tick {
+        self.policy.ageing.map_or(Tick::MAX, |age| (clock::ticks(age) / 16).max(1))
+    }
+}

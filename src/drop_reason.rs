@@ -1,0 +1,117 @@
+//! Why a packet was dropped: the names that operators see, what they mean and what to do.
+
+macro_rules! drop_reasons {
+    ($($(#[doc = $meaning:literal])+ $variant:ident = $name:literal, $remedy:literal;)+) => {
+        /// Why a packet was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[doc = $meaning])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of the discriminants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name in counters, output and documentation.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What happened, in a line.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($meaning,)+).trim_ascii(),)+ }
+            }
+
+            /// What an operator can do about it, in a line.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// The frame is shorter than an Ethernet header.
+    TruncatedEthernet = "truncated_ethernet", "look at the sender: such frames never leave a sound NIC";
+    /// The frame ends within its VLAN tag.
+    TruncatedVlan = "truncated_vlan", "look at the sender: the frame is damaged";
+    /// The source MAC is a group address or all zero.
+    InvalidSource = "invalid_source", "look at the sender: no station may use such an address";
+    /// The destination is a link-local protocol (01:80:c2:00:00:00 to :0f: STP, LACP, LLDP), which a bridge keeps.
+    ReservedMulticast = "reserved_multicast", "none needed: such frames must not cross a bridge";
+    /// No network uses this VLAN of the port, or untagged frames on it.
+    VlanUnmapped = "vlan_unmapped", "add {port, vlan} to a network's ports, or stop the sender's tagging";
+    /// A VLAN tag within a tenant's frame (RFC 7348 section 6.1 has it discarded).
+    InnerVlan = "inner_vlan", "set inner_vlan: keep on the network if its tenants may use VLANs";
+    /// The destination lives where the frame came from.
+    SamePort = "same_port", "none needed, as on any bridge; a stream of it hints at a wrong MAC move or a loop";
+    /// A flooded frame that nobody else is there for.
+    NoDestination = "no_destination", "add ports or flood peers to the network, if there should be any";
+    /// The peer's next hop has no MAC address yet.
+    NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
+    /// The frame would not fit the underlay's MTU with its outer headers.
+    Oversize = "oversize", "raise the underlay MTU by 50 bytes over the tenants', or lower theirs";
+    /// The mempool is empty.
+    NoMbuf = "no_mbuf", "raise eal.memory; see 'ferry show totals'";
+    /// The packet has no room for outer headers.
+    NoHeadroom = "no_headroom", "report it: the device hands out packets without DPDK's headroom";
+    /// The headers are spread over several segments.
+    Segmented = "segmented", "lower the device's MTU so that a packet fits one mbuf";
+    /// Too many floods wait for their turn.
+    ReplicationBacklog = "replication_backlog", "find who floods; add workers, or set fewer peers to flood to";
+    /// The network was removed while the frame waited.
+    NetworkRemoved = "network_removed", "none needed";
+    /// The device did not take the frame in bounded time.
+    TxFull = "tx_full", "the device or its peer is slower than the traffic: add queues or descriptors";
+    /// The worker that owns the device's transmit queue is too far behind.
+    HandoffFull = "handoff_full", "give the device as many queues as there are workers";
+    /// Unicast on the underlay to another station's MAC.
+    NotOurMac = "not_our_mac", "check the peers' and switches' MAC tables if it does not fade";
+    /// The outer IPv4 header is cut off.
+    TruncatedIpv4 = "truncated_ipv4", "look at the underlay: the packet is damaged";
+    /// The outer IPv4 header's version, header length or total length is wrong.
+    Ipv4Header = "ipv4_header", "look at the underlay: the packet is damaged or forged";
+    /// The outer IPv4 header checksum is wrong.
+    Ipv4Checksum = "ipv4_checksum", "look for a faulty link; on veth: ethtool -K IFACE tx off";
+    /// A tunnel packet came in fragments, which a VTEP must not make (RFC 7348 section 4.3).
+    Fragment = "fragment", "raise the underlay's MTU along the peer's path";
+    /// The UDP header is cut off or its length is wrong.
+    UdpLength = "udp_length", "look at the underlay: the packet is damaged or forged";
+    /// The outer UDP checksum is wrong.
+    UdpChecksum = "udp_checksum", "look for a faulty link; on veth: ethtool -K IFACE tx off";
+    /// The VXLAN header is cut off.
+    TruncatedVxlan = "truncated_vxlan", "look at the peer: it sends something else to the VXLAN port";
+    /// The VXLAN header's I flag is not set (RFC 7348 section 5).
+    VxlanFlags = "vxlan_flags", "look at the peer: it sends something else to the VXLAN port";
+    /// No network has this VNI.
+    UnknownVni = "unknown_vni", "add the network here, or take this VTEP off the peer's flood list";
+    /// The sender is not one of our peers.
+    UnknownPeer = "unknown_peer", "add the sender to a network's flood peers, if it is yours";
+    /// The inner frame is shorter than an Ethernet header.
+    InnerTruncated = "inner_truncated", "look at the peer: it tunnels damaged frames";
+    /// From a tunnel, to a MAC behind a tunnel: split horizon keeps it from looping.
+    SplitHorizon = "split_horizon", "check which peer the MAC is behind: 'ferry show macs'; the sender's FIB is stale";
+    /// Not tunnel traffic, and the port has no kernel twin to take it.
+    NoTwin = "no_twin", "give the underlay port a twin, if this machine should answer";
+    /// Sent to a port that is gone.
+    PortRemoved = "port_removed", "none needed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_distinct_and_explained() {
+        let names: HashSet<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), DropReason::COUNT);
+        for (index, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(index, *reason as usize);
+            assert!(reason.meaning().ends_with('.') && !reason.remedy().is_empty());
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Quiescent-state-based reclamation: when may the single writer free what readers might hold?
+//!
+//! A reader says once per round of its poll loop that it holds nothing from before (it is *quiescent*). The
+//! writer unlinks an object, then advances the epoch, and frees the object when every online
+//! reader has been quiescent in the new epoch. A reader pays one load, and a store when the
+//! epoch moved (McKenney & Slingwine 1998; DPDK Programmer's Guide, "RCU Library").
+//!
+//! The rule that makes it safe is checked by the compiler: whatever is read borrows the
+//! [`Reader`], and [`Reader::quiescent`] takes it mutably.
+
+use crossbeam::utils::CachePadded;
+
+use super::sync::{Arc, AtomicPtr, AtomicU64, Ordering, fence};
+
+/// A slot that no reader has taken.
+const FREE: u64 = 0;
+/// A registered reader that holds nothing and will hold nothing until it is online again.
+const OFFLINE: u64 = 1;
+/// The first epoch.
+const FIRST: u64 = 2;
+
+/// The epoch, and what each reader has seen of it.
+pub struct Domain {
+    epoch: CachePadded<AtomicU64>,
+    readers: Box<[CachePadded<AtomicU64>]>,
+}
+
+/// All reader slots are taken.
+#[derive(Debug, thiserror::Error)]
+#[error("more readers than the {0} that the domain was made for")]
+pub struct TooManyReaders(usize);
+
+impl Domain {
+    /// A domain for so many readers.
+    pub fn new(readers: usize) -> Arc<Self> {
+        let slot = || CachePadded::new(AtomicU64::new(FREE));
+        Arc::new(Self {
+            epoch: CachePadded::new(AtomicU64::new(FIRST)),
+            readers: (0..readers).map(|_| slot()).collect(),
+        })
+    }
+
+    /// Registers a reader, online.
+    ///
+    /// # Errors
+    /// All slots are taken.
+    pub fn register(self: &Arc<Self>) -> Result<Reader, TooManyReaders> {
+        for slot in 0..self.readers.len() {
+            let taken = self.readers[slot].compare_exchange(
+                FREE,
+                OFFLINE,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if taken.is_ok() {
+                let mut reader = Reader { domain: self.clone(), slot, seen: OFFLINE };
+                reader.online();
+                return Ok(reader);
+            }
+        }
+        Err(TooManyReaders(self.readers.len()))
+    }
+
+    /// Starts a grace period: what was unlinked before may be freed once [`Domain::passed`] says so.
+    fn advance(&self) -> u64 {
+        // Release: a reader that sees the new epoch sees the unlinking too.
+        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Whether every online reader has been quiescent since `epoch` began.
+    fn passed(&self, epoch: u64) -> bool {
+        // Pairs with the fence in `online`: either that reader's slot is seen here, or it sees what was
+        // unlinked before.
+        fence(Ordering::SeqCst);
+        self.readers.iter().all(|slot| {
+            let seen = slot.load(Ordering::Acquire);
+            seen == FREE || seen == OFFLINE || seen >= epoch
+        })
+    }
+}
+
+/// One reader: one thread's right to look.
+pub struct Reader {
+    domain: Arc<Domain>,
+    slot: usize,
+    seen: u64,
+}
+
+impl Reader {
+    /// Says that nothing read before is held any more. The compiler sees to it that this is true.
+    #[inline(always)]
+    pub fn quiescent(&mut self) {
+        let epoch = self.domain.epoch.load(Ordering::Acquire);
+        if epoch != self.seen {
+            // Release: the reads done so far stay before it, so the writer frees after them.
+            self.domain.readers[self.slot].store(epoch, Ordering::Release);
+            self.seen = epoch;
+        }
+    }
+
+    /// Stops counting as a reader until [`Reader::online`], so that the writer need not wait.
+    pub fn offline(&mut self) {
+        self.domain.readers[self.slot].store(OFFLINE, Ordering::Release);
+        self.seen = OFFLINE;
+    }
+
+    /// Counts as a reader again.
+    pub fn online(&mut self) {
+        let epoch = self.domain.epoch.load(Ordering::Acquire);
+        self.domain.readers[self.slot].store(epoch, Ordering::Relaxed);
+        self.seen = epoch;
+        // The store must be visible before anything is read: without the fence the writer might
+        // still see this reader offline, and free what it is about to look at.
+        fence(Ordering::SeqCst);
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.domain.readers[self.slot].store(FREE, Ordering::Release);
+    }
+}
+
+/// What the single writer has unlinked and not freed yet. It lives on the control core, and nothing is ever
+/// freed anywhere else.
+pub struct Reclaimer {
+    domain: Arc<Domain>,
+    retired: Vec<(u64, Box<dyn Send>)>,
+}
+
+impl Reclaimer {
+    /// For one domain's readers.
+    pub fn new(domain: Arc<Domain>) -> Self {
+        Self { domain, retired: Vec::new() }
+    }
+
+    /// Takes an unlinked object over, to free it after a grace period.
+    pub fn retire<T: Send + 'static>(&mut self, unlinked: Box<T>) {
+        let epoch = self.domain.advance();
+        self.retired.push((epoch, unlinked));
+    }
+
+    /// A mark: what was unlinked before it is unseen when [`Reclaimer::passed`] says so.
+    pub fn mark(&mut self) -> u64 {
+        self.domain.advance()
+    }
+
+    /// Whether all readers have passed a mark.
+    pub fn passed(&self, mark: u64) -> bool {
+        self.domain.passed(mark)
+    }
+
+    /// Frees what no reader can hold any more; never waits. Returns how many objects are left.
+    pub fn reclaim(&mut self) -> usize {
+        let ready = self.retired.iter().take_while(|(epoch, _)| self.domain.passed(*epoch)).count();
+        self.retired.drain(..ready);
+        self.retired.len()
+    }
+}
+
+impl Drop for Reclaimer {
+    fn drop(&mut self) {
+        // Readers that are still there keep what they might hold: leaking at the end of the
+        // process beats freeing under their hands.
+        if self.reclaim() > 0 {
+            self.retired.drain(..).for_each(std::mem::forget);
+        }
+    }
+}
+
+/// A pointer to an immutable value that the writer replaces whole.
+pub struct Published<T> {
+    pointer: AtomicPtr<T>,
+}
+
+impl<T: Send + Sync + 'static> Published<T> {
+    /// With its first value.
+    pub fn new(first: Box<T>) -> Self {
+        Self { pointer: AtomicPtr::new(Box::into_raw(first)) }
+    }
+
+    /// The value now. It stays valid until the reader's next quiescent state. The reader is one of
+    /// the domain that the publishing [`Reclaimer`] waits for: Ferry has one domain.
+    #[inline(always)]
+    pub fn load<'r>(&self, _reader: &'r Reader) -> &'r T {
+        // SAFETY: the pointer comes from Box::into_raw and is freed by the Reclaimer only after every
+        // online reader was quiescent, which this reader cannot be while it is borrowed.
+        unsafe { &*self.pointer.load(Ordering::Acquire) }
+    }
+
+    /// Replaces the value; the old one is freed after a grace period.
+    pub fn publish(&self, new: Box<T>, reclaimer: &mut Reclaimer) {
+        let old = self.pointer.swap(Box::into_raw(new), Ordering::AcqRel);
+        // SAFETY: it came from Box::into_raw, and the swap took it out of reach of new readers.
+        reclaimer.retire(unsafe { Box::from_raw(old) });
+    }
+}
+
+impl<T> Drop for Published<T> {
+    fn drop(&mut self) {
+        let last = self.pointer.load(Ordering::Acquire);
+        // SAFETY: `&mut self`: no reader can load it any more, and the caller has joined the readers
+        // before it drops what they share.
+        drop(unsafe { Box::from_raw(last) });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    struct CountsDrops(Arc<AtomicUsize>);
+    impl Drop for CountsDrops {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn nothing_is_freed_before_every_online_reader_was_quiescent() {
+        let domain = Domain::new(3);
+        let mut busy = domain.register().unwrap();
+        let mut asleep = domain.register().unwrap();
+        asleep.offline();
+        let mut reclaimer = Reclaimer::new(domain.clone());
+        let drops = Arc::new(AtomicUsize::new(0));
+        let published = Published::new(Box::new(CountsDrops(drops.clone())));
+        published.publish(Box::new(CountsDrops(drops.clone())), &mut reclaimer);
+        assert_eq!(reclaimer.reclaim(), 1);
+        assert_eq!(drops.load(Ordering::SeqCst), 0);
+        busy.quiescent();
+        assert_eq!(reclaimer.reclaim(), 0);
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
+        asleep.online();
+        published.publish(Box::new(CountsDrops(drops.clone())), &mut reclaimer);
+        busy.quiescent();
+        assert_eq!(reclaimer.reclaim(), 1, "a reader that came back counts again");
+        drop(asleep);
+        assert_eq!(reclaimer.reclaim(), 0, "a reader that is gone does not");
+    }
+
+    #[test]
+    fn slots_are_reused_and_run_out() {
+        let domain = Domain::new(1);
+        let first = domain.register().unwrap();
+        assert!(domain.register().is_err());
+        drop(first);
+        assert!(domain.register().is_ok());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::cell::UnsafeCell;
+    use loom::sync::atomic::AtomicUsize;
+    use loom::thread;
+
+    /// A value that loom watches: reading it after it was 'freed' (written) is a reported race.
+    struct Watched(UnsafeCell<u64>);
+    // SAFETY: for loom only, which reports every unsynchronised access.
+    unsafe impl Send for Watched {}
+    // SAFETY: as above.
+    unsafe impl Sync for Watched {}
+
+    fn read(object: &Watched) -> u64 {
+        // SAFETY: loom checks that no write happens meanwhile.
+        object.0.with(|value| unsafe { *value })
+    }
+
+    fn free(object: &Watched) {
+        // SAFETY: loom checks that no read happens meanwhile.
+        object.0.with_mut(|value| unsafe { *value = 0 });
+    }
+
+    /// The writer unlinks, waits for the grace period (bounded), and only then frees; the reader reads
+    /// in two rounds with `between` in the middle.
+    fn check(between: fn(&mut Reader)) {
+        loom::model(move || {
+            let domain = Domain::new(1);
+            let old = Arc::new(Watched(UnsafeCell::new(1)));
+            let new = Arc::new(Watched(UnsafeCell::new(2)));
+            let current = Arc::new(AtomicUsize::new(0));
+            let mut reader = domain.register().unwrap();
+            let objects = (old.clone(), new.clone());
+            let watched = current.clone();
+            let thread = thread::spawn(move || {
+                for round in 0..2 {
+                    let value = match watched.load(Ordering::Acquire) {
+                        0 => read(&objects.0),
+                        _ => read(&objects.1),
+                    };
+                    assert_ne!(value, 0, "read after free");
+                    if round == 0 {
+                        between(&mut reader);
+                    }
+                }
+            });
+            current.store(1, Ordering::Release);
+            let epoch = domain.advance();
+            for _ in 0..2 {
+                if domain.passed(epoch) {
+                    free(&old);
+                    break;
+                }
+                thread::yield_now();
+            }
+            thread.join().unwrap();
+            assert_eq!(read(&new), 2);
+        });
+    }
+
+    #[test]
+    fn loom_quiescent_reader_never_reads_freed_memory() {
+        check(Reader::quiescent);
+    }
+
+    #[test]
+    fn loom_sleeping_reader_never_reads_freed_memory() {
+        check(|reader| {
+            reader.offline();
+            reader.online();
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! The outer header of a tunnel, built once by the control core and patched per packet.
+
+use std::net::Ipv4Addr;
+
+/// Bytes of Ethernet, IPv4, UDP and VXLAN headers.
+pub const TEMPLATE_LENGTH: usize = 14 + 20 + 8 + 8;
+
+/// Offsets into the outer frame.
+mod at {
+    pub const IP_LENGTH: usize = 14 + 2;
+    pub const IP_IDENTIFICATION: usize = 14 + 4;
+    pub const IP_CHECKSUM: usize = 14 + 10;
+    pub const UDP_SOURCE: usize = 34;
+    pub const UDP_LENGTH: usize = 34 + 4;
+    pub const VNI: usize = 42 + 4;
+}
+
+/// What the outer header of one peer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OuterHeader {
+    /// Our underlay port's MAC.
+    pub source_mac: [u8; 6],
+    /// The next hop's MAC: the peer's on one link, else the gateway's.
+    pub next_hop_mac: [u8; 6],
+    /// Our VTEP address.
+    pub source: Ipv4Addr,
+    /// The peer's VTEP address.
+    pub destination: Ipv4Addr,
+    /// The peer's VXLAN port (RFC 7348 section 5: 4789).
+    pub udp_port: u16,
+}
+
+/// A VXLAN-over-IPv4 header with everything in it that does not change from packet to packet.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Template {
+    bytes: [u8; TEMPLATE_LENGTH],
+    /// One's-complement sum of the IPv4 header with length, identification and checksum zero.
+    ip_sum: u16,
+}
+
+impl Template {
+    /// Time to live of outer packets.
+    pub const TTL: u8 = 64;
+    /// No header at all.
+    pub const VACANT: Self = Self { bytes: [0; TEMPLATE_LENGTH], ip_sum: 0 };
+
+    /// Builds the header: no ECN or DSCP, don't fragment (RFC 7348 section 4.3), UDP checksum zero
+    /// (section 5), I flag set and all reserved bits zero.
+    pub fn new(outer: &OuterHeader) -> Self {
+        let mut bytes = [0; TEMPLATE_LENGTH];
+        bytes[0..6].copy_from_slice(&outer.next_hop_mac);
+        bytes[6..12].copy_from_slice(&outer.source_mac);
+        bytes[12..14].copy_from_slice(&0x0800u16.to_be_bytes());
+        bytes[14] = 0x45;
+        bytes[20] = 0x40;
+        bytes[22] = Self::TTL;
+        bytes[23] = 17;
+        bytes[26..30].copy_from_slice(&outer.source.octets());
+        bytes[30..34].copy_from_slice(&outer.destination.octets());
+        bytes[36..38].copy_from_slice(&outer.udp_port.to_be_bytes());
+        bytes[42] = 0x08;
+        let sum: u32 = bytes[14..34]
+            .chunks_exact(2)
+            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+            .sum();
+        Self { bytes, ip_sum: fold(sum) }
+    }
+
+    /// Writes the header of one packet: `inner` is the length of the inner frame in bytes,
+    /// `entropy_port` the UDP source port (RFC 7348 section 5).
+    #[inline(always)]
+    pub fn write(
+        &self,
+        to: &mut [u8; TEMPLATE_LENGTH],
+        inner: u16,
+        vni: u32,
+        identification: u16,
+        entropy_port: u16,
+    ) {
+        let udp_length = inner + 16;
+        let ip_length = inner + 36;
+        let sum = u32::from(self.ip_sum) + u32::from(ip_length) + u32::from(identification);
+        *to = self.bytes;
+        put(to, at::IP_LENGTH, ip_length);
+        put(to, at::IP_IDENTIFICATION, identification);
+        put(to, at::IP_CHECKSUM, !fold(sum));
+        put(to, at::UDP_SOURCE, entropy_port);
+        put(to, at::UDP_LENGTH, udp_length);
+        to[at::VNI..at::VNI + 4].copy_from_slice(&(vni << 8).to_be_bytes());
+    }
+}
+
+#[inline(always)]
+fn put(to: &mut [u8; TEMPLATE_LENGTH], offset: usize, value: u16) {
+    to[offset..offset + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+#[inline(always)]
+fn fold(sum: u32) -> u16 {
+    let once = (sum & 0xffff) + (sum >> 16);
+    ((once & 0xffff) + (once >> 16)) as u16
+}

@@ -1,0 +1,97 @@
+//! Frames from access ports: which network they belong to.
+
+use super::context::Context;
+use super::forward::{Lane, Lanes, forward};
+use super::output::pop_tag;
+use super::snapshot::{AccessPort, Attachment, Network, Snapshot};
+use crate::dpdk::{Burst, Mbuf};
+use crate::drop_reason::DropReason;
+use crate::fib::{MacKey, Reader};
+
+const ETHERNET: usize = 14;
+const VLAN: u16 = 0x8100;
+const SERVICE_VLAN: u16 = 0x88a8;
+const VLAN_ID: u16 = 0x0fff;
+
+/// Classifies a burst from one access port, and forwards it.
+#[inline]
+pub(super) fn process<'r>(
+    context: &mut Context,
+    reader: &'r Reader,
+    snapshot: &'r Snapshot,
+    index: u16,
+    port: &AccessPort,
+    burst: &mut Burst,
+) {
+    let mut lanes = Lanes::new();
+    for frame in burst.iter() {
+        frame.prefetch();
+    }
+    for mut frame in burst.drain(..) {
+        match classify(snapshot, port, &mut frame) {
+            Ok(class) => {
+                let Class { network, ingress, source, destination } = class;
+                lanes.push(Lane { frame, network, ingress, source, destination });
+            }
+            Err(reason) => context.drop(index, frame, reason),
+        }
+    }
+    forward::<false>(context, reader, snapshot, index, &mut lanes);
+}
+
+struct Class<'r> {
+    network: &'r Network,
+    ingress: Attachment,
+    source: MacKey,
+    destination: MacKey,
+}
+
+/// Finds the network of a frame, and takes away the VLAN tag that says it.
+#[inline(always)]
+fn classify<'r>(
+    snapshot: &'r Snapshot,
+    port: &AccessPort,
+    frame: &mut Mbuf,
+) -> Result<Class<'r>, DropReason> {
+    let header: &[u8; ETHERNET] =
+        frame.data().first_chunk().ok_or(DropReason::TruncatedEthernet)?;
+    let (destination, source) = MacKey::pair(header);
+    if source.is_group() || source.is_zero() {
+        return Err(DropReason::InvalidSource);
+    }
+    let mut ethertype = u16::from_be_bytes([header[12], header[13]]);
+    let mut ingress = port.untagged;
+    if ethertype == VLAN {
+        let tagged: &[u8; ETHERNET + 4] =
+            frame.data().first_chunk().ok_or(DropReason::TruncatedVlan)?;
+        let id = u16::from_be_bytes([tagged[14], tagged[15]]) & VLAN_ID;
+        ethertype = u16::from_be_bytes([tagged[16], tagged[17]]);
+        let mapped = match &port.vlans {
+            // A tag with ID 0 carries a priority only (IEEE 802.1Q section 6.9).
+            _ if id == 0 => port.untagged,
+            Some(vlans) => vlans[usize::from(id)],
+            None => Attachment::NONE,
+        };
+        if mapped != Attachment::NONE {
+            pop_tag(frame)?;
+            ingress = mapped;
+        } else if keeps_tags(snapshot, port) {
+            ethertype = VLAN;
+        } else {
+            return Err(DropReason::VlanUnmapped);
+        }
+    }
+    let network =
+        snapshot.networks.get(ingress.network as usize).ok_or(DropReason::VlanUnmapped)?;
+    if (ethertype == VLAN || ethertype == SERVICE_VLAN) && !network.keeps_inner_vlan {
+        return Err(DropReason::InnerVlan);
+    }
+    Ok(Class { network, ingress, source, destination })
+}
+
+/// Whether tagged frames that no VLAN of the port maps belong to the untagged network, tag and all.
+#[cold]
+fn keeps_tags(snapshot: &Snapshot, port: &AccessPort) -> bool {
+    let network = snapshot.networks.get(port.untagged.network as usize);
+    port.vlans.is_none() && network.is_some_and(|network| network.keeps_inner_vlan)
+}

@@ -1,0 +1,85 @@
+//! What the stages of one worker share.
+
+use std::sync::Arc;
+
+use super::counters::WorkerCounters;
+use super::event::{Event, EventQueue, Reported};
+use super::replicate::Replication;
+use super::transmit::Transmitter;
+use crate::dpdk::{Mbuf, Mempool};
+use crate::drop_reason::DropReason;
+
+/// The mempools that a worker takes from.
+#[derive(Clone)]
+pub struct Pools {
+    /// Small mbufs: outer headers before shared bytes, and the sharing mbufs themselves.
+    pub headers: Mempool,
+    /// Full-size mbufs.
+    pub packets: Mempool,
+}
+
+/// The writable state of one worker, but for its receive queues.
+pub struct Context {
+    /// Sends.
+    pub transmitter: Transmitter,
+    /// Counts.
+    pub counters: Arc<WorkerCounters>,
+    /// Where small mbufs come from.
+    pub headers: Mempool,
+    /// The coarse clock, read once a round.
+    pub tick: u16,
+    pub(super) replication: Replication,
+    events: Arc<EventQueue>,
+    reported: Reported,
+    identification: u16,
+}
+
+impl Context {
+    /// A fresh one.
+    pub fn new(
+        transmitter: Transmitter,
+        counters: Arc<WorkerCounters>,
+        headers: Mempool,
+        events: Arc<EventQueue>,
+    ) -> Self {
+        Self {
+            transmitter,
+            counters,
+            headers,
+            tick: 0,
+            replication: Replication::new(),
+            events,
+            reported: Reported::new(),
+            identification: 0,
+        }
+    }
+
+    /// Drops a frame and counts why.
+    #[inline]
+    pub fn drop(&self, port: u16, frame: Mbuf, reason: DropReason) {
+        drop(frame);
+        self.count_drop(port, reason);
+    }
+
+    /// Counts a drop of what was never built.
+    #[inline]
+    pub fn count_drop(&self, port: u16, reason: DropReason) {
+        self.counters.ports[usize::from(port)].count_drops(reason, 1);
+    }
+
+    /// Tells the control core, at most once a tick for the same thing.
+    #[cold]
+    pub fn report(&mut self, event: Event) {
+        if !self.reported.report(event, self.tick, &self.events) {
+            self.counters.events_lost.add(1);
+        }
+    }
+
+    /// The next outer IPv4 identification. Outer packets are never fragmented, so any value would do
+    /// (RFC 6864 section 4.1); a counter keeps them apart in captures.
+    #[inline(always)]
+    pub fn next_identification(&mut self) -> u16 {
+        self.identification = self.identification.wrapping_add(1);
+        self.identification
+    }
+}

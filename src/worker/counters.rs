@@ -1,0 +1,98 @@
+//! Each worker's counters: written by that worker alone, read by anybody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::utils::CachePadded;
+
+use crate::drop_reason::DropReason;
+
+/// A counter with one writer, so that adding needs no locked instruction.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it. Only the owning worker calls this.
+    #[inline(always)]
+    pub fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// The value now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One worker's counters of one port.
+#[derive(Default)]
+pub struct PortCounters {
+    /// Frames taken from the port.
+    pub rx_packets: Counter,
+    /// Their bytes.
+    pub rx_bytes: Counter,
+    /// Frames given to the device.
+    pub tx_packets: Counter,
+    /// Their bytes.
+    pub tx_bytes: Counter,
+    drops: [Counter; DropReason::COUNT],
+}
+
+impl PortCounters {
+    /// Counts dropped frames.
+    #[inline(always)]
+    pub fn count_drops(&self, reason: DropReason, count: u64) {
+        self.drops[reason as usize].add(count);
+    }
+
+    /// Frames dropped for a reason.
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize].get()
+    }
+}
+
+/// One worker's counters.
+pub struct WorkerCounters {
+    /// By port index.
+    pub ports: Box<[CachePadded<PortCounters>]>,
+    /// Frames made by replication, beyond those that came in.
+    pub copies: Counter,
+    /// Frames kept for later: unfinished replication. A level, not a sum.
+    pub held: Counter,
+    /// Rounds of the poll loop.
+    pub polls: Counter,
+    /// Rounds in which nothing arrived.
+    pub empty_polls: Counter,
+    /// Receive bursts that were not empty.
+    pub bursts: Counter,
+    /// Cycles spent in rounds that did something.
+    pub busy_cycles: Counter,
+    /// Cycles of all rounds.
+    pub total_cycles: Counter,
+    /// Events that found the queue to the control core full.
+    pub events_lost: Counter,
+}
+
+impl WorkerCounters {
+    /// All zero, for so many ports.
+    pub fn new(ports: usize) -> Self {
+        Self {
+            ports: (0..ports).map(|_| CachePadded::default()).collect(),
+            copies: Counter::default(),
+            held: Counter::default(),
+            polls: Counter::default(),
+            empty_polls: Counter::default(),
+            bursts: Counter::default(),
+            busy_cycles: Counter::default(),
+            total_cycles: Counter::default(),
+            events_lost: Counter::default(),
+        }
+    }
+}
+
+impl Counter {
+    /// Sets a level. Only the owning worker calls this.
+    #[inline(always)]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,98 @@
+//! What workers tell the control core.
+
+use crossbeam::queue::ArrayQueue;
+
+use super::snapshot::AdjacencyIndex;
+use crate::fib::MacKey;
+
+/// Something a worker saw that only the control core may act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A source MAC that the FIB does not have at this adjacency: new, or moved.
+    Learn {
+        /// Network index.
+        network: u32,
+        /// The adjacency it came in by.
+        adjacency: AdjacencyIndex,
+        /// The MAC.
+        mac: MacKey,
+    },
+    /// A packet was dropped because its peer has no next hop.
+    Unresolved {
+        /// The peer's adjacency.
+        adjacency: AdjacencyIndex,
+    },
+}
+
+/// A worker's queue to the control core. Full means lost: the packet path never waits.
+pub type EventQueue = ArrayQueue<Event>;
+
+/// Events that a queue holds.
+pub const EVENT_QUEUE: usize = 1 << 15;
+
+/// Remembers what was reported in the current tick, so that a stream of packets from one new MAC is one event.
+/// A fixed, direct-mapped table: a collision costs a repeated event, no more.
+pub struct Reported {
+    seen: Box<[u64; Self::SIZE]>,
+}
+
+impl Reported {
+    const SIZE: usize = 4096;
+
+    /// Nothing reported yet.
+    pub fn new() -> Self {
+        Self { seen: Box::new([0; Self::SIZE]) }
+    }
+
+    /// Queues an event unless it was queued in this tick. `false` when the queue is full.
+    #[inline]
+    pub fn report(&mut self, event: Event, tick: u16, queue: &EventQueue) -> bool {
+        let mark = Self::mark(event) ^ (u64::from(tick) << 1 | 1);
+        let slot = &mut self.seen[(Self::mark(event) >> 52) as usize & (Self::SIZE - 1)];
+        if *slot == mark {
+            return true;
+        }
+        let queued = queue.push(event).is_ok();
+        if queued {
+            *slot = mark;
+        }
+        queued
+    }
+
+    #[inline]
+    fn mark(event: Event) -> u64 {
+        let (high, low) = match event {
+            Event::Learn { network, adjacency, mac } => {
+                (u64::from(network) << 32 | u64::from(adjacency), mac.bits())
+            }
+            Event::Unresolved { adjacency } => (u64::MAX, u64::from(adjacency)),
+        };
+        (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low).wrapping_mul(0xd6e8_feb8_6659_fd93)
+    }
+}
+
+impl Default for Reported {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_event_a_tick_and_none_forgotten_when_the_queue_is_full() {
+        let queue = EventQueue::new(1);
+        let mut reported = Reported::new();
+        let learn = |low| Event::Learn { network: 1, adjacency: 2, mac: MacKey::from([2, 0, 0, 0, 0, low]) };
+        assert!(reported.report(learn(1), 7, &queue));
+        assert!(reported.report(learn(1), 7, &queue), "a repetition is no loss");
+        assert!(!reported.report(learn(2), 7, &queue), "full");
+        assert_eq!(queue.pop(), Some(learn(1)));
+        assert!(reported.report(learn(2), 7, &queue), "a lost event is tried again");
+        assert_eq!(queue.pop(), Some(learn(2)));
+        assert!(reported.report(learn(1), 8, &queue));
+        assert_eq!(queue.pop(), Some(learn(1)), "and each tick anew");
+    }
+}

@@ -1,0 +1,30 @@
+//! The packet path: lcores that poll, and the stages that a burst goes through.
+//!
+//! A [`Worker`] is made on the control core and moved to its lcore, where it alone touches its
+//! queues. It reads the [`Snapshot`] and the MAC FIBs under QSBR, writes only its own counters,
+//! and tells the control core what it saw through a bounded queue of [`Event`]s. It takes no lock,
+//! allocates nothing from the heap and, but for idling, makes no system call of its own.
+
+mod access;
+mod context;
+mod counters;
+mod event;
+mod forward;
+mod idle;
+mod output;
+mod poll;
+mod replicate;
+mod snapshot;
+mod transmit;
+mod underlay;
+
+pub use context::{Context, Pools};
+pub use counters::{Counter, PortCounters, WorkerCounters};
+pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
+pub use idle::Idle;
+pub use poll::{Receiver, Shared, Worker};
+pub use snapshot::{
+    AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
+    PortEntry, Snapshot, UnderlayPort,
+};
+pub use transmit::{Transmitter, TxPath, TxPort};

@@ -1,0 +1,158 @@
+//! The last stage: a frame and where it goes become a packet on a port.
+
+use super::context::Context;
+use super::event::Event;
+use super::snapshot::{Adjacency, AdjacencyIndex, Kind};
+use crate::dpdk::{Mbuf, Mempool};
+use crate::drop_reason::DropReason;
+use crate::tunnel::TEMPLATE_LENGTH;
+use crate::wire::flow::{entropy_port, flow_hash};
+
+/// Bytes of both MAC addresses, which a VLAN tag goes behind.
+const MACS: usize = 12;
+/// Bytes of a VLAN tag.
+const TAG: usize = 4;
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
+
+/// A way out, with its index for messages to the control core.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'r> {
+    pub index: AdjacencyIndex,
+    pub adjacency: &'r Adjacency,
+    /// Of the frame's network.
+    pub vni: u32,
+}
+
+/// Sends a frame to its one target, or the original of a flood to its last.
+#[inline(always)]
+pub(super) fn send(context: &mut Context, ingress: u16, mut frame: Mbuf, target: Target) {
+    let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
+    match kind {
+        Kind::Tunnel => {
+            let inner = frame.len();
+            if inner > usize::from(vlan_or_limit) {
+                return context.drop(ingress, frame, DropReason::Oversize);
+            }
+            let entropy = entropy_port(flow_hash(frame.data()));
+            let identification = context.next_identification();
+            let Some(room) = outer_room(&mut frame) else {
+                return context.drop(ingress, frame, DropReason::NoHeadroom);
+            };
+            let template = &target.adjacency.template;
+            template.write(room, inner as u16, target.vni, identification, entropy);
+            context.transmitter.send(port, frame);
+        }
+        Kind::Local if vlan_or_limit == 0 => context.transmitter.send(port, frame),
+        Kind::Local => match push_tag(frame, vlan_or_limit, &context.headers) {
+            Ok(frame) => context.transmitter.send(port, frame),
+            Err(reason) => context.count_drop(ingress, reason),
+        },
+        Kind::Unresolved => {
+            context.drop(ingress, frame, DropReason::NextHopUnresolved);
+            context.report(Event::Unresolved { adjacency: target.index });
+        }
+        Kind::Vacant => context.drop(ingress, frame, DropReason::PortRemoved),
+    }
+}
+
+/// Sends a copy that shares the frame's bytes.
+#[inline]
+pub(super) fn send_copy(
+    context: &mut Context,
+    ingress: u16,
+    frame: &mut Mbuf,
+    entropy: u16,
+    target: Target,
+) {
+    context.counters.copies.add(1);
+    let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
+    let copy = match kind {
+        Kind::Tunnel if frame.len() > usize::from(vlan_or_limit) => Err(DropReason::Oversize),
+        Kind::Tunnel => encapsulated_copy(context, frame, entropy, target),
+        Kind::Local if vlan_or_limit == 0 => {
+            frame.share(&context.headers).ok_or(DropReason::NoMbuf)
+        }
+        Kind::Local => frame
+            .share(&context.headers)
+            .ok_or(DropReason::NoMbuf)
+            .and_then(|copy| tagged_chain(copy, vlan_or_limit, &context.headers)),
+        Kind::Unresolved => {
+            context.report(Event::Unresolved { adjacency: target.index });
+            Err(DropReason::NextHopUnresolved)
+        }
+        Kind::Vacant => Err(DropReason::PortRemoved),
+    };
+    match copy {
+        Ok(copy) => context.transmitter.send(port, copy),
+        Err(reason) => context.count_drop(ingress, reason),
+    }
+}
+
+/// The outer header in an mbuf of its own, before shared bytes.
+#[inline]
+fn encapsulated_copy(
+    context: &mut Context,
+    frame: &mut Mbuf,
+    entropy: u16,
+    target: Target,
+) -> Result<Mbuf, DropReason> {
+    let mut header = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
+    let rest = frame.share(&context.headers).ok_or(DropReason::NoMbuf)?;
+    let inner = frame.len() as u16;
+    let identification = context.next_identification();
+    let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
+    target.adjacency.template.write(room, inner, target.vni, identification, entropy);
+    header.chain(rest);
+    Ok(header)
+}
+
+#[inline(always)]
+fn outer_room(frame: &mut Mbuf) -> Option<&mut [u8; TEMPLATE_LENGTH]> {
+    frame.prepend(TEMPLATE_LENGTH)?.first_chunk_mut()
+}
+
+/// Puts an 802.1Q tag behind the MAC addresses.
+#[inline]
+fn push_tag(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReason> {
+    // Moving the addresses writes over bytes that a copy of the frame may be looking at.
+    if frame.is_shared() {
+        return tagged_chain(frame, vlan, pool);
+    }
+    if frame.prepend(TAG).is_none() {
+        return Err(DropReason::NoHeadroom);
+    }
+    let data = frame.data_mut().ok_or(DropReason::NoHeadroom)?;
+    let header: &mut [u8; MACS + TAG] = data.first_chunk_mut().ok_or(DropReason::TruncatedEthernet)?;
+    header.copy_within(TAG.., 0);
+    header[MACS..].copy_from_slice(&tag(vlan));
+    Ok(frame)
+}
+
+/// The tagged Ethernet header in an mbuf of its own, before shared bytes.
+fn tagged_chain(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReason> {
+    let mut header = pool.allocate().ok_or(DropReason::NoMbuf)?;
+    let macs: [u8; MACS] =
+        *frame.data().first_chunk::<MACS>().ok_or(DropReason::TruncatedEthernet)?;
+    if !header.append(&macs) || !header.append(&tag(vlan)) || !frame.trim_front(MACS) {
+        return Err(DropReason::NoHeadroom);
+    }
+    header.chain(frame);
+    Ok(header)
+}
+
+fn tag(vlan: u16) -> [u8; TAG] {
+    let [high, low] = vlan.to_be_bytes();
+    [0x81, 0x00, high, low]
+}
+
+/// Takes the 802.1Q tag behind the MAC addresses away.
+#[inline]
+pub(super) fn pop_tag(frame: &mut Mbuf) -> Result<(), DropReason> {
+    let data = frame.data_mut().ok_or(DropReason::Segmented)?;
+    let header: &mut [u8; ETHERNET + TAG] =
+        data.first_chunk_mut().ok_or(DropReason::TruncatedVlan)?;
+    header.copy_within(..MACS, TAG);
+    frame.trim_front(TAG);
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The poll loop of one lcore.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+
+use super::context::Context;
+use super::counters::WorkerCounters;
+use super::idle::{Idle, Idler};
+use super::snapshot::{PortEntry, Snapshot};
+use super::{access, replicate, underlay};
+use crate::dpdk::{Burst, RxQueue, cycles};
+use crate::fib::{Published, Reader};
+
+/// What all workers read, and the control core alone writes.
+pub struct Shared {
+    /// The world as it is.
+    pub snapshot: Published<Snapshot>,
+    /// The coarse clock, in ticks that wrap.
+    pub tick: AtomicU16,
+    /// Set once, to end the poll loops.
+    pub stop: AtomicBool,
+}
+
+/// A receive queue and the port it belongs to.
+pub struct Receiver {
+    /// Port index.
+    pub port: u16,
+    /// The queue.
+    pub queue: RxQueue,
+}
+
+/// One worker: made on the control core, run on its lcore.
+pub struct Worker {
+    shared: Arc<Shared>,
+    reader: Reader,
+    receivers: Vec<Receiver>,
+    context: Context,
+    idler: Idler,
+}
+
+impl Worker {
+    /// With its queues.
+    pub fn new(
+        shared: Arc<Shared>,
+        reader: Reader,
+        receivers: Vec<Receiver>,
+        context: Context,
+        idle: Idle,
+    ) -> Self {
+        Self { shared, reader, receivers, context, idler: Idler::new(idle) }
+    }
+
+    /// Polls until told to stop.
+    pub fn run(mut self) {
+        let counters = self.context.counters.clone();
+        let mut before = cycles();
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            self.reader.quiescent();
+            let active = self.round();
+            let now = cycles();
+            counters.polls.add(1);
+            counters.total_cycles.add(now.wrapping_sub(before));
+            if active {
+                counters.busy_cycles.add(now.wrapping_sub(before));
+                self.idler.active();
+            } else {
+                counters.empty_polls.add(1);
+                self.idler.empty(&mut self.reader);
+            }
+            before = now;
+        }
+        while self.context.transmitter.flush() {}
+    }
+
+    /// Serves every queue once. Returns whether there was anything to do.
+    #[inline]
+    fn round(&mut self) -> bool {
+        let Self { shared, reader, receivers, context, .. } = self;
+        let snapshot = shared.snapshot.load(reader);
+        context.tick = shared.tick.load(Ordering::Relaxed);
+        let mut active = false;
+        let mut burst = Burst::new();
+        for Receiver { port, queue } in receivers {
+            queue.receive(&mut burst);
+            if burst.is_empty() {
+                continue;
+            }
+            active = true;
+            count_received(&context.counters, *port, &burst);
+            dispatch(context, reader, snapshot, *port, &mut burst);
+        }
+        active |= replicate::advance(context, snapshot);
+        active | context.transmitter.flush()
+    }
+}
+
+#[inline(always)]
+fn count_received(counters: &WorkerCounters, port: u16, burst: &Burst) {
+    let of_port = &counters.ports[usize::from(port)];
+    of_port.rx_packets.add(burst.len() as u64);
+    of_port.rx_bytes.add(burst.iter().map(|frame| frame.len() as u64).sum());
+    counters.bursts.add(1);
+}
+
+#[inline(always)]
+fn dispatch<'r>(
+    context: &mut Context,
+    reader: &'r Reader,
+    snapshot: &'r Snapshot,
+    index: u16,
+    burst: &mut Burst,
+) {
+    match snapshot.ports.get(usize::from(index)) {
+        Some(PortEntry::Access(port)) => {
+            access::process(context, reader, snapshot, index, port, burst);
+        }
+        Some(PortEntry::Underlay(port)) => {
+            underlay::process(context, reader, snapshot, index, port, burst);
+        }
+        Some(PortEntry::Twin { underlay }) => {
+            for frame in burst.drain(..) {
+                context.transmitter.send(*underlay, frame);
+            }
+        }
+        Some(PortEntry::Vacant) | None => {
+            for frame in burst.drain(..) {
+                context.drop(index, frame, crate::drop_reason::DropReason::PortRemoved);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Flooding: copies that share the frame's bytes, the original to the last target.
+//!
+//! A long list must not hold up unicast traffic, so a flood makes at most [`SLICE`] copies at once; what is
+//! left waits as a job, and each round of the poll loop serves one slice in all.
+
+use std::collections::VecDeque;
+
+use super::context::Context;
+use super::output::{self, Target};
+use super::snapshot::{AdjacencyIndex, Network, Served, Snapshot};
+use crate::dpdk::Mbuf;
+use crate::drop_reason::DropReason;
+use crate::wire::flow::{entropy_port, flow_hash};
+
+/// Copies made in one go.
+const SLICE: usize = 64;
+/// Floods that may wait.
+const JOBS: usize = 512;
+
+/// A flood that is not finished.
+struct Job {
+    frame: Mbuf,
+    origin: Origin,
+    network: u32,
+    /// The network's, so that a later network with the same index never sees the frame.
+    identity: u64,
+    entropy: u16,
+    served: Served,
+}
+
+/// Where a flooded frame came from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    /// Ingress port.
+    pub port: u16,
+    /// Ingress adjacency: never a target.
+    pub adjacency: AdjacencyIndex,
+    /// Whether it came in by a tunnel.
+    pub from_tunnel: bool,
+}
+
+/// The floods of one worker that wait for their next slice.
+pub(super) struct Replication {
+    jobs: VecDeque<Job>,
+}
+
+impl Replication {
+    pub fn new() -> Self {
+        Self { jobs: VecDeque::with_capacity(JOBS) }
+    }
+}
+
+/// Floods a frame of a network.
+#[inline]
+pub(super) fn flood(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    network: u32,
+    origin: Origin,
+    mut frame: Mbuf,
+) {
+    let Some(of) = snapshot.networks.get(network as usize) else {
+        return context.drop(origin.port, frame, DropReason::NetworkRemoved);
+    };
+    let entropy = entropy_port(flow_hash(frame.data()));
+    let targets = of.flood.targets(origin.from_tunnel);
+    match serve(context, snapshot, of, origin, &mut frame, entropy, targets) {
+        Progress::Done(last) => finish(context, origin, frame, last),
+        Progress::Stopped(_) if context.replication.jobs.len() == JOBS => {
+            context.drop(origin.port, frame, DropReason::ReplicationBacklog);
+        }
+        Progress::Stopped(served) => {
+            let identity = of.identity;
+            context.replication.jobs.push_back(Job { frame, origin, network, identity, entropy, served });
+            context.counters.held.set(context.replication.jobs.len() as u64);
+        }
+    }
+}
+
+/// Serves one slice of the flood that waited longest. Returns whether there was one.
+#[inline]
+pub(super) fn advance(context: &mut Context, snapshot: &Snapshot) -> bool {
+    let Some(mut job) = context.replication.jobs.pop_front() else { return false };
+    let network = snapshot.networks.get(job.network as usize);
+    match network.filter(|network| network.identity == job.identity) {
+        None => context.drop(job.origin.port, job.frame, DropReason::NetworkRemoved),
+        Some(of) => {
+            let targets = of.flood.targets_after(job.served, job.origin.from_tunnel);
+            match serve(context, snapshot, of, job.origin, &mut job.frame, job.entropy, targets) {
+                Progress::Done(last) => finish(context, job.origin, job.frame, last),
+                Progress::Stopped(served) => {
+                    job.served = served;
+                    context.replication.jobs.push_back(job);
+                }
+            }
+        }
+    }
+    context.counters.held.set(context.replication.jobs.len() as u64);
+    true
+}
+
+enum Progress<'r> {
+    /// All but this last target got a copy.
+    Done(Option<Target<'r>>),
+    /// The slice is used up.
+    Stopped(Served),
+}
+
+/// Sends copies to all targets but the last, one slice at most.
+fn serve<'r>(
+    context: &mut Context,
+    snapshot: &'r Snapshot,
+    network: &Network,
+    origin: Origin,
+    frame: &mut Mbuf,
+    entropy: u16,
+    targets: &[AdjacencyIndex],
+) -> Progress<'r> {
+    let mut last: Option<Target<'r>> = None;
+    let mut budget = SLICE;
+    for &index in targets {
+        if index == origin.adjacency {
+            continue;
+        }
+        let Some(adjacency) = snapshot.adjacencies.get(index as usize) else { continue };
+        if let Some(target) = last {
+            output::send_copy(context, origin.port, frame, entropy, target);
+            budget -= 1;
+            if budget == 0 {
+                return Progress::Stopped(target.served());
+            }
+        }
+        last = Some(Target { index, adjacency, vni: network.vni });
+    }
+    Progress::Done(last)
+}
+
+fn finish(context: &mut Context, origin: Origin, frame: Mbuf, last: Option<Target>) {
+    match last {
+        Some(target) => output::send(context, origin.port, frame, target),
+        None => context.drop(origin.port, frame, DropReason::NoDestination),
+    }
+}
+
+impl Target<'_> {
+    fn served(&self) -> Served {
+        if self.adjacency.is_local() { Served::Local(self.index) } else { Served::Peer(self.index) }
+    }
+}

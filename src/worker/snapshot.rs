@@ -1,0 +1,275 @@
+//! What workers know of the world: built by the control core, published whole, never changed.
+
+use std::sync::Arc;
+
+use crate::fib::{Entry, Fib};
+use crate::tunnel::{Template, Vtep};
+
+/// Index of an [`Adjacency`] in [`Snapshot::adjacencies`]; it fits 24 bits.
+pub type AdjacencyIndex = u32;
+
+/// Everything the packet path needs, but for the MAC FIBs' contents.
+pub struct Snapshot {
+    /// By port index: the control core's numbering, the same for a port's whole life.
+    pub ports: Box<[PortEntry]>,
+    /// By network index.
+    pub networks: Box<[Network]>,
+    /// Where frames can go.
+    pub adjacencies: Box<[Adjacency]>,
+    /// VNI to network index.
+    pub vnis: IndexMap,
+    /// Peer address to adjacency index.
+    pub peers: IndexMap,
+    /// Our own tunnel end.
+    pub vtep: Vtep,
+}
+
+/// What a port is for.
+pub enum PortEntry {
+    /// Not in use.
+    Vacant,
+    /// Towards the tenants.
+    Access(AccessPort),
+    /// Towards the other VTEPs.
+    Underlay(UnderlayPort),
+    /// A kernel twin: its frames leave by the underlay port with this index.
+    Twin {
+        /// Port index of the underlay port.
+        underlay: u16,
+    },
+}
+
+/// Which network a frame from an access port belongs to.
+pub struct AccessPort {
+    /// Of untagged and priority-tagged frames.
+    pub untagged: Attachment,
+    /// By VLAN ID, on a trunk.
+    pub vlans: Option<Box<[Attachment; 4096]>>,
+}
+
+/// An underlay port.
+pub struct UnderlayPort {
+    /// Its MAC address; unicast to others is not ours.
+    pub mac: [u8; 6],
+    /// Port index of its kernel twin.
+    pub twin: Option<u16>,
+}
+
+/// A port's (or a port and VLAN's) place in a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Network index.
+    pub network: u32,
+    /// The adjacency that leads back out.
+    pub adjacency: AdjacencyIndex,
+}
+
+impl Attachment {
+    /// No network here.
+    pub const NONE: Self = Self { network: u32::MAX, adjacency: AdjacencyIndex::MAX };
+}
+
+/// A tenant's layer-2 domain.
+pub struct Network {
+    /// Its 24-bit ID.
+    pub vni: u32,
+    /// Age in ticks from which a source MAC is marked as seen again.
+    pub refresh_after: u16,
+    /// Whether source MACs are learned.
+    pub learning: bool,
+    /// Whether inner frames may carry a VLAN tag (RFC 7348 section 6.1 says no).
+    pub keeps_inner_vlan: bool,
+    /// The MAC FIB.
+    pub fib: Arc<Fib>,
+    /// Where broadcast, unknown unicast and multicast go.
+    pub flood: FloodList,
+    /// Never used twice: tells a network from a later one with the same index.
+    pub identity: u64,
+}
+
+/// Where a network's BUM frames go.
+#[derive(Default)]
+pub struct FloodList {
+    /// Adjacency indices, local ports first, each part in ascending order.
+    targets: Box<[AdjacencyIndex]>,
+    locals: usize,
+}
+
+impl FloodList {
+    /// From the adjacencies of the local ports and of the peers.
+    pub fn new(mut locals: Vec<AdjacencyIndex>, mut peers: Vec<AdjacencyIndex>) -> Self {
+        locals.sort_unstable();
+        peers.sort_unstable();
+        let count = locals.len();
+        locals.append(&mut peers);
+        Self { targets: locals.into(), locals: count }
+    }
+
+    /// The targets of a frame from an access port (all), or from a tunnel (local ports only: split
+    /// horizon, RFC 8365 section 8.3.1).
+    #[inline]
+    pub fn targets(&self, from_tunnel: bool) -> &[AdjacencyIndex] {
+        if from_tunnel { &self.targets[..self.locals] } else { &self.targets }
+    }
+
+    /// The targets behind those that were served, when `last` was the last of them. The order is
+    /// the same in every version of a list, so a change of the list in between neither repeats
+    /// nor forgets a target that stays.
+    pub fn targets_after(&self, last: Served, from_tunnel: bool) -> &[AdjacencyIndex] {
+        let (locals, peers) = self.targets.split_at(self.locals);
+        let position = match last {
+            Served::Local(index) => locals.partition_point(|target| *target <= index),
+            Served::Peer(index) => {
+                self.locals + peers.partition_point(|target| *target <= index)
+            }
+        };
+        self.targets(from_tunnel).get(position..).unwrap_or_default()
+    }
+}
+
+/// The last target of a flood that got its copy.
+#[derive(Clone, Copy, Debug)]
+pub enum Served {
+    /// A local port.
+    Local(AdjacencyIndex),
+    /// A peer; all local ports were served before.
+    Peer(AdjacencyIndex),
+}
+
+/// One way out. The first 64 bytes are all that a packet over IPv4 needs.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Adjacency {
+    /// The outer header, for [`Kind::Tunnel`].
+    pub template: Template,
+    /// What it is.
+    pub kind: Kind,
+    /// Port index to send by.
+    pub port: u16,
+    /// Learned entries made under another generation are void: how a flush is one store.
+    pub generation: u16,
+    /// For a local port: the VLAN tag to push, 0 for none. For a tunnel: the longest inner frame.
+    pub vlan_or_limit: u16,
+}
+
+/// What an adjacency is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Not in use.
+    Vacant,
+    /// An access port, or a VLAN of one.
+    Local,
+    /// A peer whose next hop is known.
+    Tunnel,
+    /// A peer whose next hop is not known yet.
+    Unresolved,
+}
+
+const _: () = assert!(std::mem::size_of::<Adjacency>() == 64);
+
+impl Adjacency {
+    /// Whether it leads to an access port.
+    #[inline(always)]
+    pub fn is_local(&self) -> bool {
+        self.kind == Kind::Local
+    }
+}
+
+impl Snapshot {
+    /// The adjacency that a FIB entry names, if the entry is still valid.
+    #[inline(always)]
+    pub fn adjacency_of(&self, entry: Entry) -> Option<&Adjacency> {
+        let adjacency = self.adjacencies.get(entry.adjacency() as usize)?;
+        (adjacency.generation == entry.generation() || entry.is_static()).then_some(adjacency)
+    }
+}
+
+/// A map from a 32-bit number to an index, for a few reads per packet: open addressing, at most
+/// half full, keys spread by a multiplication.
+pub struct IndexMap {
+    slots: Box<[(u32, u32)]>,
+    shift: u32,
+}
+
+impl IndexMap {
+    const VACANT: u32 = u32::MAX;
+
+    /// From pairs of key and index; an index is never `u32::MAX`.
+    pub fn new(pairs: &[(u32, u32)]) -> Self {
+        let size = (pairs.len() * 2).next_power_of_two().max(2);
+        let mut map = Self {
+            slots: vec![(0, Self::VACANT); size].into(),
+            shift: 32 - size.trailing_zeros(),
+        };
+        for &(key, index) in pairs {
+            let mut slot = map.home(key);
+            while map.slots[slot].1 != Self::VACANT && map.slots[slot].0 != key {
+                slot = (slot + 1) & (size - 1);
+            }
+            map.slots[slot] = (key, index);
+        }
+        map
+    }
+
+    #[inline(always)]
+    fn home(&self, key: u32) -> usize {
+        (key.wrapping_mul(0x9e37_79b1) >> self.shift) as usize
+    }
+
+    /// The index of a key.
+    #[inline(always)]
+    pub fn get(&self, key: u32) -> Option<u32> {
+        let mask = self.slots.len() - 1;
+        let mut slot = self.home(key);
+        loop {
+            let (found, index) = *self.slots.get(slot)?;
+            if index == Self::VACANT {
+                return None;
+            }
+            if found == key {
+                return Some(index);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn index_map_is_a_map(pairs in proptest::collection::vec((0..64u32, 0..1000u32), 0..60)) {
+            let model: HashMap<u32, u32> = pairs.iter().copied().collect();
+            let map = IndexMap::new(&pairs);
+            for key in 0..64 {
+                prop_assert_eq!(map.get(key), model.get(&key).copied());
+            }
+        }
+    }
+
+    #[test]
+    fn index_map_finds_the_extremes() {
+        let map = IndexMap::new(&[(0, 1), (u32::MAX, 2), (0x00ff_ffff, 3)]);
+        assert_eq!([0, u32::MAX, 0x00ff_ffff, 5].map(|key| map.get(key)), [Some(1), Some(2), Some(3), None]);
+    }
+
+    #[test]
+    fn a_frame_from_a_tunnel_floods_to_local_ports_only() {
+        let list = FloodList::new(vec![7, 2], vec![9, 1]);
+        assert_eq!(list.targets(false), [2, 7, 1, 9]);
+        assert_eq!(list.targets(true), [2, 7]);
+        assert_eq!(list.targets_after(Served::Peer(1), true), [0; 0]);
+    }
+
+    #[test]
+    fn a_flood_goes_on_where_it_stopped_though_the_list_changed() {
+        let list = FloodList::new(vec![2, 7], vec![1, 4, 9]);
+        assert_eq!(list.targets_after(Served::Local(2), false), [7, 1, 4, 9]);
+        assert_eq!(list.targets_after(Served::Peer(3), false), [4, 9]);
+    }
+}
