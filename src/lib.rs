@@ -3,5 +3,8 @@
 pub mod config;
 pub mod control;
 pub mod dpdk;
+pub mod drop_reason;
 pub mod fib;
+pub mod tunnel;
 pub mod wire;
+pub mod worker;

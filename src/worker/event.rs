@@ -85,7 +85,11 @@ mod tests {
     fn one_event_a_tick_and_none_forgotten_when_the_queue_is_full() {
         let queue = EventQueue::new(1);
         let mut reported = Reported::new();
-        let learn = |low| Event::Learn { network: 1, adjacency: 2, mac: MacKey::from([2, 0, 0, 0, 0, low]) };
+        let learn = |low| Event::Learn {
+            network: 1,
+            adjacency: 2,
+            mac: MacKey::from([2, 0, 0, 0, 0, low]),
+        };
         assert!(reported.report(learn(1), 7, &queue));
         assert!(reported.report(learn(1), 7, &queue), "a repetition is no loss");
         assert!(!reported.report(learn(2), 7, &queue), "full");

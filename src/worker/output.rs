@@ -123,7 +123,8 @@ fn push_tag(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReas
         return Err(DropReason::NoHeadroom);
     }
     let data = frame.data_mut().ok_or(DropReason::NoHeadroom)?;
-    let header: &mut [u8; MACS + TAG] = data.first_chunk_mut().ok_or(DropReason::TruncatedEthernet)?;
+    let header: &mut [u8; MACS + TAG] =
+        data.first_chunk_mut().ok_or(DropReason::TruncatedEthernet)?;
     header.copy_within(TAG.., 0);
     header[MACS..].copy_from_slice(&tag(vlan));
     Ok(frame)

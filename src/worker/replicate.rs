@@ -71,7 +71,14 @@ pub(super) fn flood(
         }
         Progress::Stopped(served) => {
             let identity = of.identity;
-            context.replication.jobs.push_back(Job { frame, origin, network, identity, entropy, served });
+            context.replication.jobs.push_back(Job {
+                frame,
+                origin,
+                network,
+                identity,
+                entropy,
+                served,
+            });
             context.counters.held.set(context.replication.jobs.len() as u64);
         }
     }

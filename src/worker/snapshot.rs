@@ -119,9 +119,7 @@ impl FloodList {
         let (locals, peers) = self.targets.split_at(self.locals);
         let position = match last {
             Served::Local(index) => locals.partition_point(|target| *target <= index),
-            Served::Peer(index) => {
-                self.locals + peers.partition_point(|target| *target <= index)
-            }
+            Served::Peer(index) => self.locals + peers.partition_point(|target| *target <= index),
         };
         self.targets(from_tunnel).get(position..).unwrap_or_default()
     }
@@ -198,10 +196,8 @@ impl IndexMap {
     /// From pairs of key and index; an index is never `u32::MAX`.
     pub fn new(pairs: &[(u32, u32)]) -> Self {
         let size = (pairs.len() * 2).next_power_of_two().max(2);
-        let mut map = Self {
-            slots: vec![(0, Self::VACANT); size].into(),
-            shift: 32 - size.trailing_zeros(),
-        };
+        let mut map =
+            Self { slots: vec![(0, Self::VACANT); size].into(), shift: 32 - size.trailing_zeros() };
         for &(key, index) in pairs {
             let mut slot = map.home(key);
             while map.slots[slot].1 != Self::VACANT && map.slots[slot].0 != key {
@@ -255,7 +251,10 @@ mod tests {
     #[test]
     fn index_map_finds_the_extremes() {
         let map = IndexMap::new(&[(0, 1), (u32::MAX, 2), (0x00ff_ffff, 3)]);
-        assert_eq!([0, u32::MAX, 0x00ff_ffff, 5].map(|key| map.get(key)), [Some(1), Some(2), Some(3), None]);
+        assert_eq!(
+            [0, u32::MAX, 0x00ff_ffff, 5].map(|key| map.get(key)),
+            [Some(1), Some(2), Some(3), None]
+        );
     }
 
     #[test]

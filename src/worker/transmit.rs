@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use super::counters::WorkerCounters;
-use crate::drop_reason::DropReason;
 use crate::dpdk::{BURST, Burst, Mbuf, MbufRing, Mempool, TxQueue};
+use crate::drop_reason::DropReason;
 
 /// How a worker reaches a port.
 pub enum TxPath {
@@ -119,7 +119,11 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters, pool: &Mempoo
 }
 
 /// Turns chains into single segments, for devices that send nothing else.
-fn flatten(buffer: &mut ArrayVec<Mbuf, BURST>, counters: &super::counters::PortCounters, pool: &Mempool) {
+fn flatten(
+    buffer: &mut ArrayVec<Mbuf, BURST>,
+    counters: &super::counters::PortCounters,
+    pool: &Mempool,
+) {
     buffer.retain(|frame| {
         if frame.segments() == 1 {
             return true;

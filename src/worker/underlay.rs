@@ -69,8 +69,7 @@ fn unwrap(
     inner: Inner,
 ) -> Result<(Attachment, MacKey, MacKey), DropReason> {
     let network = snapshot.vnis.get(inner.vni).ok_or(DropReason::UnknownVni)?;
-    let adjacency =
-        snapshot.peers.get(u32::from(inner.source)).ok_or(DropReason::UnknownPeer)?;
+    let adjacency = snapshot.peers.get(u32::from(inner.source)).ok_or(DropReason::UnknownPeer)?;
     let keeps_inner_vlan =
         snapshot.networks.get(network as usize).ok_or(DropReason::UnknownVni)?.keeps_inner_vlan;
     if !frame.truncate(inner.end) || !frame.trim_front(inner.offset) {

@@ -1,0 +1,148 @@
+//! The entropy of an inner frame: which flow does it belong to?
+//!
+//! Underlay routers and receive queues spread tunnel packets by their outer UDP source port, so it must
+//! differ between flows and stay the same within one (RFC 7348 section 5).
+
+use super::ethernet::{ethertype, is_tag};
+
+/// Protocols whose headers begin with source and destination port.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const SCTP: u8 = 132;
+
+/// A hash of the flow that an Ethernet frame belongs to: addresses, protocol and ports of TCP, UDP and SCTP,
+/// below up to two VLAN tags. All fragments of a datagram hash alike (no ports). What is not IP hashes
+/// by its MAC addresses.
+#[inline]
+pub fn flow_hash(frame: &[u8]) -> u32 {
+    let Some(header) = frame.first_chunk::<14>() else { return 0 };
+    let mut kind = u16::from_be_bytes([header[12], header[13]]);
+    let mut packet = &frame[14..];
+    for _ in 0..2 {
+        if !is_tag(kind) {
+            break;
+        }
+        let Some((tag, rest)) = packet.split_first_chunk::<4>() else { break };
+        kind = u16::from_be_bytes([tag[2], tag[3]]);
+        packet = rest;
+    }
+    let hash = match kind {
+        ethertype::IPV4 => ipv4(packet),
+        ethertype::IPV6 => ipv6(packet),
+        _ => None,
+    };
+    hash.unwrap_or_else(|| {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *header;
+        mix(
+            u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            u64::from_le_bytes([i, j, k, l, 0, 0, 0, 0]),
+        )
+    })
+}
+
+/// The outer UDP source port of a flow, in the dynamic range 49152–65535.
+#[inline(always)]
+pub fn entropy_port(hash: u32) -> u16 {
+    0xc000 | (hash >> 18) as u16
+}
+
+#[inline(always)]
+fn ipv4(packet: &[u8]) -> Option<u32> {
+    let header = packet.first_chunk::<20>()?;
+    let length = usize::from(header[0] & 0x0f) * 4;
+    let fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
+    let protocol = header[9];
+    let ports = if fragment { None } else { ports(protocol, packet.get(length..)) };
+    let addresses = *header[12..].first_chunk::<8>()?;
+    let ports = u64::from(ports.unwrap_or(0)) << 8 | u64::from(protocol);
+    Some(mix(u64::from_le_bytes(addresses), ports))
+}
+
+#[inline(always)]
+fn ipv6(packet: &[u8]) -> Option<u32> {
+    let header = packet.first_chunk::<40>()?;
+    let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let protocol = header[6];
+    let ports = ports(protocol, packet.get(40..)).unwrap_or(0);
+    let source = word(8) ^ word(16).rotate_left(17);
+    let destination = word(24) ^ word(32).rotate_left(17);
+    let rest = u64::from(ports) << 8 | u64::from(protocol);
+    Some(mix(source ^ rest.rotate_left(23), destination.rotate_left(32) ^ rest))
+}
+
+#[inline(always)]
+fn ports(protocol: u8, segment: Option<&[u8]>) -> Option<u32> {
+    if !matches!(protocol, TCP | UDP | SCTP) {
+        return None;
+    }
+    segment?.first_chunk().map(|ports| u32::from_le_bytes(*ports))
+}
+
+/// Folded multiplication; the result is best in its high bits.
+#[inline(always)]
+fn mix(a: u64, b: u64) -> u32 {
+    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd6e8_feb8_6659_fd93);
+    let folded = product as u64 ^ (product >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn frame(tags: usize, source: [u8; 4], ports: (u16, u16), fragment: u16) -> Vec<u8> {
+        let mut frame = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01".to_vec();
+        for tag in 0..tags {
+            frame.extend([0x81, 0, 0, tag as u8]);
+        }
+        frame.extend(b"\x08\0\x45\0\0\x1c\0\0");
+        frame.extend(fragment.to_be_bytes());
+        frame.extend(b"\x40\x11\0\0");
+        frame.extend(source);
+        frame.extend([10, 0, 0, 2]);
+        frame.extend(ports.0.to_be_bytes());
+        frame.extend(ports.1.to_be_bytes());
+        frame.extend([0; 4]);
+        frame
+    }
+
+    #[test]
+    fn flows_spread_evenly_over_the_port_range() {
+        let mut buckets = HashMap::new();
+        for flow in 0..16_384u16 {
+            let frame = frame(0, [10, 0, 0, 1], (10_000 + flow, 80), 0);
+            let port = entropy_port(flow_hash(&frame));
+            assert!(port >= 49152);
+            *buckets.entry(port >> 6).or_insert(0) += 1;
+        }
+        // 256 buckets of 64 on average: far tails only.
+        assert_eq!(buckets.len(), 256);
+        assert!(buckets.values().all(|count| (20..140).contains(count)), "{buckets:?}");
+    }
+
+    #[test]
+    fn a_tag_does_not_change_the_flow() {
+        let plain = flow_hash(&frame(0, [10, 0, 0, 1], (1, 2), 0));
+        assert_eq!(flow_hash(&frame(1, [10, 0, 0, 1], (1, 2), 0)), plain);
+        assert_eq!(flow_hash(&frame(2, [10, 0, 0, 1], (1, 2), 0)), plain);
+        assert_ne!(flow_hash(&frame(0, [10, 0, 0, 3], (1, 2), 0)), plain);
+    }
+
+    #[test]
+    fn fragments_of_a_datagram_hash_alike() {
+        let first = flow_hash(&frame(0, [10, 0, 0, 1], (1, 2), 0x2000));
+        assert_eq!(flow_hash(&frame(0, [10, 0, 0, 1], (77, 78), 0x00b9)), first);
+    }
+
+    #[test]
+    fn frames_without_ip_hash_by_their_stations() {
+        let arp = |last| {
+            let mut frame = b"\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x01\x08\x06".to_vec();
+            frame[11] = last;
+            frame
+        };
+        assert_eq!(flow_hash(&arp(1)), flow_hash(&arp(1)));
+        assert_ne!(flow_hash(&arp(1)), flow_hash(&arp(2)));
+    }
+}

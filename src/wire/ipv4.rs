@@ -1,0 +1,137 @@
+//! IPv4 (RFC 791).
+
+use std::net::Ipv4Addr;
+
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{Malformed, Protocol, view};
+
+/// Bytes of a header without options.
+pub const LENGTH: usize = size_of::<Header>();
+/// Protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// The fixed part of an IPv4 header: 20 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    version_and_length: u8,
+    /// DSCP (6 bits) and ECN (2).
+    pub traffic_class: u8,
+    total_length: U16,
+    /// Tells a datagram's fragments from others.
+    pub identification: U16,
+    flags_and_offset: U16,
+    /// Hops left.
+    pub ttl: u8,
+    /// What follows.
+    pub protocol: u8,
+    /// Of the header with its options.
+    pub checksum: U16,
+    source: [u8; 4],
+    destination: [u8; 4],
+}
+
+impl Header {
+    /// The header and all that lies behind the fixed part: options, payload, and perhaps padding.
+    ///
+    /// # Errors
+    /// Cut off, another version, or lengths that contradict themselves. The total length may say more than
+    /// there is: the caller knows how long the packet is in all.
+    #[inline(always)]
+    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), Malformed> {
+        let (header, rest) = view::<Self>(bytes, Protocol::Ipv4)?;
+        if header.version_and_length >> 4 != 4 {
+            return Err(Malformed::Version(Protocol::Ipv4));
+        }
+        if header.header_length() < LENGTH || header.total_length() < header.header_length() {
+            return Err(Malformed::Length(Protocol::Ipv4));
+        }
+        Ok((header, rest))
+    }
+
+    /// Bytes of the header with its options.
+    #[inline(always)]
+    pub fn header_length(&self) -> usize {
+        usize::from(self.version_and_length & 0x0f) * 4
+    }
+
+    /// Bytes of the packet, header included.
+    #[inline(always)]
+    pub fn total_length(&self) -> usize {
+        usize::from(self.total_length.get())
+    }
+
+    /// Whether it is a fragment of a larger datagram.
+    #[inline(always)]
+    pub fn is_fragment(&self) -> bool {
+        self.flags_and_offset.get() & 0x3fff != 0
+    }
+
+    /// Whether it is a fragment other than the first: without the headers behind IP.
+    #[inline(always)]
+    pub fn is_later_fragment(&self) -> bool {
+        self.flags_and_offset.get() & 0x1fff != 0
+    }
+
+    /// Whether routers may not fragment it.
+    #[inline]
+    pub fn dont_fragment(&self) -> bool {
+        self.flags_and_offset.get() & 0x4000 != 0
+    }
+
+    /// From.
+    #[inline(always)]
+    pub fn source(&self) -> Ipv4Addr {
+        self.source.into()
+    }
+
+    /// To.
+    #[inline(always)]
+    pub fn destination(&self) -> Ipv4Addr {
+        self.destination.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::checksum;
+
+    /// 192.0.2.2 → 192.0.2.1, UDP, don't fragment, 40 bytes.
+    const HEADER: [u8; 20] =
+        *b"\x45\x00\x00\x28\x12\x34\x40\x00\x40\x11\xa4\x8d\xc0\x00\x02\x02\xc0\x00\x02\x01";
+
+    #[test]
+    fn fields() {
+        assert!(checksum::verify(&HEADER), "sum {:04x}", checksum::sum(&HEADER));
+        let (header, rest) = Header::parse(&HEADER).unwrap();
+        assert_eq!((header.header_length(), header.total_length()), (20, 40));
+        assert!(header.dont_fragment() && !header.is_fragment() && rest.is_empty());
+        assert_eq!((header.ttl, header.protocol, header.identification.get()), (64, UDP, 0x1234));
+        assert_eq!(header.source(), Ipv4Addr::new(192, 0, 2, 2));
+        assert_eq!(header.destination(), Ipv4Addr::new(192, 0, 2, 1));
+    }
+
+    #[test]
+    fn reasons() {
+        let with = |offset: usize, value: u8| {
+            let mut bytes = HEADER;
+            bytes[offset] = value;
+            Header::parse(&bytes).map(|(header, _)| *header)
+        };
+        for length in 0..20 {
+            let error = Header::parse(&HEADER[..length]).unwrap_err();
+            assert_eq!(error, Malformed::Truncated(Protocol::Ipv4));
+        }
+        assert_eq!(with(0, 0x65).unwrap_err(), Malformed::Version(Protocol::Ipv4));
+        assert_eq!(with(0, 0x44).unwrap_err(), Malformed::Length(Protocol::Ipv4));
+        assert_eq!(with(0, 0x4f).unwrap_err(), Malformed::Length(Protocol::Ipv4));
+        assert_eq!(with(3, 19).unwrap_err(), Malformed::Length(Protocol::Ipv4));
+        let first = with(6, 0x20).unwrap();
+        assert!(first.is_fragment() && !first.is_later_fragment());
+        let later = with(7, 1).unwrap();
+        assert!(later.is_fragment() && later.is_later_fragment());
+    }
+}

@@ -1,0 +1,83 @@
+//! IPv6 (RFC 8200).
+
+use std::net::Ipv6Addr;
+
+use zerocopy::byteorder::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{Malformed, Protocol, view};
+
+/// Bytes of the fixed header.
+pub const LENGTH: usize = size_of::<Header>();
+
+/// The fixed IPv6 header: 40 bytes.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// Version (4 bits), traffic class (8), flow label (20).
+    version_class_flow: U32,
+    payload_length: U16,
+    /// What follows: an extension header or an upper protocol.
+    pub next_header: u8,
+    /// Hops left.
+    pub hop_limit: u8,
+    source: [u8; 16],
+    destination: [u8; 16],
+}
+
+impl Header {
+    /// The header and what lies behind it.
+    ///
+    /// # Errors
+    /// Cut off, or another version.
+    #[inline(always)]
+    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), Malformed> {
+        let (header, rest) = view::<Self>(bytes, Protocol::Ipv6)?;
+        if header.version_class_flow.get() >> 28 != 6 {
+            return Err(Malformed::Version(Protocol::Ipv6));
+        }
+        Ok((header, rest))
+    }
+
+    /// Bytes behind the fixed header.
+    pub fn payload_length(&self) -> usize {
+        usize::from(self.payload_length.get())
+    }
+
+    /// The flow label (RFC 6437).
+    #[inline]
+    pub fn flow_label(&self) -> u32 {
+        self.version_class_flow.get() & 0x000f_ffff
+    }
+
+    /// From.
+    pub fn source(&self) -> Ipv6Addr {
+        self.source.into()
+    }
+
+    /// To.
+    pub fn destination(&self) -> Ipv6Addr {
+        self.destination.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_and_reasons() {
+        let mut bytes = [0; 48];
+        bytes[..8].copy_from_slice(b"\x6a\xb1\x23\x45\x00\x08\x11\x40");
+        bytes[23] = 1;
+        bytes[39] = 2;
+        let (header, rest) = Header::parse(&bytes).unwrap();
+        assert_eq!((header.payload_length(), header.next_header, header.hop_limit), (8, 17, 64));
+        assert_eq!((header.flow_label(), rest.len()), (0x12345, 8));
+        assert_eq!(header.source(), "::1".parse::<Ipv6Addr>().unwrap());
+        assert_eq!(header.destination(), "::2".parse::<Ipv6Addr>().unwrap());
+        assert_eq!(Header::parse(&bytes[..39]).unwrap_err(), Malformed::Truncated(Protocol::Ipv6));
+        bytes[0] = 0x45;
+        assert_eq!(Header::parse(&bytes).unwrap_err(), Malformed::Version(Protocol::Ipv6));
+    }
+}
