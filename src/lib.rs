@@ -1,5 +1,7 @@
 //! Ferry, a DPDK poll-mode VTEP. ARCHITECTURE.md tells how the rooms fit together.
 
+pub mod api;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod dpdk;

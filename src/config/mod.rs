@@ -45,6 +45,8 @@ pub struct Eal {
     pub hugepages: bool,
     /// Packet memory in bytes; `None` leaves it to DPDK (with huge pages only).
     pub memory: Option<u64>,
+    /// Packet buffers in all; `None` counts what queues and workers hold at most.
+    pub mbufs: Option<u32>,
     /// Further EAL arguments, verbatim.
     pub args: Vec<String>,
 }

@@ -60,10 +60,11 @@ fn eal(item: Option<Item>) -> Eal {
         }
         Some(bytes)
     });
+    let mbufs = get("mbufs").and_then(|item| item.number(1024..=1 << 28u32));
     let args =
         get("args").map_or(Vec::new(), |item| item.list().iter().filter_map(Item::text).collect());
     let default = (!hugepages).then_some(DEFAULT_MEMORY);
-    Eal { hugepages, memory: memory.or(default), args }
+    Eal { hugepages, memory: memory.or(default), mbufs, args }
 }
 
 fn cores(item: &Item) -> Option<Cores> {

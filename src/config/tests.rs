@@ -146,7 +146,7 @@ fn each_mistake_has_its_line_key_and_remedy() {
         (
             "ipv4: 192.0.2.1}",
             "ipv4: 192.0.2.9}",
-            "f.yaml:5: underlay: vtep.ipv4 192.0.2.9 is not among the ports' addresses; add it there, or leave addresses out and set them with ip(8)",
+            "f.yaml:6: underlay: vtep.ipv4 192.0.2.9 is not among the ports' addresses; add it there, or leave addresses out and set them with ip(8)",
         ),
         (
             "twin: ferry-up0",

@@ -29,6 +29,8 @@ pub enum Way {
 pub struct NextHop {
     /// Port index of the underlay port.
     pub port: u16,
+    /// The peer itself, or the gateway on the way.
+    pub address: Ipv4Addr,
     /// The outer header.
     pub outer: OuterHeader,
     /// The longest inner frame that the port's MTU has room for, in bytes.

@@ -1,1 +1,16 @@
-//! The control core.
+//! The control core: the single writer of everything that workers read.
+//!
+//! One thread, EAL's main lcore, owns [`Control`]. Workers reach it by their event queues; the API and
+//! the netlink watcher, which live on threads of their own, by channels. Nobody else changes anything.
+
+mod adjacency;
+mod clock;
+mod core;
+mod learn;
+mod network;
+mod ports;
+mod report;
+mod startup;
+
+pub use self::core::{Control, NextHopUpdate, Resolution, Stopped};
+pub use startup::{StartError, check_machine, pin_to_control_core, start};

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
 use super::clock::{self, Tick};
-use crate::fib::{Change, Entry, FibWriter, InsertError, MacKey, Reclaimer};
+use crate::fib::FibWriter;
 use crate::worker::{AdjacencyIndex, FloodList, Network as Published};
 
 /// What the operator asked for.
@@ -39,7 +37,8 @@ pub struct Network {
     pub moves: u64,
     /// Never used twice.
     pub identity: u64,
-    sweep: usize,
+    /// Where the next sweep goes on.
+    pub(super) sweep: usize,
 }
 
 impl Network {

@@ -167,6 +167,22 @@ impl FibWriter {
         })
     }
 
+    /// The entries from bucket `cursor` on, until at least `wanted` were found, and where to go on; `None`
+    /// behind the last.
+    pub fn page(&self, cursor: usize, wanted: usize) -> (Vec<(MacKey, Entry)>, Option<usize>) {
+        let buckets = self.table.buckets();
+        let mut found = Vec::new();
+        for (index, bucket) in buckets.iter().enumerate().skip(cursor) {
+            if found.len() >= wanted {
+                return (found, Some(index));
+            }
+            let entries =
+                (0..WAYS).filter_map(|way| Some((key_of(bucket, way), entry_of(bucket, way)?)));
+            found.extend(entries);
+        }
+        (found, None)
+    }
+
     /// Looks at the entries from bucket `cursor` on, `budget` buckets at most, and removes those that `keep`
     /// refuses. Returns the next cursor: zero when the table is through, which may also shrink it.
     pub fn sweep(

@@ -1,0 +1,152 @@
+//! A blocking client of the API.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::runtime::{self, Runtime};
+
+use super::model::{Failure, Mac};
+use super::page::MacFilter;
+use super::routes::target;
+
+/// How long a client waits for an answer: longer than the server waits for the control core.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to a Ferry process.
+pub struct Client {
+    socket: PathBuf,
+    runtime: Runtime,
+    requests: SendRequest<Empty<Bytes>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No process listens.
+    #[error(
+        "no Ferry answers at {}: is it running? (ferry run -c FILE; another socket: --socket PATH)",
+        .0.display()
+    )]
+    NotRunning(PathBuf),
+    /// The socket's mode keeps us out.
+    #[error("may not talk to {}: be root or of the socket's group", .0.display())]
+    Forbidden(PathBuf),
+    /// A process listens but does not answer.
+    #[error("the process at {} did not answer within {} s", .0.display(), TIMEOUT.as_secs())]
+    TimedOut(PathBuf),
+    /// It answered that it cannot.
+    #[error("{error} ({status})")]
+    Refused {
+        /// HTTP status.
+        status: StatusCode,
+        /// What is wrong.
+        error: String,
+    },
+    /// It is no Ferry, or went away.
+    #[error("no sense in the answer from {}: {reason}", socket.display())]
+    Protocol {
+        /// Where.
+        socket: PathBuf,
+        /// What happened.
+        reason: String,
+    },
+    /// The system refuses.
+    #[error("cannot connect to {}: {source}", socket.display())]
+    System {
+        /// Where.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Client {
+    /// Connects.
+    pub fn connect(socket: &Path) -> Result<Self, ClientError> {
+        let system = |source| ClientError::System { socket: socket.to_owned(), source };
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
+        let requests = runtime.block_on(async {
+            let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    ClientError::NotRunning(socket.to_owned())
+                }
+                io::ErrorKind::PermissionDenied => ClientError::Forbidden(socket.to_owned()),
+                _ => system(error),
+            })?;
+            let (requests, connection) = http1::handshake(TokioIo::new(stream))
+                .await
+                .map_err(|error| protocol(socket, error))?;
+            // Its errors show up at the requests.
+            tokio::spawn(connection);
+            Ok(requests)
+        })?;
+        Ok(Self { socket: socket.to_owned(), runtime, requests })
+    }
+
+    /// What is at a path, such as `/v1/ports`.
+    pub fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
+        Ok(self.fetch(path)?.1)
+    }
+
+    /// All MACs that match, page by page.
+    pub fn macs(&mut self, filter: &MacFilter) -> Result<Vec<Mac>, ClientError> {
+        let mut macs = Vec::new();
+        let mut next =
+            Some(target("/v1/macs", filter).map_err(|error| protocol(&self.socket, error))?);
+        while let Some(page) = next {
+            let (headers, more): (_, Vec<Mac>) = self.fetch(&page)?;
+            macs.extend(more);
+            next = next_page(&headers);
+        }
+        Ok(macs)
+    }
+
+    fn fetch<T: DeserializeOwned>(&mut self, target: &str) -> Result<(HeaderMap, T), ClientError> {
+        let socket = &self.socket;
+        let request = Request::get(target)
+            .header(header::HOST, "localhost")
+            .body(Empty::new())
+            .map_err(|error| protocol(socket, error))?;
+        let requests = &mut self.requests;
+        let exchange = async {
+            requests.ready().await?;
+            let (head, body) = requests.send_request(request).await?.into_parts();
+            Ok::<_, hyper::Error>((head, body.collect().await?.to_bytes()))
+        };
+        let (head, body) = self
+            .runtime
+            .block_on(async { tokio::time::timeout(TIMEOUT, exchange).await })
+            .map_err(|_| ClientError::TimedOut(socket.clone()))?
+            .map_err(|error| protocol(socket, error))?;
+        if head.status == StatusCode::OK {
+            return Ok((
+                head.headers,
+                serde_json::from_slice(&body).map_err(|error| protocol(socket, error))?,
+            ));
+        }
+        let Failure { error } =
+            serde_json::from_slice(&body).map_err(|error| protocol(socket, error))?;
+        Err(ClientError::Refused { status: head.status, error })
+    }
+}
+
+fn protocol(socket: &Path, error: impl Display) -> ClientError {
+    ClientError::Protocol { socket: socket.to_owned(), reason: error.to_string() }
+}
+
+/// The target of a `Link` header with `rel="next"` (RFC 8288), as Ferry writes it.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(header::LINK)?.to_str().ok()?;
+    let (target, _) = link.strip_prefix('<')?.split_once(">; rel=\"next\"")?;
+    Some(target.to_owned())
+}

@@ -1,0 +1,29 @@
+//! The operator's interface: HTTP and JSON on a unix socket.
+//!
+//! | thread | may call | holds |
+//! |---|---|---|
+//! | `ferry-api` | everything in `routes`, [`Handle`] | a tokio current-thread runtime; none of Ferry's state |
+//! | control core | [`Query`], [`Reply::send`] | all state; it answers when its loop comes round |
+//! | main | [`serve`], [`Server::stop`] | the server's handle |
+//!
+//! The API never reads the control core's data. A request becomes a [`Query`] on a bounded channel, and the
+//! answer comes back through the query's own [`Reply`]. A control core that is busy or gone therefore costs a
+//! request a 503, and a slow client costs the control core nothing.
+
+pub mod client;
+pub mod model;
+mod page;
+mod query;
+mod routes;
+mod server;
+mod socket;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use page::{MacCursor, MacFilter, MacPage};
+pub use query::{Handle, Query, REPLY_TIMEOUT, Reply, Unanswered, channel};
+pub use server::{STOP_TIMEOUT, Server, serve};
+pub use socket::SocketError;
+
+/// Where Ferry answers unless the configuration says otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";

@@ -1,0 +1,262 @@
+//! What the API says, as JSON. Keys are snake_case and carry their unit where they have one. What is written
+//! as optional here is left out of the JSON when absent, except quantities, which are `null` when unknown.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// A DPDK port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// The operator's name for it.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// PCI address or devargs, as configured.
+    pub device: String,
+    /// Its Ethernet address.
+    pub mac: String,
+    /// Whether the link is up.
+    pub link: Link,
+    /// Link speed in Mbit/s; `null` if the device does not tell.
+    pub speed_mbps: Option<u32>,
+    /// Largest frame payload in bytes, without the Ethernet header.
+    pub mtu: u16,
+    /// Frames taken from the port.
+    pub rx_packets: u64,
+    /// Their bytes, without the FCS.
+    pub rx_bytes: u64,
+    /// Frames given to the device.
+    pub tx_packets: u64,
+    /// Their bytes, without the FCS.
+    pub tx_bytes: u64,
+    /// Frames dropped for any reason, counted at the port they came in by or should have left by.
+    pub drops: u64,
+}
+
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Tenants attach here.
+    Access,
+    /// Towards the other VTEPs.
+    Underlay,
+    /// The Linux interface beside an underlay port.
+    Twin,
+}
+
+/// The state of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// Frames can pass.
+    Up,
+    /// They cannot.
+    Down,
+}
+
+/// How tenants' frames are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encap {
+    /// RFC 7348.
+    Vxlan,
+}
+
+/// A tenant's layer-2 network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// 24-bit network ID.
+    pub vni: u32,
+    /// The operator's name for it.
+    pub name: String,
+    /// How its frames are carried.
+    pub encap: Encap,
+    /// Where its stations attach.
+    pub ports: Vec<NetworkPort>,
+    /// The VTEPs that its broadcast, unknown unicast and multicast frames are copied to.
+    pub peers: Vec<IpAddr>,
+    /// MACs learned from traffic.
+    pub macs_learned: u64,
+    /// MACs from the configuration.
+    pub macs_static: u64,
+    /// Learned MACs that it may have.
+    pub mac_limit: u64,
+    /// MACs that the limit kept out, each time they were seen.
+    pub macs_refused: u64,
+    /// Learned MACs that moved to another port or peer.
+    pub mac_moves: u64,
+    /// Whether it learns from traffic.
+    pub learning: bool,
+    /// How long a silent learned MAC is kept, in seconds; `null` for ever.
+    pub ageing_seconds: Option<u64>,
+}
+
+/// A network's place on a port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPort {
+    /// Name of the access port.
+    pub port: String,
+    /// The VLAN of the port that belongs to the network; absent for untagged frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+}
+
+/// A MAC address of a network, and where it is: behind a port, or behind a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mac {
+    /// The network's ID.
+    pub vni: u32,
+    /// The network's name.
+    pub network: String,
+    /// The address.
+    pub mac: String,
+    /// How it came to be known.
+    pub kind: MacKind,
+    /// Name of the access port that it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The VLAN on that port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// Address of the VTEP that it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+    /// Seconds since it was last seen, to a sixteenth of the ageing time; `null` for static ones.
+    pub age_seconds: Option<u64>,
+}
+
+/// How a MAC came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MacKind {
+    /// From the configuration: neither ages nor moves.
+    Static,
+    /// From traffic.
+    Learned,
+}
+
+/// A remote VTEP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its underlay address.
+    pub address: IpAddr,
+    /// How frames to it are carried.
+    pub encap: Encap,
+    /// Whether packets to it can leave.
+    pub state: PeerState,
+    /// Name of the underlay port that they leave by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The router on the way, or the peer itself on a shared link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<IpAddr>,
+    /// The next hop's Ethernet address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// IDs of the networks that reach it.
+    pub networks: Vec<u32>,
+}
+
+/// Whether packets to a peer can leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerState {
+    /// Route and next hop are known.
+    Resolved,
+    /// The next hop has not answered ARP yet.
+    Unresolved,
+    /// No route by an underlay port.
+    NoRoute,
+}
+
+/// A forwarding core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Worker {
+    /// DPDK's number for it.
+    pub lcore: u32,
+    /// The CPU that it is pinned to.
+    pub core: u32,
+    /// The CPU's NUMA node.
+    pub socket: u32,
+    /// The receive queues that it polls, as `port:queue`.
+    pub queues: Vec<String>,
+    /// Frames taken from them.
+    pub rx_packets: u64,
+    /// Frames given to devices.
+    pub tx_packets: u64,
+    /// Rounds of the poll loop.
+    pub polls: u64,
+    /// Rounds in which nothing arrived.
+    pub empty_polls: u64,
+    /// Receive bursts that were not empty.
+    pub bursts: u64,
+    /// Share of cycles spent in rounds that did something, from 0 to 100.
+    pub busy_percent: f64,
+}
+
+/// Frames dropped at a port for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropCount {
+    /// Name of the port that they came in by or should have left by.
+    pub port: String,
+    /// The reason's name.
+    pub reason: String,
+    /// How many.
+    pub packets: u64,
+    /// What happened, in a line.
+    pub meaning: String,
+    /// What to change, in a line.
+    pub remedy: String,
+}
+
+/// Where all packets went: `rx + copies = tx + drops + held` once traffic rests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Frames taken from ports, twins included.
+    pub rx: u64,
+    /// Frames made by replication, beyond those that came in.
+    pub copies: u64,
+    /// Frames given to devices, twins included.
+    pub tx: u64,
+    /// Frames dropped for a named reason.
+    pub drops: u64,
+    /// Frames that wait in Ferry now, for their turn in replication.
+    pub held: u64,
+    /// Learning events that were lost because the control core was behind; traffic repeats them.
+    pub events_lost: u64,
+    /// Seconds since start.
+    pub uptime_seconds: u64,
+    /// Packet memory.
+    pub mempools: Vec<Mempool>,
+}
+
+/// A pool of packet buffers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mempool {
+    /// Its DPDK name.
+    pub name: String,
+    /// Its NUMA node.
+    pub socket: u32,
+    /// Buffers that it has in all.
+    pub size: u32,
+    /// Buffers that are free now; the others are in devices' rings, in caches or on their way.
+    pub available: u32,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Ferry's version, such as `0.1.0`.
+    pub ferry: String,
+    /// The version of DPDK that it runs on, such as `22.11.11`.
+    pub dpdk: String,
+}
+
+/// The body of every answer that is not 200.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What is wrong, and what would be right.
+    pub error: String,
+}

@@ -1,0 +1,96 @@
+//! Walking the MACs of all networks in bounded steps.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use super::model::Mac;
+
+/// Which MACs to list; the parameters of `GET /v1/macs`. All conditions must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MacFilter {
+    /// Those of this network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vni: Option<u32>,
+    /// Those behind the access port of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// Those behind this VTEP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+    /// As many at most: 1 to [`Self::MOST`], [`Self::USUAL`] unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Go on from here: [`MacPage::next`] of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<MacCursor>,
+}
+
+impl MacFilter {
+    /// MACs of a page unless the client asks otherwise.
+    pub const USUAL: usize = 1_000;
+    /// MACs of the largest page: what the control core can list without delaying its other work.
+    pub const MOST: usize = 10_000;
+
+    /// How many MACs to list at most.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(Self::USUAL).clamp(1, Self::MOST)
+    }
+}
+
+/// Some MACs, in no particular order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MacPage {
+    /// Those that match. The control core may stop early, so a short or empty page need not be the last.
+    pub macs: Vec<Mac>,
+    /// Where to go on; `None` when everything has been looked at.
+    pub next: Option<MacCursor>,
+}
+
+/// A place in the walk, `VNI.POSITION` as text. MACs that come, go or move while a client walks may be missed
+/// or listed twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MacCursor {
+    /// The network that the walk is in. Networks are walked by ascending ID.
+    pub vni: u32,
+    /// The next place to look at in its MAC FIB; only the control core knows what it counts.
+    pub position: u64,
+}
+
+/// Not a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a place in the list of MACs; take it from the answer's Link header")]
+pub struct MacCursorError(String);
+
+impl fmt::Display for MacCursor {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{}.{}", self.vni, self.position)
+    }
+}
+
+impl FromStr for MacCursor {
+    type Err = MacCursorError;
+
+    fn from_str(text: &str) -> Result<Self, MacCursorError> {
+        text.split_once('.')
+            .and_then(|(vni, position)| {
+                Some(Self { vni: vni.parse().ok()?, position: position.parse().ok()? })
+            })
+            .ok_or_else(|| MacCursorError(text.to_owned()))
+    }
+}
+
+impl Serialize for MacCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,100 @@
+//! The seam between the API and the control core.
+
+use std::time::Duration;
+
+use crossbeam::channel::{self, Receiver, Sender, TrySendError};
+use tokio::sync::oneshot;
+
+use super::model::{DropCount, Network, Peer, Port, Totals, Version, Worker};
+use super::page::{MacFilter, MacPage};
+
+/// How long a request waits for the control core.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Queries that may wait for the control core. More are refused, so that a flood of requests cannot grow.
+const BACKLOG: usize = 64;
+
+/// A question to the control core, with the way back for its answer.
+#[derive(Debug)]
+pub enum Query {
+    /// All ports.
+    Ports(Reply<Vec<Port>>),
+    /// All networks, by ascending ID.
+    Networks(Reply<Vec<Network>>),
+    /// Some MACs.
+    Macs(MacFilter, Reply<MacPage>),
+    /// All peers.
+    Peers(Reply<Vec<Peer>>),
+    /// All workers.
+    Workers(Reply<Vec<Worker>>),
+    /// Drops by port and reason.
+    Drops {
+        /// Whether to list those that never happened, too.
+        all: bool,
+        /// The way back.
+        reply: Reply<Vec<DropCount>>,
+    },
+    /// The sums.
+    Totals(Reply<Totals>),
+}
+
+/// The way back to whoever asked. Dropping it tells them that there will be no answer.
+#[derive(Debug)]
+pub struct Reply<T>(oneshot::Sender<T>);
+
+impl<T> Reply<T> {
+    /// Answers; never blocks. Whoever asked may have gone, which does not concern the control core.
+    pub fn send(self, answer: T) {
+        let _ = self.0.send(answer);
+    }
+}
+
+/// Why a query got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// Too many queries wait already.
+    #[error("the control core has {BACKLOG} questions to answer already: try again")]
+    Busy,
+    /// It took longer than [`REPLY_TIMEOUT`].
+    #[error(
+        "the control core did not answer within {} s: see Ferry's log, or try again",
+        REPLY_TIMEOUT.as_secs()
+    )]
+    TimedOut,
+    /// The control core is gone, or dropped the query.
+    #[error("Ferry is stopping")]
+    Stopping,
+}
+
+/// The API's end: asks, and waits for the answer.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    queries: Sender<Query>,
+    version: Version,
+}
+
+/// The two ends of the seam. `version` needs no asking: it cannot change.
+pub fn channel(version: Version) -> (Handle, Receiver<Query>) {
+    let (queries, receiver) = channel::bounded(BACKLOG);
+    (Handle { queries, version }, receiver)
+}
+
+impl Handle {
+    /// Asks what `query` makes of a reply, such as `Query::Ports`.
+    pub async fn ask<T>(&self, query: impl FnOnce(Reply<T>) -> Query) -> Result<T, Unanswered> {
+        let (reply, answer) = oneshot::channel();
+        self.queries.try_send(query(Reply(reply))).map_err(|error| match error {
+            TrySendError::Full(_) => Unanswered::Busy,
+            TrySendError::Disconnected(_) => Unanswered::Stopping,
+        })?;
+        match tokio::time::timeout(REPLY_TIMEOUT, answer).await {
+            Ok(answer) => answer.map_err(|_| Unanswered::Stopping),
+            Err(_) => Err(Unanswered::TimedOut),
+        }
+    }
+
+    /// What runs.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+}

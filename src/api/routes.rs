@@ -1,0 +1,126 @@
+//! What each path answers.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query as Parameters, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use super::model::{Failure, Version};
+use super::page::{MacFilter, MacPage};
+use super::query::{Handle, Query, Reply, Unanswered};
+
+/// Every path there is, for those who ask for another.
+const PATHS: [&str; 8] = [
+    "/v1/ports",
+    "/v1/networks",
+    "/v1/macs",
+    "/v1/peers",
+    "/v1/workers",
+    "/v1/drops",
+    "/v1/totals",
+    "/v1/version",
+];
+
+/// All routes.
+pub(super) fn routes(handle: Handle) -> Router {
+    Router::new()
+        .route("/v1/ports", get(|state| answer(state, Query::Ports)))
+        .route("/v1/networks", get(|state| answer(state, Query::Networks)))
+        .route("/v1/macs", get(macs))
+        .route("/v1/peers", get(|state| answer(state, Query::Peers)))
+        .route("/v1/workers", get(|state| answer(state, Query::Workers)))
+        .route("/v1/drops", get(drops))
+        .route("/v1/totals", get(|state| answer(state, Query::Totals)))
+        .route("/v1/version", get(version))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(handle)
+}
+
+/// A failed request: its status and what is wrong.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(Failure { error: self.1 })).into_response()
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(unanswered: Unanswered) -> Self {
+        Self(StatusCode::SERVICE_UNAVAILABLE, unanswered.to_string())
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self(StatusCode::BAD_REQUEST, rejection.body_text())
+    }
+}
+
+async fn answer<T>(
+    State(handle): State<Handle>,
+    query: impl FnOnce(Reply<T>) -> Query,
+) -> Result<Json<T>, Refusal> {
+    Ok(Json(handle.ask(query).await?))
+}
+
+/// One page, and the next page's address in the `Link` header (RFC 8288), so that the body stays a plain list.
+async fn macs(
+    State(handle): State<Handle>,
+    filter: Result<Parameters<MacFilter>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Parameters(filter) = filter?;
+    if filter.limit.is_some_and(|limit| !(1..=MacFilter::MOST).contains(&limit)) {
+        let error = format!("limit must be from 1 to {}", MacFilter::MOST);
+        return Err(Refusal(StatusCode::BAD_REQUEST, error));
+    }
+    let MacPage { macs, next } = handle.ask(|reply| Query::Macs(filter.clone(), reply)).await?;
+    let Some(next) = next else { return Ok(Json(macs).into_response()) };
+    let link = target("/v1/macs", &MacFilter { after: Some(next), ..filter })
+        .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::LINK, format!("<{link}>; rel=\"next\""))], Json(macs)).into_response())
+}
+
+/// A path with parameters.
+pub(super) fn target(
+    path: &str,
+    filter: &MacFilter,
+) -> Result<String, serde_urlencoded::ser::Error> {
+    let parameters = serde_urlencoded::to_string(filter)?;
+    Ok(if parameters.is_empty() { path.to_owned() } else { format!("{path}?{parameters}") })
+}
+
+/// The parameters of `GET /v1/drops`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DropParameters {
+    /// Whether to list what never happened, too.
+    #[serde(default)]
+    all: bool,
+}
+
+async fn drops(
+    state: State<Handle>,
+    parameters: Result<Parameters<DropParameters>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Parameters(DropParameters { all }) = parameters?;
+    Ok(answer(state, |reply| Query::Drops { all, reply }).await.into_response())
+}
+
+async fn version(State(handle): State<Handle>) -> Json<Version> {
+    Json(handle.version().clone())
+}
+
+async fn unknown_path(uri: Uri) -> Refusal {
+    let error = format!("nothing at {}; there is {}", uri.path(), PATHS.join(", "));
+    Refusal(StatusCode::NOT_FOUND, error)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Refusal {
+    let error = format!("{} cannot be {method}; it can be GET", uri.path());
+    Refusal(StatusCode::METHOD_NOT_ALLOWED, error)
+}

@@ -1,0 +1,288 @@
+//! What `ferry show` prints for people: a table for each resource.
+
+use std::io::{self, Write};
+
+use super::table::{self, Column, Column::Left, Column::Right};
+use super::units::{duration, grouped, speed};
+use crate::api::model::{
+    DropCount, Encap, Link, Mac, MacKind, Network, Peer, PeerState, Port, Role, Totals, Worker,
+};
+
+/// Names in a cell before the rest is only counted.
+const NAMES: usize = 4;
+
+/// A list of one resource.
+pub(super) trait List: Sized {
+    /// What to print when there is nothing to list.
+    const NOTHING: &'static str;
+
+    /// Writes the table.
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()>;
+}
+
+/// Writes a list for people.
+pub(super) fn write<T: List>(list: &[T], output: &mut impl Write) -> io::Result<()> {
+    if list.is_empty() { writeln!(output, "{}", T::NOTHING) } else { T::table(list, output) }
+}
+
+fn rows<T, const N: usize>(
+    output: &mut impl Write,
+    columns: [Column; N],
+    list: &[T],
+    row: impl Fn(&T) -> [String; N],
+) -> io::Result<()> {
+    table::write(output, &columns, &list.iter().map(row).collect::<Vec<_>>())
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// The first few, and how many more there are.
+fn joined<T>(list: &[T], name: impl Fn(&T) -> String) -> String {
+    let mut names: Vec<_> = list.iter().take(NAMES).map(name).collect();
+    if list.len() > NAMES {
+        names.push(format!("+{}", list.len() - NAMES));
+    }
+    if names.is_empty() { "-".to_owned() } else { names.join(" ") }
+}
+
+/// A port, or a VLAN of it, written as Linux names VLAN interfaces.
+fn attachment(port: &str, vlan: Option<u16>) -> String {
+    vlan.map_or_else(|| port.to_owned(), |vlan| format!("{port}.{vlan}"))
+}
+
+fn encap(encap: Encap) -> String {
+    match encap {
+        Encap::Vxlan => "vxlan",
+    }
+    .to_owned()
+}
+
+impl List for Port {
+    const NOTHING: &'static str = "no ports";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Left("PORT"),
+            Left("ROLE"),
+            Left("LINK"),
+            Right("SPEED"),
+            Right("MTU"),
+            Left("MAC"),
+            Right("RX PACKETS"),
+            Right("RX BYTES"),
+            Right("TX PACKETS"),
+            Right("TX BYTES"),
+            Right("DROPS"),
+            Left("DEVICE"),
+        ];
+        rows(output, columns, list, |port| {
+            let role = match port.role {
+                Role::Access => "access",
+                Role::Underlay => "underlay",
+                Role::Twin => "twin",
+            };
+            let link = match port.link {
+                Link::Up => "up",
+                Link::Down => "down",
+            };
+            [
+                port.name.clone(),
+                role.to_owned(),
+                link.to_owned(),
+                or_dash(port.speed_mbps.map(speed)),
+                port.mtu.to_string(),
+                port.mac.clone(),
+                grouped(port.rx_packets),
+                grouped(port.rx_bytes),
+                grouped(port.tx_packets),
+                grouped(port.tx_bytes),
+                grouped(port.drops),
+                port.device.clone(),
+            ]
+        })
+    }
+}
+
+impl List for Network {
+    const NOTHING: &'static str = "no networks";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Right("VNI"),
+            Left("NETWORK"),
+            Left("ENCAP"),
+            Right("LEARNED"),
+            Right("LIMIT"),
+            Right("STATIC"),
+            Left("LEARNING"),
+            Right("AGEING"),
+            Left("PORTS"),
+            Left("PEERS"),
+        ];
+        rows(output, columns, list, |network| {
+            [
+                network.vni.to_string(),
+                network.name.clone(),
+                encap(network.encap),
+                grouped(network.macs_learned),
+                grouped(network.mac_limit),
+                grouped(network.macs_static),
+                if network.learning { "on" } else { "off" }.to_owned(),
+                network.ageing_seconds.map_or_else(|| "never".to_owned(), duration),
+                joined(&network.ports, |place| attachment(&place.port, place.vlan)),
+                joined(&network.peers, ToString::to_string),
+            ]
+        })
+    }
+}
+
+impl List for Mac {
+    const NOTHING: &'static str = "no MACs";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Right("VNI"),
+            Left("NETWORK"),
+            Left("MAC"),
+            Left("KIND"),
+            Left("PORT"),
+            Left("PEER"),
+            Right("AGE"),
+        ];
+        rows(output, columns, list, |mac| {
+            let kind = match mac.kind {
+                MacKind::Static => "static",
+                MacKind::Learned => "learned",
+            };
+            [
+                mac.vni.to_string(),
+                mac.network.clone(),
+                mac.mac.clone(),
+                kind.to_owned(),
+                or_dash(mac.port.as_ref().map(|port| attachment(port, mac.vlan))),
+                or_dash(mac.peer),
+                or_dash(mac.age_seconds.map(duration)),
+            ]
+        })
+    }
+}
+
+impl List for Peer {
+    const NOTHING: &'static str = "no peers";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Left("PEER"),
+            Left("ENCAP"),
+            Left("STATE"),
+            Left("PORT"),
+            Left("NEXT HOP"),
+            Left("MAC"),
+            Left("NETWORKS"),
+        ];
+        rows(output, columns, list, |peer| {
+            let state = match peer.state {
+                PeerState::Resolved => "resolved",
+                PeerState::Unresolved => "unresolved",
+                PeerState::NoRoute => "no route",
+            };
+            [
+                peer.address.to_string(),
+                encap(peer.encap),
+                state.to_owned(),
+                or_dash(peer.port.as_ref()),
+                or_dash(peer.next_hop),
+                or_dash(peer.mac.as_ref()),
+                joined(&peer.networks, ToString::to_string),
+            ]
+        })
+    }
+}
+
+impl List for Worker {
+    const NOTHING: &'static str = "no workers";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Right("LCORE"),
+            Right("CORE"),
+            Right("SOCKET"),
+            Right("BUSY"),
+            Right("RX PACKETS"),
+            Right("TX PACKETS"),
+            Right("BURSTS"),
+            Right("PER BURST"),
+            Right("POLLS"),
+            Right("EMPTY POLLS"),
+            Left("QUEUES"),
+        ];
+        rows(output, columns, list, |worker| {
+            let per_burst = (worker.bursts > 0)
+                .then(|| format!("{:.1}", worker.rx_packets as f64 / worker.bursts as f64));
+            [
+                worker.lcore.to_string(),
+                worker.core.to_string(),
+                worker.socket.to_string(),
+                format!("{:.1} %", worker.busy_percent),
+                grouped(worker.rx_packets),
+                grouped(worker.tx_packets),
+                grouped(worker.bursts),
+                or_dash(per_burst),
+                grouped(worker.polls),
+                grouped(worker.empty_polls),
+                worker.queues.join(" "),
+            ]
+        })
+    }
+}
+
+impl List for DropCount {
+    const NOTHING: &'static str = "no drops";
+
+    /// Two lines each, as a remedy beside its meaning would make them far too long.
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns =
+            [Left("PORT"), Left("REASON"), Right("PACKETS"), Left("MEANING, AND WHAT TO DO")];
+        let rows: Vec<_> = list
+            .iter()
+            .flat_map(|drop| {
+                let [port, reason] = [&drop.port, &drop.reason].map(Clone::clone);
+                let remedy = format!("-> {}", drop.remedy);
+                [
+                    [port, reason, grouped(drop.packets), drop.meaning.clone()],
+                    [String::new(), String::new(), String::new(), remedy],
+                ]
+            })
+            .collect();
+        table::write(output, &columns, &rows)
+    }
+}
+
+/// Writes the totals: what came in and what became of it, then packet memory.
+pub(super) fn write_totals(totals: &Totals, output: &mut impl Write) -> io::Result<()> {
+    let row =
+        |name: &str, value: u64, note: &str| [name.to_owned(), grouped(value), note.to_owned()];
+    let rows = [
+        row("rx", totals.rx, "received"),
+        row("copies", totals.copies, "made by replication"),
+        row("tx", totals.tx, "transmitted"),
+        row("drops", totals.drops, "dropped for a reason: ferry show drops"),
+        row("held", totals.held, "waiting for their turn in replication"),
+        row("events lost", totals.events_lost, "learning events; traffic repeats them"),
+    ];
+    table::write(output, &[Left(""), Right(""), Left("")], &rows)?;
+    writeln!(output, "\nup for {}\n", duration(totals.uptime_seconds))?;
+    let columns = [Left("MEMPOOL"), Right("SOCKET"), Right("MBUFS"), Right("FREE")];
+    self::rows(output, columns, &totals.mempools, |pool| {
+        let [size, available] = [pool.size, pool.available].map(|count| grouped(count.into()));
+        [pool.name.clone(), pool.socket.to_string(), size, available]
+    })
+}
+
+/// Writes a value as JSON.
+pub(super) fn write_json(value: &impl serde::Serialize, output: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *output, value)?;
+    writeln!(output)
+}

@@ -1,0 +1,120 @@
+//! Logging to standard error: for people on a terminal, for files, for systemd's journal.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Compact, Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// What to log: a level, or levels by module. Known to be valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter(String);
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+/// Not a log filter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is neither error, warn, info, debug, trace or off, nor MODULE=LEVEL")]
+pub struct FilterError(String);
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    /// Empty text means the default, so that an empty `FERRY_LOG` is like none.
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        for directive in text.split(',') {
+            // A single unknown word would pass as a module's name, and 'inf' would log nothing.
+            let wrong = if directive.contains('=') {
+                EnvFilter::try_new(directive).is_err()
+            } else {
+                directive.parse::<LevelFilter>().is_err()
+            };
+            if wrong {
+                return Err(FilterError(directive.to_owned()));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Starts logging. Once in a process.
+pub fn init(filter: &Filter) {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&filter.0))
+        .with_writer(io::stderr)
+        .compact();
+    if io::stderr().is_terminal() {
+        builder.init();
+    } else if is_journal(&io::stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref()) {
+        builder.with_ansi(false).map_event_format(Journal::new).init();
+    } else {
+        builder.with_ansi(false).init();
+    }
+}
+
+/// Whether systemd reads a stream: then `JOURNAL_STREAM` is its device and inode (systemd.exec(5)). A child that
+/// inherits the variable may well write elsewhere.
+fn is_journal(stream: &impl AsFd, variable: Option<&str>) -> bool {
+    let Some((device, inode)) = variable.and_then(|text| text.split_once(':')) else {
+        return false;
+    };
+    stream
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|descriptor| File::from(descriptor).metadata())
+        .is_ok_and(|metadata| {
+            device.parse() == Ok(metadata.dev()) && inode.parse() == Ok(metadata.ino())
+        })
+}
+
+/// Lines with sd-daemon(3)'s priority prefix in place of what the journal notes itself: time and level.
+struct Journal(Format<Compact, ()>);
+
+impl Journal {
+    fn new<T>(format: Format<Compact, T>) -> Self {
+        Self(format.without_time().with_level(false))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
+    }
+}

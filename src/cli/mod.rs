@@ -1,0 +1,18 @@
+//! The command line: arguments become a [`Plan`] that holds no bad value, and `ferry show` asks the running
+//! process. Anything that can be wrong with an argument is wrong here, before DPDK starts.
+
+mod arguments;
+mod check;
+mod exit;
+mod list;
+pub mod log;
+mod run;
+mod show;
+mod table;
+mod units;
+
+pub use arguments::{Plan, Resource, Show, parse};
+pub use check::check;
+pub use exit::Exit;
+pub use run::{RunError, run, version};
+pub use show::show;

@@ -1,0 +1,90 @@
+//! MACs: learned from what workers saw, aged out when silent.
+
+use super::adjacency::Way;
+use super::clock::{self, Tick};
+use super::core::Control;
+use super::network::Network;
+use crate::fib::{Change, Entry, InsertError, MacKey};
+use crate::worker::{AdjacencyIndex, Event};
+
+/// Events taken from one worker before the others get their turn.
+const BATCH: usize = 4096;
+/// Buckets of a table that one tick's ageing looks at, at most; large tables take several ticks.
+const SWEEP: usize = 1 << 16;
+
+impl Control {
+    /// Handles what workers reported. Returns how many events there were.
+    pub(super) fn drain_events(&mut self) -> usize {
+        let mut handled = 0;
+        for index in 0..self.parts.workers.len() {
+            for _ in 0..BATCH {
+                let Some(event) = self.parts.workers[index].events.pop() else { break };
+                handled += 1;
+                match event {
+                    Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
+                    Event::Unresolved { adjacency } => {
+                        if let Some(Way::Peer { address, .. }) =
+                            self.parts.adjacencies.get(adjacency)
+                        {
+                            self.ask_resolver(*address);
+                        }
+                    }
+                }
+            }
+        }
+        handled
+    }
+
+    /// The last source wins, but a static entry never moves.
+    fn learn(&mut self, network: u32, adjacency: AdjacencyIndex, mac: MacKey) {
+        let tick = self.tick();
+        let parts = &mut self.parts;
+        let Some(generation) = parts.adjacencies.generation(adjacency) else { return };
+        let Some(network) = parts.networks.get_mut(network as usize) else { return };
+        if network.fib.get(mac).is_some_and(Entry::is_static) {
+            return;
+        }
+        let entry = Entry::new(adjacency, generation, tick);
+        match network.fib.insert(mac, entry, &mut parts.reclaimer) {
+            Ok(Change::New) => {}
+            Ok(Change::Updated(old)) => {
+                if old.adjacency() != adjacency {
+                    network.moves += 1;
+                }
+            }
+            Err(InsertError::LimitReached(limit)) => {
+                network.refused += 1;
+                if network.refused.is_power_of_two() {
+                    tracing::warn!(
+                        "network {}: the limit of {limit} learned MACs is reached ({} refused so far)",
+                        network.name,
+                        network.refused
+                    );
+                }
+            }
+            Err(InsertError::NotAStation) => {}
+        }
+    }
+
+    /// Removes what has been silent for too long, or was voided by a flush.
+    pub(super) fn age(&mut self) {
+        let tick = self.tick();
+        let parts = &mut self.parts;
+        let adjacencies = &parts.adjacencies;
+        for network in &mut parts.networks {
+            let limit = network.policy.ageing.map(clock::ticks);
+            let keep = |_, entry: Entry| {
+                entry.is_static()
+                    || adjacencies.generation(entry.adjacency()) == Some(entry.generation())
+                        && limit.is_none_or(|limit| age(tick, entry) < limit)
+            };
+            let Network { fib, sweep, .. } = network;
+            *sweep = fib.sweep(*sweep, SWEEP, &mut parts.reclaimer, keep);
+        }
+    }
+}
+
+/// Ticks since an entry was last marked as seen.
+pub(super) fn age(now: Tick, entry: Entry) -> Tick {
+    now.wrapping_sub(entry.tick())
+}

@@ -1,0 +1,269 @@
+//! The answers to the API's queries.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+
+use super::adjacency::Way;
+use super::core::{Control, WorkerHandle};
+use super::learn::age;
+use super::network::Network;
+use super::ports::{ControlPort, NodePools, Role};
+use crate::api::{MacCursor, MacFilter, MacPage, Query, model};
+use crate::drop_reason::DropReason;
+use crate::fib::{Entry, MacKey};
+use crate::wire::MacAddr;
+use crate::worker::{Counter, PortCounters, WorkerCounters};
+
+impl Control {
+    /// Answers one query.
+    pub(super) fn answer(&self, query: Query) {
+        match query {
+            Query::Ports(reply) => reply.send(self.report_ports()),
+            Query::Networks(reply) => reply.send(self.report_networks()),
+            Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
+            Query::Peers(reply) => reply.send(self.report_peers()),
+            Query::Workers(reply) => reply.send(self.report_workers()),
+            Query::Drops { all, reply } => reply.send(self.report_drops(all)),
+            Query::Totals(reply) => {
+                let counters: Vec<_> = self.counters().cloned().collect();
+                reply.send(totals(&counters, &self.parts.pools, self.started));
+            }
+        }
+    }
+
+    fn port_name(&self, index: u16) -> String {
+        self.parts.ports.get(usize::from(index)).map_or(String::new(), |port| port.name.clone())
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> + Clone {
+        self.parts.workers.iter().map(|worker| &worker.counters)
+    }
+
+    fn report_ports(&self) -> Vec<model::Port> {
+        let report = |(index, port): (usize, &ControlPort)| {
+            let sum = |counter: fn(&PortCounters) -> u64| {
+                self.counters().map(|of| counter(&of.ports[index])).sum()
+            };
+            let link = port.port.link();
+            model::Port {
+                name: port.name.clone(),
+                role: match port.role {
+                    Role::Access(_) => model::Role::Access,
+                    Role::Underlay(_) => model::Role::Underlay,
+                    Role::Twin(_) => model::Role::Twin,
+                },
+                device: port.device.clone(),
+                mac: MacAddr(port.port.mac()).to_string(),
+                link: if link.up { model::Link::Up } else { model::Link::Down },
+                speed_mbps: link.speed_mbps,
+                mtu: port.port.mtu(),
+                rx_packets: sum(|of| of.rx_packets.get()),
+                rx_bytes: sum(|of| of.rx_bytes.get()),
+                tx_packets: sum(|of| of.tx_packets.get()),
+                tx_bytes: sum(|of| of.tx_bytes.get()),
+                drops: sum(all_drops),
+            }
+        };
+        self.parts.ports.iter().enumerate().map(report).collect()
+    }
+
+    fn report_networks(&self) -> Vec<model::Network> {
+        self.networks_by_vni().into_iter().map(|network| self.report_network(network)).collect()
+    }
+
+    fn networks_by_vni(&self) -> Vec<&Network> {
+        let mut networks: Vec<_> = self.parts.networks.iter().collect();
+        networks.sort_by_key(|network| network.vni);
+        networks
+    }
+
+    fn report_network(&self, network: &Network) -> model::Network {
+        let ways = network.locals.iter().chain(&network.peers);
+        let mut ports = Vec::new();
+        let mut peers = Vec::new();
+        for way in ways.filter_map(|index| self.parts.adjacencies.get(*index)) {
+            match way {
+                Way::Local { port, vlan } => ports
+                    .push(model::NetworkPort { port: self.port_name(*port), vlan: vlan_of(*vlan) }),
+                Way::Peer { address, .. } => peers.push(IpAddr::V4(*address)),
+            }
+        }
+        model::Network {
+            vni: network.vni,
+            name: network.name.clone(),
+            encap: model::Encap::Vxlan,
+            ports,
+            peers,
+            macs_learned: network.fib.learned() as u64,
+            macs_static: network.fib.fixed() as u64,
+            mac_limit: network.fib.limit() as u64,
+            macs_refused: network.refused,
+            mac_moves: network.moves,
+            learning: network.policy.learning,
+            ageing_seconds: network.policy.ageing.map(|age| age.as_secs()),
+        }
+    }
+
+    /// One page: about as many entries as asked for are looked at, so that a rare match in a large table
+    /// does not hold the control core up.
+    fn report_macs(&self, filter: &MacFilter) -> MacPage {
+        let mut room = filter.limit();
+        let mut page = MacPage::default();
+        let start = filter.after.map_or((0, 0), |after| (after.vni, after.position as usize));
+        for network in self.networks_by_vni() {
+            if network.vni < start.0 || filter.vni.is_some_and(|vni| vni != network.vni) {
+                continue;
+            }
+            let mut cursor = if network.vni == start.0 { start.1 } else { 0 };
+            loop {
+                if room == 0 {
+                    page.next = Some(MacCursor { vni: network.vni, position: cursor as u64 });
+                    return page;
+                }
+                let (entries, next) = network.fib.page(cursor, room);
+                room = room.saturating_sub(entries.len());
+                let macs =
+                    entries.into_iter().map(|(key, entry)| self.report_mac(network, key, entry));
+                page.macs.extend(macs.filter(|mac| {
+                    let port = filter.port.is_none() || filter.port == mac.port;
+                    port && (filter.peer.is_none() || filter.peer == mac.peer)
+                }));
+                match next {
+                    Some(next) => cursor = next,
+                    None => break,
+                }
+            }
+        }
+        page
+    }
+
+    fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
+        let (port, vlan, peer) = match self.parts.adjacencies.get(entry.adjacency()) {
+            Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
+            Some(Way::Peer { address, .. }) => (None, None, Some(IpAddr::V4(*address))),
+            None => (None, None, None),
+        };
+        let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
+        model::Mac {
+            vni: network.vni,
+            network: network.name.clone(),
+            mac: MacAddr(key.octets()).to_string(),
+            kind,
+            port,
+            vlan,
+            peer,
+            age_seconds: (!entry.is_static()).then(|| age(self.tick(), entry).into()),
+        }
+    }
+
+    fn report_peers(&self) -> Vec<model::Peer> {
+        let mut peers: Vec<_> = self.parts.peers.iter().collect();
+        peers.sort_by_key(|(address, _)| **address);
+        let report = |(address, peer): (&std::net::Ipv4Addr, &super::core::Peer)| {
+            let hop = match self.parts.adjacencies.get(peer.adjacency) {
+                Some(Way::Peer { next_hop, .. }) => next_hop.as_ref(),
+                _ => None,
+            };
+            model::Peer {
+                address: IpAddr::V4(*address),
+                encap: model::Encap::Vxlan,
+                state: match hop {
+                    Some(_) => model::PeerState::Resolved,
+                    None if peer.routed => model::PeerState::Unresolved,
+                    None => model::PeerState::NoRoute,
+                },
+                port: hop.map(|hop| self.port_name(hop.port)),
+                next_hop: hop.map(|hop| IpAddr::V4(hop.address)),
+                mac: hop.map(|hop| MacAddr(hop.outer.next_hop_mac).to_string()),
+                networks: peer.networks.clone(),
+            }
+        };
+        peers.into_iter().map(report).collect()
+    }
+
+    fn report_workers(&self) -> Vec<model::Worker> {
+        let report = |worker: &WorkerHandle| {
+            let counters = &worker.counters;
+            let sum = |counter: fn(&PortCounters) -> &Counter| {
+                counters.ports.iter().map(|port| counter(port).get()).sum()
+            };
+            let (busy, total) = (counters.busy_cycles.get(), counters.total_cycles.get().max(1));
+            let queue = |(port, queue): &(u16, u16)| format!("{}:{queue}", self.port_name(*port));
+            model::Worker {
+                lcore: worker.lcore.id,
+                core: worker.lcore.cpu as u32,
+                socket: worker.lcore.socket,
+                queues: worker.queues.iter().map(queue).collect(),
+                rx_packets: sum(|port| &port.rx_packets),
+                tx_packets: sum(|port| &port.tx_packets),
+                polls: counters.polls.get(),
+                empty_polls: counters.empty_polls.get(),
+                bursts: counters.bursts.get(),
+                busy_percent: (busy as f64 / total as f64 * 1000.0).round() / 10.0,
+            }
+        };
+        self.parts.workers.iter().map(report).collect()
+    }
+
+    fn report_drops(&self, all: bool) -> Vec<model::DropCount> {
+        let mut drops = Vec::new();
+        for (index, port) in self.parts.ports.iter().enumerate() {
+            for reason in DropReason::ALL {
+                let packets = self.counters().map(|of| of.ports[index].drops(*reason)).sum();
+                if packets > 0 || all {
+                    drops.push(model::DropCount {
+                        port: port.name.clone(),
+                        reason: reason.name().to_owned(),
+                        packets,
+                        meaning: reason.meaning().to_owned(),
+                        remedy: reason.remedy().to_owned(),
+                    });
+                }
+            }
+        }
+        drops
+    }
+}
+
+/// The sums of all workers.
+pub(super) fn totals(
+    counters: &[Arc<WorkerCounters>],
+    pools: &HashMap<i32, NodePools>,
+    started: Instant,
+) -> model::Totals {
+    let ports = || counters.iter().flat_map(|worker| worker.ports.iter());
+    let sum = |counter: fn(&WorkerCounters) -> &Counter| {
+        counters.iter().map(|worker| counter(worker).get()).sum()
+    };
+    let pool = |(node, pool): (&i32, &crate::dpdk::Mempool)| model::Mempool {
+        name: pool.name().to_owned(),
+        socket: *node as u32,
+        size: pool.size(),
+        available: pool.size() - pool.in_use(),
+    };
+    model::Totals {
+        rx: ports().map(|port| port.rx_packets.get()).sum(),
+        copies: sum(|worker| &worker.copies),
+        tx: ports().map(|port| port.tx_packets.get()).sum(),
+        drops: ports().map(|port| all_drops(port)).sum(),
+        held: sum(|worker| &worker.held),
+        events_lost: sum(|worker| &worker.events_lost),
+        uptime_seconds: started.elapsed().as_secs(),
+        mempools: pools
+            .iter()
+            .flat_map(|(node, pools)| [(node, &pools.packets), (node, &pools.headers)])
+            .map(pool)
+            .collect(),
+    }
+}
+
+fn all_drops(port: &PortCounters) -> u64 {
+    DropReason::ALL.iter().map(|reason| port.drops(*reason)).sum()
+}
+
+fn vlan_of(vlan: u16) -> Option<u16> {
+    (vlan != 0).then_some(vlan)
+}

@@ -1,0 +1,238 @@
+//! From a configuration to a running forwarder.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16};
+
+use crossbeam::channel::{Receiver, unbounded};
+use hashbrown::HashMap;
+
+use super::adjacency::{Adjacencies, Way};
+use super::core::{Control, NextHopUpdate, Parts, Peer, WorkerHandle};
+use super::network::{Network, Policy};
+use super::ports::{self, Role, Running};
+use crate::config::{Config, Place};
+use crate::dpdk::{Eal, EalOptions};
+use crate::fib::{Domain, Entry, FibWriter, MacKey, Published, Reclaimer};
+use crate::worker::{
+    Context, EVENT_QUEUE, EventQueue, Shared, Transmitter, Worker, WorkerCounters,
+};
+
+/// Why Ferry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A DPDK call failed.
+    #[error(transparent)]
+    Dpdk(#[from] crate::dpdk::Error),
+    /// A core that the machine does not have, or that this process may not use.
+    #[error("core {core} is not available: this process may use {available}; change cores.{key}")]
+    Core {
+        /// The core asked for.
+        core: usize,
+        /// The configuration key that named it.
+        key: &'static str,
+        /// What there is.
+        available: String,
+    },
+    /// No huge pages, though asked for.
+    #[error(
+        "eal.hugepages is true, and the machine has none free: set some with 'sysctl vm.nr_hugepages=512', or set eal.hugepages to false"
+    )]
+    NoHugepages,
+    /// More ports than this DPDK can handle.
+    #[error("{0} ports (twins included) are more than the {1} that this DPDK was built for")]
+    TooManyPorts(usize, u32),
+}
+
+/// Starts EAL, ports and workers.
+///
+/// # Errors
+/// The first thing that does not work, with its reason and, where there is one, the remedy.
+pub fn start(config: Config) -> Result<(Control, Receiver<NextHopUpdate>), StartError> {
+    let eal = Eal::start(&eal_options(&config))?;
+    let running = ports::bring_up(&config)?;
+    let plan = Plan::new(&config, &running);
+    let control = plan.launch(config, running, eal)?;
+    let (_sender, next_hops) = unbounded();
+    Ok((control, next_hops))
+}
+
+/// What can be told before EAL starts, in better words than EAL's.
+///
+/// # Errors
+/// A core that is not there, huge pages that are not there, or too many ports.
+pub fn check_machine(config: &Config) -> Result<(), StartError> {
+    let available: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let workers = config.cores.workers.iter().map(|core| (*core, "workers"));
+    for (core, key) in workers.chain([(config.cores.control, "control")]) {
+        if !available.contains(&core) {
+            let available = format!("{available:?}");
+            return Err(StartError::Core { core, key, available });
+        }
+    }
+    if config.eal.hugepages && !has_hugepages() {
+        return Err(StartError::NoHugepages);
+    }
+    let twins = config.underlay.ports.iter().filter(|port| port.twin.is_some()).count();
+    let ports = config.underlay.ports.len() + config.access.len() + twins;
+    if ports > dpdk_sys::RTE_MAX_ETHPORTS as usize {
+        return Err(StartError::TooManyPorts(ports, dpdk_sys::RTE_MAX_ETHPORTS));
+    }
+    Ok(())
+}
+
+/// Moves the calling thread to the control core, where all threads that it starts then stay: away from the
+/// workers.
+pub fn pin_to_control_core(config: &Config) {
+    let id = config.cores.control;
+    if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
+        tracing::warn!("the control core {id} could not be pinned");
+    }
+}
+
+fn has_hugepages() -> bool {
+    let sizes = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+    sizes
+        .filter_map(|size| std::fs::read_to_string(size.path().join("free_hugepages")).ok())
+        .any(|free| free.trim().parse::<u64>().is_ok_and(|free| free > 0))
+}
+
+fn eal_options(config: &Config) -> EalOptions {
+    let underlay = config.underlay.ports.iter().map(|port| &port.port);
+    let is_pci = |device: &str| {
+        let address = device.split(',').next().unwrap_or_default();
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let parts: Vec<_> = address.split([':', '.']).collect();
+        (3..=4).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty() && digits(part))
+    };
+    EalOptions {
+        control_core: config.cores.control,
+        worker_cores: config.cores.workers.clone(),
+        hugepages: config.eal.hugepages,
+        memory: config.eal.memory,
+        pci_devices: underlay
+            .chain(&config.access)
+            .filter(|port| is_pci(&port.device))
+            .map(|port| port.device.clone())
+            .collect(),
+        extra: config.eal.args.clone(),
+    }
+}
+
+/// The control core's tables, before the workers run.
+struct Plan {
+    adjacencies: Adjacencies,
+    networks: Vec<Network>,
+    peers: HashMap<std::net::Ipv4Addr, Peer>,
+    reclaimer: Reclaimer,
+    domain: Arc<Domain>,
+}
+
+impl Plan {
+    fn new(config: &Config, running: &Running) -> Self {
+        let domain = Domain::new(config.cores.workers.len());
+        let mut plan = Self {
+            adjacencies: Adjacencies::default(),
+            networks: Vec::new(),
+            peers: HashMap::new(),
+            reclaimer: Reclaimer::new(domain.clone()),
+            domain,
+        };
+        for (identity, network) in config.networks.iter().enumerate() {
+            plan.add_network(network, identity as u64, running);
+        }
+        plan
+    }
+
+    fn add_network(&mut self, config: &crate::config::Network, identity: u64, running: &Running) {
+        let policy = Policy {
+            learning: config.learning,
+            ageing: config.ageing,
+            keeps_inner_vlan: config.keeps_inner_vlan,
+        };
+        let vni = config.vni.get();
+        let fib = FibWriter::new(config.mac_limit);
+        let mut network = Network::new(vni, config.name.clone(), policy, fib, identity);
+        for member in &config.members {
+            let port = running.ports.iter().position(|port| port.role == Role::Access(member.port));
+            let way = Way::Local {
+                port: port.unwrap_or_default() as u16,
+                vlan: member.vlan.unwrap_or(0),
+            };
+            network.locals.push(self.adjacencies.add(way));
+        }
+        for address in &config.flood_peers {
+            network.peers.push(self.peer(*address, vni));
+        }
+        for fixed in &config.macs {
+            let adjacency = match fixed.place {
+                Place::Member(index) => network.locals[index],
+                Place::Peer(address) => self.peer(address, vni),
+            };
+            let generation = self.adjacencies.generation(adjacency).unwrap_or_default();
+            let entry = Entry::new(adjacency, generation, 0).with_static();
+            if let Err(error) =
+                network.fib.insert(MacKey::from(fixed.mac.0), entry, &mut self.reclaimer)
+            {
+                tracing::error!("network {}: static MAC {}: {error}", config.name, fixed.mac);
+            }
+        }
+        self.networks.push(network);
+    }
+
+    fn peer(&mut self, address: std::net::Ipv4Addr, vni: u32) -> u32 {
+        let adjacencies = &mut self.adjacencies;
+        let peer = self.peers.entry(address).or_insert_with(|| Peer {
+            adjacency: adjacencies.add(Way::Peer { address, next_hop: None }),
+            networks: Vec::new(),
+            routed: true,
+        });
+        if !peer.networks.contains(&vni) {
+            peer.networks.push(vni);
+        }
+        peer.adjacency
+    }
+
+    fn launch(self, config: Config, running: Running, eal: Eal) -> Result<Control, StartError> {
+        let Self { adjacencies, networks, peers, reclaimer, domain } = self;
+        let Running { ports, pools, receivers, transmitters } = running;
+        let snapshot =
+            super::core::build_snapshot(&config, &ports, &adjacencies, &networks, &peers);
+        let shared = Arc::new(Shared {
+            snapshot: Published::new(Box::new(snapshot)),
+            tick: AtomicU16::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let lcores = eal.lcores().to_vec();
+        let mut workers = Vec::new();
+        let dealt = receivers.into_iter().zip(transmitters).zip(lcores);
+        for ((receivers, transmitter), lcore) in dealt {
+            let counters = Arc::new(WorkerCounters::new(ports.len()));
+            let events = Arc::new(EventQueue::new(EVENT_QUEUE));
+            let Some(node) = pools.get(&(lcore.socket as i32)).or_else(|| pools.values().next())
+            else {
+                continue;
+            };
+            let transmitter = Transmitter::new(transmitter, counters.clone(), node.packets.clone());
+            let context =
+                Context::new(transmitter, counters.clone(), node.headers.clone(), events.clone());
+            let reader = domain.register().expect("the domain has a slot for each worker");
+            let queues = receivers.iter().map(|rx| (rx.port, rx.queue.number())).collect();
+            let worker = Worker::new(shared.clone(), reader, receivers, context, config.cores.idle);
+            let task = eal.launch(lcore, move || worker.run())?;
+            workers.push(WorkerHandle { lcore, task, counters, events, queues });
+        }
+        Ok(Control::new(Parts {
+            config,
+            ports,
+            pools,
+            adjacencies,
+            networks,
+            peers,
+            shared,
+            reclaimer,
+            workers,
+            _eal: eal,
+        }))
+    }
+}
