@@ -43,13 +43,13 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control::pin_to_control_core(&config);
     let (handle, queries) = api::channel(version());
     let server = api::serve(&config.socket, handle)?;
-    let (mut control, next_hops) = control::start(config)?;
+    let mut control = control::start(config)?;
     tracing::info!(
         "forwarding: {}; API at {}",
         control.config(),
         control.config().socket.display()
     );
-    control.run(&stop, &queries, &next_hops);
+    control.run(&stop, &queries);
     tracing::info!("stopping");
     server.stop();
     Ok(report(control.stop()))

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, never, unbounded};
 use hashbrown::HashMap;
 
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::clock::{self, Tick};
+use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
 use crate::api::Query;
@@ -63,10 +64,10 @@ pub enum Resolution {
         /// The peer itself, or the gateway on the way.
         next_hop: Ipv4Addr,
     },
-    /// The next hop does not answer, for this reason.
-    Unresolved(String),
-    /// No route by an underlay port, for this reason.
-    NoRoute(String),
+    /// The next hop does not answer.
+    Unresolved,
+    /// No route by an underlay port.
+    NoRoute,
 }
 
 /// A peer's next hop, found or lost.
@@ -91,8 +92,9 @@ pub(super) struct Parts {
 pub struct Control {
     pub(super) started: Instant,
     tick: Tick,
-    /// Told when a packet was dropped for lack of a next hop.
-    resolver: Option<Box<dyn Fn(Ipv4Addr) + Send>>,
+    /// Follows next hops where there are twins.
+    netlink: Option<Netlink>,
+    next_hops: Receiver<NextHopUpdate>,
     pub(super) parts: Parts,
 }
 
@@ -106,7 +108,8 @@ pub struct Stopped {
 
 impl Control {
     pub(super) fn new(parts: Parts) -> Self {
-        let mut control = Self { started: Instant::now(), tick: 0, resolver: None, parts };
+        let mut control =
+            Self { started: Instant::now(), tick: 0, netlink: None, next_hops: never(), parts };
         let fixed = control.parts.config.underlay.neighbours.clone();
         control.follow(fixed.into_iter().map(|neighbour| {
             let Neighbour { ip, mac, port } = neighbour;
@@ -120,25 +123,34 @@ impl Control {
         &self.parts.config
     }
 
-    /// All peers that need a next hop.
-    pub fn peer_addresses(&self) -> Vec<Ipv4Addr> {
-        self.parts.peers.keys().copied().collect()
+    /// Sets the kernel twins up, if there are any, and follows next hops from then on.
+    pub(super) fn start_netlink(&mut self) -> Result<(), TwinError> {
+        let mut twins = Vec::new();
+        for (underlay, config) in self.parts.config.underlay.ports.iter().enumerate() {
+            let Some(interface) = config.twin.clone() else { continue };
+            let role = Role::Underlay(underlay);
+            let Some(port) = self.parts.ports.iter().find(|port| port.role == role) else {
+                continue;
+            };
+            let (mac, mtu) = (MacAddr(port.port.mac()), port.port.mtu());
+            let addresses = config.addresses.clone();
+            twins.push(Twin { interface, underlay, mac, mtu, addresses });
+        }
+        if twins.is_empty() {
+            return Ok(());
+        }
+        let fixed: Vec<_> = self.parts.config.underlay.neighbours.iter().map(|n| n.ip).collect();
+        let peers = self.parts.peers.keys().copied().filter(|peer| !fixed.contains(peer)).collect();
+        let (updates, next_hops) = unbounded();
+        self.netlink = Some(Netlink::start(twins, peers, updates)?);
+        self.next_hops = next_hops;
+        Ok(())
     }
 
-    /// The MAC and MTU of an underlay port (index into the configuration's), for its twin.
-    pub fn underlay_port(&self, underlay: usize) -> Option<(MacAddr, u16)> {
-        let port = self.parts.ports.iter().find(|port| port.role == Role::Underlay(underlay))?;
-        Some((MacAddr(port.port.mac()), port.port.mtu()))
-    }
-
-    /// Whom to tell that a peer's packets are dropped for lack of a next hop.
-    pub fn set_resolver(&mut self, resolver: impl Fn(Ipv4Addr) + Send + 'static) {
-        self.resolver = Some(Box::new(resolver));
-    }
-
-    pub(super) fn ask_resolver(&self, peer: Ipv4Addr) {
-        if let Some(resolver) = &self.resolver {
-            resolver(peer);
+    /// A packet was dropped because this peer has no next hop.
+    pub(super) fn want_next_hop(&self, peer: Ipv4Addr) {
+        if let Some(netlink) = &self.netlink {
+            netlink.want(peer);
         }
     }
 
@@ -147,12 +159,7 @@ impl Control {
     }
 
     /// Works until `stop` is set: learns, ages, answers the API's queries and follows next hops.
-    pub fn run(
-        &mut self,
-        stop: &AtomicBool,
-        queries: &Receiver<Query>,
-        next_hops: &Receiver<NextHopUpdate>,
-    ) {
+    pub fn run(&mut self, stop: &AtomicBool, queries: &Receiver<Query>) {
         while !stop.load(Ordering::Relaxed) {
             let learned = self.drain_events();
             self.advance_clock();
@@ -161,8 +168,9 @@ impl Control {
             if let Ok(query) = queries.recv_timeout(pause) {
                 self.answer(query);
             }
-            if !next_hops.is_empty() {
-                self.follow(next_hops.try_iter());
+            if !self.next_hops.is_empty() {
+                let updates: Vec<_> = self.next_hops.try_iter().collect();
+                self.follow(updates);
             }
         }
     }
@@ -170,6 +178,7 @@ impl Control {
     /// Stops workers and ports, and counts what did not come home.
     pub fn stop(self) -> Stopped {
         self.parts.shared.stop.store(true, Ordering::Relaxed);
+        drop(self.netlink);
         let mut parts = self.parts;
         let mut counters = Vec::new();
         for worker in parts.workers.drain(..) {
@@ -187,7 +196,7 @@ impl Control {
     }
 
     /// Follows the next hops of peers, and shows workers all changes at once.
-    fn follow(&mut self, updates: impl Iterator<Item = NextHopUpdate>) {
+    fn follow(&mut self, updates: impl IntoIterator<Item = NextHopUpdate>) {
         let mut changed = false;
         for (address, resolution) in updates {
             changed |= self.resolve(address, resolution);
@@ -201,8 +210,8 @@ impl Control {
     fn resolve(&mut self, address: Ipv4Addr, resolution: Resolution) -> bool {
         let Some(peer) = self.parts.peers.get_mut(&address) else { return false };
         let next_hop = match resolution {
-            Resolution::NoRoute(_) | Resolution::Unresolved(_) => {
-                peer.routed = matches!(resolution, Resolution::Unresolved(_));
+            Resolution::NoRoute | Resolution::Unresolved => {
+                peer.routed = resolution == Resolution::Unresolved;
                 None
             }
             Resolution::Resolved { underlay, mac, next_hop: hop } => {

@@ -26,7 +26,7 @@ impl Control {
                         if let Some(Way::Peer { address, .. }) =
                             self.parts.adjacencies.get(adjacency)
                         {
-                            self.ask_resolver(*address);
+                            self.want_next_hop(*address);
                         }
                     }
                 }

@@ -7,6 +7,7 @@ mod adjacency;
 mod clock;
 mod core;
 mod learn;
+mod netlink;
 mod network;
 mod ports;
 mod report;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
-use crossbeam::channel::{Receiver, unbounded};
 use hashbrown::HashMap;
 
 use super::adjacency::{Adjacencies, Way};
-use super::core::{Control, NextHopUpdate, Parts, Peer, WorkerHandle};
+use super::core::{Control, Parts, Peer, WorkerHandle};
+use super::netlink::TwinError;
 use super::network::{Network, Policy};
 use super::ports::{self, Role, Running};
 use crate::config::{Config, Place};
@@ -23,6 +23,9 @@ pub enum StartError {
     /// A DPDK call failed.
     #[error(transparent)]
     Dpdk(#[from] crate::dpdk::Error),
+    /// A kernel twin.
+    #[error(transparent)]
+    Twin(#[from] TwinError),
     /// A core that the machine does not have, or that this process may not use.
     #[error("core {core} is not available: this process may use {available}; change cores.{key}")]
     Core {
@@ -47,13 +50,18 @@ pub enum StartError {
 ///
 /// # Errors
 /// The first thing that does not work, with its reason and, where there is one, the remedy.
-pub fn start(config: Config) -> Result<(Control, Receiver<NextHopUpdate>), StartError> {
+pub fn start(config: Config) -> Result<Control, StartError> {
     let eal = Eal::start(&eal_options(&config))?;
     let running = ports::bring_up(&config)?;
     let plan = Plan::new(&config, &running);
-    let control = plan.launch(config, running, eal)?;
-    let (_sender, next_hops) = unbounded();
-    Ok((control, next_hops))
+    let mut control = plan.launch(config, running, eal)?;
+    match control.start_netlink() {
+        Ok(()) => Ok(control),
+        Err(error) => {
+            control.stop();
+            Err(error.into())
+        }
+    }
 }
 
 /// What can be told before EAL starts, in better words than EAL's.

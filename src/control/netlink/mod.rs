@@ -1,0 +1,270 @@
+//! The kernel's addresses, routes and neighbours, turned into next hops.
+//!
+//! A thread of its own, `ferry-netlink`, beside the control core: it sets the kernel twins up, watches what
+//! the kernel says, and sends the control core a message when a peer's next hop changed. It writes nothing that
+//! workers read.
+
+mod resolver;
+mod twin;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::Sender;
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
+
+use self::resolver::{Hop, Neighbour, Resolver, Route};
+pub use self::twin::{Twin, TwinError};
+use super::core::NextHopUpdate;
+use crate::wire::MacAddr;
+
+/// How often changed routes are looked up and silent neighbours asked: well within the second in which a
+/// change must be followed.
+const ROUND: Duration = Duration::from_millis(200);
+/// Rounds after which everything is read again, should a notification have been missed.
+const FULL_ROUND: u64 = 150;
+
+/// The watcher. Dropping it ends its thread.
+pub struct Netlink {
+    wanted: UnboundedSender<Ipv4Addr>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Netlink {
+    /// Sets up the twins, then follows the next hops of the peers.
+    ///
+    /// # Errors
+    /// A twin that cannot be set up, or no netlink socket.
+    pub fn start(
+        twins: Vec<Twin>,
+        peers: Vec<Ipv4Addr>,
+        updates: Sender<NextHopUpdate>,
+    ) -> Result<Self, TwinError> {
+        let (wanted, mut requests) = mpsc::unbounded_channel();
+        let (stop, mut stopped) = oneshot::channel();
+        let (report, ready) = crossbeam::channel::bounded(1);
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(report.send(Err(TwinError::Netlink(error)))),
+            };
+            runtime.block_on(async {
+                let watcher = match Watcher::new(&twins, peers, updates).await {
+                    Ok(watcher) => watcher,
+                    Err(error) => return drop(report.send(Err(error))),
+                };
+                let _ = report.send(Ok(()));
+                tokio::select! {
+                    () = watcher.watch(&mut requests) => {}
+                    _ = &mut stopped => {}
+                }
+            });
+        };
+        let thread = std::thread::Builder::new().name("ferry-netlink".to_owned()).spawn(work);
+        let thread = thread.map_err(TwinError::Netlink)?;
+        match ready.recv() {
+            Ok(Ok(())) => Ok(Self { wanted, stop: Some(stop), thread: Some(thread) }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(TwinError::Netlink(std::io::Error::other("its thread ended"))),
+        }
+    }
+
+    /// Packets to this peer are being dropped for lack of a next hop.
+    pub fn want(&self, peer: Ipv4Addr) {
+        // The watcher is gone only when everything ends.
+        let _ = self.wanted.send(peer);
+    }
+}
+
+impl Drop for Netlink {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+type Messages = futures_util::stream::BoxStream<'static, NetlinkPayload<RouteNetlinkMessage>>;
+
+struct Watcher {
+    handle: Handle,
+    messages: Messages,
+    resolver: Resolver,
+    updates: Sender<NextHopUpdate>,
+    routes_changed: bool,
+}
+
+impl Watcher {
+    async fn new(
+        twins: &[Twin],
+        peers: Vec<Ipv4Addr>,
+        updates: Sender<NextHopUpdate>,
+    ) -> Result<Self, TwinError> {
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Neigh,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv4Route,
+        ];
+        let (connection, handle, messages) =
+            rtnetlink::new_multicast_connection(&groups).map_err(TwinError::Netlink)?;
+        tokio::spawn(connection);
+        let mut interfaces = Vec::new();
+        for twin in twins {
+            interfaces.push((twin::set_up(&handle, twin).await?, twin.underlay));
+        }
+        let resolver = Resolver::new(interfaces, peers);
+        let messages = messages.map(|(message, _)| message.payload).boxed();
+        Ok(Self { handle, messages, resolver, updates, routes_changed: true })
+    }
+
+    /// Follows the kernel for ever.
+    async fn watch(mut self, wanted: &mut mpsc::UnboundedReceiver<Ipv4Addr>) {
+        let mut clock = tokio::time::interval(ROUND);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut round = 0;
+        loop {
+            tokio::select! {
+                message = self.messages.next() => match message {
+                    Some(message) => self.notice(message),
+                    None => return tracing::error!("the kernel closed the netlink socket: next hops are no longer followed"),
+                },
+                Some(peer) = wanted.recv() => self.resolver.want(peer),
+                _ = clock.tick() => {
+                    if round % FULL_ROUND == 0 {
+                        self.read_neighbours().await;
+                        self.routes_changed = true;
+                    }
+                    round += 1;
+                    if std::mem::take(&mut self.routes_changed) {
+                        self.read_routes().await;
+                    }
+                    self.ask_neighbours().await;
+                }
+            }
+            for update in self.resolver.changes() {
+                // The control core is gone only when everything ends.
+                let _ = self.updates.send(update);
+            }
+        }
+    }
+
+    fn notice(&mut self, message: NetlinkPayload<RouteNetlinkMessage>) {
+        use RouteNetlinkMessage as Message;
+        match message {
+            NetlinkPayload::InnerMessage(Message::NewNeighbour(neighbour)) => {
+                self.note_neighbour(&neighbour, true);
+            }
+            NetlinkPayload::InnerMessage(Message::DelNeighbour(neighbour)) => {
+                self.note_neighbour(&neighbour, false);
+            }
+            NetlinkPayload::InnerMessage(_) | NetlinkPayload::Overrun(_) => {
+                self.routes_changed = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn note_neighbour(&mut self, message: &NeighbourMessage, exists: bool) {
+        let mut address = None;
+        let mut mac = None;
+        for attribute in &message.attributes {
+            match attribute {
+                NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some(*ip),
+                NeighbourAttribute::LinkLayerAddress(bytes) => {
+                    mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr);
+                }
+                _ => {}
+            }
+        }
+        let Some(address) = address else { return };
+        let usable = matches!(
+            message.header.state,
+            NeighbourState::Reachable
+                | NeighbourState::Stale
+                | NeighbourState::Delay
+                | NeighbourState::Probe
+                | NeighbourState::Permanent
+                | NeighbourState::Noarp
+        );
+        let neighbour = Neighbour { interface: message.header.ifindex, address };
+        self.resolver.set_neighbour(neighbour, mac.filter(|_| usable && exists));
+    }
+
+    async fn read_neighbours(&mut self) {
+        let request = self.handle.neighbours().get().set_address_family(AddressFamily::Inet);
+        let found: Result<Vec<_>, _> = request.execute().try_collect().await;
+        match found {
+            Ok(messages) => {
+                self.resolver.forget_neighbours();
+                messages.iter().for_each(|message| self.note_neighbour(message, true));
+            }
+            Err(error) => tracing::warn!("neighbours cannot be read: {error}"),
+        }
+    }
+
+    async fn read_routes(&mut self) {
+        for peer in self.resolver.peers() {
+            let question =
+                RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(peer, 32).build();
+            let answer = self.handle.route().get(question).execute().try_next().await;
+            let route = match answer {
+                Ok(Some(message)) => route(&message, peer),
+                _ => Route::None,
+            };
+            self.resolver.set_route(peer, route);
+        }
+    }
+
+    /// Has the kernel ask for neighbours (`ip neigh … use`): those that are missing, and now and then the
+    /// others, so that one that moved silently is noticed.
+    async fn ask_neighbours(&mut self) {
+        for Neighbour { interface, address } in self.resolver.due() {
+            let request = self
+                .handle
+                .neighbours()
+                .add(interface, IpAddr::V4(address))
+                .state(NeighbourState::None)
+                .flags(NeighbourFlags::Use)
+                .replace();
+            if let Err(error) = request.execute().await {
+                tracing::debug!("the kernel does not look for {address}: {error}");
+            }
+        }
+    }
+}
+
+fn route(message: &RouteMessage, peer: Ipv4Addr) -> Route {
+    if message.header.kind != RouteType::Unicast {
+        return Route::None;
+    }
+    let mut interface = None;
+    let mut gateway = None;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => interface = Some(*index),
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
+            _ => {}
+        }
+    }
+    match interface {
+        Some(interface) => Route::Via(Hop { interface, address: gateway.unwrap_or(peer) }),
+        None => Route::None,
+    }
+}
