@@ -5,14 +5,7 @@
 use std::net::Ipv4Addr;
 
 use crate::drop_reason::DropReason;
-use crate::wire::checksum;
-
-const ETHERNET: usize = 14;
-const IPV4: usize = 20;
-const UDP: usize = 8;
-const VXLAN: usize = 8;
-const PROTOCOL_UDP: u8 = 17;
-const I_FLAG: u8 = 0x08;
+use crate::wire::{Malformed, checksum, ethernet, ipv4, udp, vxlan};
 
 /// Our own tunnel end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,72 +55,195 @@ pub struct Inner {
 /// The reason to drop it.
 #[inline(always)]
 pub fn decapsulate(frame: &[u8], vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
-    let ethernet: &[u8; ETHERNET] = frame.first_chunk().ok_or(DropReason::TruncatedEthernet)?;
-    if ethernet[12..14] != [0x08, 0x00] {
+    let truncated = |_| DropReason::TruncatedEthernet;
+    let (ethernet, packet) = ethernet::Header::parse(frame).map_err(truncated)?;
+    if ethernet.ethertype.get() != ethernet::ethertype::IPV4 {
         return Ok(Outer::Punt);
     }
-    let ip: &[u8; IPV4] = frame[ETHERNET..].first_chunk().ok_or(DropReason::TruncatedIpv4)?;
-    let ip_header = usize::from(ip[0] & 0x0f) * 4;
-    let ip_length = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
-    if ip[0] >> 4 != 4
-        || ip_header < IPV4
-        || ip_length < ip_header
-        || received.length < ETHERNET + ip_length
-    {
+    let (ip, _) = ipv4::Header::parse(packet).map_err(|malformed| match malformed {
+        Malformed::Truncated(_) => DropReason::TruncatedIpv4,
+        _ => DropReason::Ipv4Header,
+    })?;
+    let ip_header = ip.header_length();
+    if received.length < ethernet::LENGTH + ip.total_length() {
         return Err(DropReason::Ipv4Header);
     }
     if !received.ipv4_verified {
-        let header = frame.get(ETHERNET..ETHERNET + ip_header).ok_or(DropReason::TruncatedIpv4)?;
+        let header = packet.get(..ip_header).ok_or(DropReason::TruncatedIpv4)?;
         if !checksum::verify(header) {
             return Err(DropReason::Ipv4Checksum);
         }
     }
-    let destination = Ipv4Addr::new(ip[16], ip[17], ip[18], ip[19]);
-    if ip[9] != PROTOCOL_UDP || destination != vtep.address {
+    // A later fragment has no ports that tell whose it is; the kernel gives up on it in time.
+    if ip.protocol != ipv4::UDP || ip.destination() != vtep.address || ip.is_later_fragment() {
         return Ok(Outer::Punt);
     }
-    // More-fragments flag and offset: a later fragment has no ports to tell whose it is.
-    let fragment = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff;
-    if fragment & 0x1fff != 0 {
+    let segment = packet.get(ip_header..).ok_or(DropReason::UdpLength)?;
+    let (udp, payload) = udp::Header::parse(segment).map_err(|_| DropReason::UdpLength)?;
+    if udp.destination_port.get() != vtep.udp_port {
         return Ok(Outer::Punt);
     }
-    let udp_at = ETHERNET + ip_header;
-    let udp: &[u8; UDP] =
-        frame.get(udp_at..).and_then(<[u8]>::first_chunk).ok_or(DropReason::UdpLength)?;
-    if u16::from_be_bytes([udp[2], udp[3]]) != vtep.udp_port {
-        return Ok(Outer::Punt);
-    }
-    if fragment != 0 {
+    if ip.is_fragment() {
         return Err(DropReason::Fragment);
     }
-    let udp_length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-    if udp_length < UDP || ip_header + udp_length > ip_length {
+    if udp.length() < udp::LENGTH || ip_header + udp.length() > ip.total_length() {
         return Err(DropReason::UdpLength);
     }
-    let end = udp_at + udp_length;
-    if udp[6..8] != [0, 0] && !received.udp_verified {
-        let segment = frame.get(udp_at..end).ok_or(DropReason::Segmented)?;
-        let source = Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15]);
-        if !checksum::verify_udp_v4(source, destination, segment) {
+    if udp.checksum.get() != 0 && !received.udp_verified {
+        let segment = segment.get(..udp.length()).ok_or(DropReason::Segmented)?;
+        if !checksum::verify_udp_v4(ip.source(), ip.destination(), segment) {
             return Err(DropReason::UdpChecksum);
         }
     }
-    if udp_length < UDP + VXLAN {
+    if udp.length() < udp::LENGTH + vxlan::LENGTH {
         return Err(DropReason::TruncatedVxlan);
     }
-    if udp_length < UDP + VXLAN + ETHERNET {
+    let (vxlan, _) = vxlan::Header::parse(payload).map_err(|malformed| match malformed {
+        Malformed::Flags(_) => DropReason::VxlanFlags,
+        _ => DropReason::Segmented,
+    })?;
+    if udp.length() < udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH {
         return Err(DropReason::InnerTruncated);
     }
-    let offset = udp_at + UDP + VXLAN;
-    let vxlan: &[u8; VXLAN] =
-        frame.get(udp_at + UDP..).and_then(<[u8]>::first_chunk).ok_or(DropReason::Segmented)?;
-    if vxlan[0] & I_FLAG == 0 {
-        return Err(DropReason::VxlanFlags);
-    }
+    let udp_at = ethernet::LENGTH + ip_header;
     Ok(Outer::Tunnel(Inner {
-        vni: u32::from_be_bytes([0, vxlan[4], vxlan[5], vxlan[6]]),
-        source: Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15]),
-        offset,
-        end,
+        vni: vxlan.vni(),
+        source: ip.source(),
+        offset: udp_at + udp::LENGTH + vxlan::LENGTH,
+        end: udp_at + udp.length(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::{OuterHeader, TEMPLATE_LENGTH, Template};
+    use proptest::prelude::*;
+
+    const VTEP: Vtep = Vtep { address: Ipv4Addr::new(192, 0, 2, 1), udp_port: 4789 };
+    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    const IP: usize = 14;
+    const UDP: usize = 34;
+    const VXLAN: usize = 42;
+
+    /// A tunnel packet around `inner` bytes, as a peer's Ferry would send it.
+    fn packet(inner: usize) -> Vec<u8> {
+        let outer = OuterHeader {
+            source_mac: [2, 0, 0, 0, 0, 2],
+            next_hop_mac: [2, 0, 0, 0, 0, 1],
+            source: PEER,
+            destination: VTEP.address,
+            udp_port: 4789,
+        };
+        let mut header = [0; TEMPLATE_LENGTH];
+        Template::new(&outer).write(&mut header, inner as u16, 0x0102_03, 7, 50_000);
+        let mut packet = header.to_vec();
+        packet.extend(std::iter::repeat_n(0x5a, inner));
+        packet
+    }
+
+    fn decide(packet: &[u8]) -> Result<Outer, DropReason> {
+        let received = Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
+        decapsulate(packet, VTEP, received)
+    }
+
+    /// The verdict on a packet with some bytes replaced and its IPv4 checksum made right.
+    fn changed(inner: usize, at: usize, bytes: &[u8]) -> Result<Outer, DropReason> {
+        let mut packet = packet(inner);
+        packet[at..at + bytes.len()].copy_from_slice(bytes);
+        let end = (IP + usize::from(packet[IP] & 15) * 4).clamp(IP + 20, packet.len());
+        packet[IP + 10..IP + 12].fill(0);
+        let sum = checksum::compute(&packet[IP..end]);
+        packet[IP + 10..IP + 12].copy_from_slice(&sum.to_be_bytes());
+        decide(&packet)
+    }
+
+    fn tunnel(offset: usize, end: usize) -> Result<Outer, DropReason> {
+        Ok(Outer::Tunnel(Inner { vni: 0x0102_03, source: PEER, offset, end }))
+    }
+
+    #[test]
+    fn what_encapsulation_writes_is_taken_apart() {
+        assert_eq!(decide(&packet(60)), tunnel(50, 110));
+        let mut padded = packet(20);
+        padded.extend([0; 9]);
+        assert_eq!(
+            decide(&padded),
+            tunnel(50, 70),
+            "Ethernet padding is no part of the inner frame"
+        );
+    }
+
+    #[test]
+    fn each_fault_has_its_reason() {
+        assert_eq!(changed(60, IP, &[0x65]), Err(DropReason::Ipv4Header));
+        assert_eq!(changed(60, IP, &[0x44]), Err(DropReason::Ipv4Header));
+        assert_eq!(changed(60, IP + 2, &[0xff, 0xff]), Err(DropReason::Ipv4Header));
+        assert_eq!(changed(60, IP + 6, &[0x20]), Err(DropReason::Fragment));
+        assert_eq!(changed(60, UDP + 4, &[0, 7]), Err(DropReason::UdpLength));
+        assert_eq!(changed(60, UDP + 4, &[0xff, 0]), Err(DropReason::UdpLength));
+        assert_eq!(changed(60, UDP + 4, &[0, 15]), Err(DropReason::TruncatedVxlan));
+        assert_eq!(changed(60, UDP + 4, &[0, 29]), Err(DropReason::InnerTruncated));
+        assert_eq!(changed(60, UDP + 6, &[1, 2]), Err(DropReason::UdpChecksum));
+        assert_eq!(changed(60, VXLAN, &[0xf7]), Err(DropReason::VxlanFlags));
+        let mut packet = packet(60);
+        packet[IP + 10] ^= 1;
+        assert_eq!(decide(&packet), Err(DropReason::Ipv4Checksum));
+    }
+
+    #[test]
+    fn what_is_not_ours_goes_to_the_kernel() {
+        assert_eq!(changed(60, 12, &[0x86, 0xdd]), Ok(Outer::Punt));
+        assert_eq!(changed(60, IP + 9, &[1]), Ok(Outer::Punt));
+        assert_eq!(changed(60, IP + 16, &[192, 0, 2, 9]), Ok(Outer::Punt));
+        assert_eq!(changed(60, IP + 7, &[5]), Ok(Outer::Punt));
+        assert_eq!(changed(60, UDP + 2, &[0x21, 0x18]), Ok(Outer::Punt), "port 8472");
+    }
+
+    #[test]
+    fn options_ttl_source_port_and_reserved_bits_do_not_matter() {
+        assert_eq!(changed(60, IP + 8, &[1]), tunnel(50, 110));
+        assert_eq!(changed(60, UDP, &[0, 1]), tunnel(50, 110));
+        for reserved in [VXLAN + 1, VXLAN + 2, VXLAN + 3, VXLAN + 7] {
+            assert_eq!(changed(60, reserved, &[0xff]), tunnel(50, 110));
+        }
+        let mut options = packet(60);
+        options.splice(UDP..UDP, [1, 1, 1, 0]);
+        options[IP] = 0x46;
+        options[IP + 3] += 4;
+        options[IP + 10..IP + 12].fill(0);
+        let sum = checksum::compute(&options[IP..UDP + 4]);
+        options[IP + 10..IP + 12].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(decide(&options), tunnel(54, 114));
+    }
+
+    #[test]
+    fn a_right_udp_checksum_is_accepted() {
+        let mut packet = packet(61);
+        let sum = checksum::compute_udp_v4(PEER, VTEP.address, &packet[UDP..]);
+        packet[UDP + 6..UDP + 8].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(decide(&packet), tunnel(50, 111));
+    }
+
+    proptest! {
+        #[test]
+        fn cut_anywhere_it_is_dropped_and_never_panics(length in 0..110usize) {
+            prop_assert!(decide(&packet(60)[..length]).is_err());
+        }
+
+        #[test]
+        fn no_change_makes_it_panic_or_reach_beyond_the_packet(
+            changes in prop::collection::vec((0..110usize, any::<u8>()), 1..8)
+        ) {
+            let mut packet = packet(60);
+            for (at, byte) in changes {
+                packet[at] = byte;
+            }
+            let received =
+                Received { length: packet.len(), ipv4_verified: true, udp_verified: true };
+            if let Ok(Outer::Tunnel(inner)) = decapsulate(&packet, VTEP, received) {
+                prop_assert!(inner.offset + 14 <= inner.end && inner.end <= packet.len());
+            }
+        }
+    }
 }

@@ -101,3 +101,47 @@ fn fold(sum: u32) -> u16 {
     let once = (sum & 0xffff) + (sum >> 16);
     ((once & 0xffff) + (once >> 16)) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{checksum, ethernet, ipv4, udp, vxlan};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_packets_header_is_right(
+            inner in 14..1500u16,
+            vni in 1..1u32 << 24,
+            identification: u16,
+            entropy in 49152..=65535u16,
+            addresses: (u32, u32),
+        ) {
+            let outer = OuterHeader {
+                source_mac: [2, 0, 0, 0, 0, 1],
+                next_hop_mac: [2, 0, 0, 0, 0, 2],
+                source: addresses.0.into(),
+                destination: addresses.1.into(),
+                udp_port: 4789,
+            };
+            let mut bytes = [0xff; TEMPLATE_LENGTH];
+            Template::new(&outer).write(&mut bytes, inner, vni, identification, entropy);
+            let (ethernet, packet) = ethernet::Header::parse(&bytes).unwrap();
+            prop_assert_eq!(ethernet.destination.0, outer.next_hop_mac);
+            prop_assert_eq!(ethernet.source.0, outer.source_mac);
+            prop_assert_eq!(ethernet.ethertype.get(), ethernet::ethertype::IPV4);
+            prop_assert!(checksum::verify(&packet[..20]));
+            let (ip, segment) = ipv4::Header::parse(packet).unwrap();
+            prop_assert_eq!((ip.source(), ip.destination()), (outer.source, outer.destination));
+            prop_assert_eq!(ip.total_length(), usize::from(inner) + 36);
+            prop_assert!(ip.dont_fragment() && !ip.is_fragment());
+            prop_assert_eq!((ip.ttl, ip.protocol, ip.traffic_class), (64, ipv4::UDP, 0));
+            prop_assert_eq!(ip.identification.get(), identification);
+            let (udp, payload) = udp::Header::parse(segment).unwrap();
+            prop_assert_eq!((udp.source_port.get(), udp.destination_port.get()), (entropy, 4789));
+            prop_assert_eq!((udp.length(), udp.checksum.get()), (usize::from(inner) + 16, 0));
+            let header = vxlan::Header::new(vni);
+            prop_assert_eq!(payload, zerocopy::IntoBytes::as_bytes(&header));
+        }
+    }
+}
