@@ -44,7 +44,7 @@ pub enum ClientError {
     #[error("the process at {} did not answer within {} s", .0.display(), TIMEOUT.as_secs())]
     TimedOut(PathBuf),
     /// It answered that it cannot.
-    #[error("{error} ({status})")]
+    #[error("{error}")]
     Refused {
         /// HTTP status.
         status: StatusCode,
@@ -52,7 +52,7 @@ pub enum ClientError {
         error: String,
     },
     /// It is no Ferry, or went away.
-    #[error("no sense in the answer from {}: {reason}", socket.display())]
+    #[error("no usable answer from {}: {reason}", socket.display())]
     Protocol {
         /// Where.
         socket: PathBuf,

@@ -14,7 +14,7 @@ use super::routes::routes;
 use super::socket::{SocketError, SocketFile, claim};
 
 /// How long a stop waits for answers under way.
-pub const STOP_TIMEOUT: Duration = Duration::from_millis(150);
+pub const STOP_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A running server; dropping it stops it.
 pub struct Server {

@@ -118,3 +118,68 @@ where
         self.0.format_event(context, writer, event)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn journal_lines_begin_with_their_priority() {
+        let lines = Lines::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("debug"))
+            .with_writer(lines.clone())
+            .compact()
+            .with_ansi(false)
+            .map_event_format(Journal::new)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "t", port = "vm1", "gone");
+            tracing::warn!(target: "t", "late");
+            tracing::info!(target: "t", "ready");
+            tracing::debug!(target: "t", "detail");
+            tracing::trace!(target: "t", "filtered out");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text, "<3>t: gone port=\"vm1\"\n<4>t: late\n<6>t: ready\n<7>t: detail\n");
+    }
+
+    #[test]
+    fn the_journal_is_told_by_device_and_inode() {
+        let file = tempfile::tempfile().unwrap();
+        let metadata = file.metadata().unwrap();
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        assert!(is_journal(&file, Some(&format!("{device}:{inode}"))));
+        assert!(!is_journal(&file, Some(&format!("{device}:{}", inode + 1))));
+        assert!(!is_journal(&file, Some("nonsense")));
+        assert!(!is_journal(&file, None));
+    }
+}

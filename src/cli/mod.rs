@@ -11,6 +11,9 @@ mod show;
 mod table;
 mod units;
 
+#[cfg(test)]
+mod tests;
+
 pub use arguments::{Plan, Resource, Show, parse};
 pub use check::check;
 pub use exit::Exit;

@@ -51,6 +51,8 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     );
     control.run(&stop, &queries);
     tracing::info!("stopping");
+    // Whoever waits for an answer learns that there will be none.
+    drop(queries);
     server.stop();
     Ok(report(control.stop()))
 }

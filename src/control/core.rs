@@ -8,35 +8,23 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, never, unbounded};
 use hashbrown::HashMap;
 
-use super::adjacency::{Adjacencies, NextHop, Way};
+use super::adjacency::Adjacencies;
 use super::clock::{self, Tick};
 use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
+use super::peers::{NextHopUpdate, Peers};
 use super::ports::{ControlPort, NodePools, Role};
+use super::snapshot;
 use crate::api::Query;
 use crate::api::model::Totals;
-use crate::config::{Config, Neighbour};
+use crate::config::Config;
 use crate::dpdk::{Eal, Lcore, LcoreTask};
 use crate::fib::Reclaimer;
-use crate::tunnel::{OuterHeader, TEMPLATE_LENGTH, Vtep};
-use crate::wire::{MacAddr, ethernet};
-use crate::worker::{
-    AccessPort, AdjacencyIndex, Attachment, EventQueue, IndexMap, PortEntry, Shared, Snapshot,
-    UnderlayPort, WorkerCounters,
-};
+use crate::wire::MacAddr;
+use crate::worker::{EventQueue, Shared, WorkerCounters};
 
 /// How long the loop waits when there is nothing to do: the latency of learning a MAC.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// A peer, over all networks.
-pub struct Peer {
-    /// Its adjacency.
-    pub adjacency: AdjacencyIndex,
-    /// The VNIs of the networks that it is part of.
-    pub networks: Vec<u32>,
-    /// Whether the kernel has a route to it.
-    pub routed: bool,
-}
 
 /// What the control core knows of one worker.
 pub struct WorkerHandle {
@@ -52,27 +40,6 @@ pub struct WorkerHandle {
     pub queues: Vec<(u16, u16)>,
 }
 
-/// A peer's next hop, as found by netlink or by configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// Packets leave by the underlay port (index into the configuration's) to this MAC.
-    Resolved {
-        /// Index into `Config::underlay.ports`.
-        underlay: usize,
-        /// The peer's or the gateway's.
-        mac: MacAddr,
-        /// The peer itself, or the gateway on the way.
-        next_hop: Ipv4Addr,
-    },
-    /// The next hop does not answer.
-    Unresolved,
-    /// No route by an underlay port.
-    NoRoute,
-}
-
-/// A peer's next hop, found or lost.
-pub type NextHopUpdate = (Ipv4Addr, Resolution);
-
 /// What a [`Control`] is made of.
 pub(super) struct Parts {
     pub config: Config,
@@ -80,7 +47,7 @@ pub(super) struct Parts {
     pub pools: HashMap<i32, NodePools>,
     pub adjacencies: Adjacencies,
     pub networks: Vec<Network>,
-    pub peers: HashMap<Ipv4Addr, Peer>,
+    pub peers: Peers,
     pub shared: Arc<Shared>,
     pub reclaimer: Reclaimer,
     pub workers: Vec<WorkerHandle>,
@@ -108,14 +75,7 @@ pub struct Stopped {
 
 impl Control {
     pub(super) fn new(parts: Parts) -> Self {
-        let mut control =
-            Self { started: Instant::now(), tick: 0, netlink: None, next_hops: never(), parts };
-        let fixed = control.parts.config.underlay.neighbours.clone();
-        control.follow(fixed.into_iter().map(|neighbour| {
-            let Neighbour { ip, mac, port } = neighbour;
-            (ip, Resolution::Resolved { underlay: port, mac, next_hop: ip })
-        }));
-        control
+        Self { started: Instant::now(), tick: 0, netlink: None, next_hops: never(), parts }
     }
 
     /// The configuration it was started with.
@@ -140,7 +100,7 @@ impl Control {
             return Ok(());
         }
         let fixed: Vec<_> = self.parts.config.underlay.neighbours.iter().map(|n| n.ip).collect();
-        let peers = self.parts.peers.keys().copied().filter(|peer| !fixed.contains(peer)).collect();
+        let peers = self.parts.peers.addresses().filter(|peer| !fixed.contains(peer)).collect();
         let (updates, next_hops) = unbounded();
         self.netlink = Some(Netlink::start(twins, peers, updates)?);
         self.next_hops = next_hops;
@@ -197,61 +157,20 @@ impl Control {
 
     /// Follows the next hops of peers, and shows workers all changes at once.
     fn follow(&mut self, updates: impl IntoIterator<Item = NextHopUpdate>) {
+        let Parts { config, ports, adjacencies, peers, .. } = &mut self.parts;
         let mut changed = false;
         for (address, resolution) in updates {
-            changed |= self.resolve(address, resolution);
+            changed |= peers.resolve(address, &resolution, config, ports, adjacencies);
         }
         if changed {
             self.publish();
         }
     }
 
-    /// Follows one peer's next hop. Returns whether workers must be told.
-    fn resolve(&mut self, address: Ipv4Addr, resolution: Resolution) -> bool {
-        let Some(peer) = self.parts.peers.get_mut(&address) else { return false };
-        let next_hop = match resolution {
-            Resolution::NoRoute | Resolution::Unresolved => {
-                peer.routed = resolution == Resolution::Unresolved;
-                None
-            }
-            Resolution::Resolved { underlay, mac, next_hop: hop } => {
-                let role = Role::Underlay(underlay);
-                let index = self.parts.ports.iter().position(|port| port.role == role);
-                index.map(|index| {
-                    next_hop(
-                        &self.parts.config,
-                        &self.parts.ports[index],
-                        index,
-                        address,
-                        (hop, mac),
-                    )
-                })
-            }
-        };
-        let adjacency = peer.adjacency;
-        let changed = self.parts.adjacencies.set_next_hop(adjacency, next_hop);
-        if changed {
-            tracing::info!("peer {address}: {}", self.describe_peer(address));
-        }
-        changed
-    }
-
-    fn describe_peer(&self, address: Ipv4Addr) -> String {
-        let Some(peer) = self.parts.peers.get(&address) else { return String::new() };
-        match self.parts.adjacencies.get(peer.adjacency) {
-            Some(Way::Peer { next_hop: Some(hop), .. }) => {
-                let mac = MacAddr(hop.outer.next_hop_mac);
-                format!("next hop {mac} by {}", self.parts.ports[usize::from(hop.port)].name)
-            }
-            _ if peer.routed => "its next hop does not answer".to_owned(),
-            _ => "no route by an underlay port".to_owned(),
-        }
-    }
-
     /// Shows workers the world as it is now.
     pub(super) fn publish(&mut self) {
         let parts = &mut self.parts;
-        let snapshot = build_snapshot(
+        let snapshot = snapshot::build(
             &parts.config,
             &parts.ports,
             &parts.adjacencies,
@@ -276,87 +195,5 @@ impl Control {
             network.fib.reclaim(&mut self.parts.reclaimer);
         }
         self.parts.reclaimer.reclaim();
-    }
-}
-
-fn next_hop(
-    config: &Config,
-    port: &ControlPort,
-    index: usize,
-    peer: Ipv4Addr,
-    (address, mac): (Ipv4Addr, MacAddr),
-) -> NextHop {
-    let outer = OuterHeader {
-        source_mac: port.port.mac(),
-        next_hop_mac: mac.0,
-        source: config.underlay.address,
-        destination: peer,
-        udp_port: config.underlay.vxlan_port,
-    };
-    let headers = (TEMPLATE_LENGTH - ethernet::LENGTH) as u16;
-    NextHop {
-        port: index as u16,
-        address,
-        outer,
-        inner_limit: port.port.mtu().saturating_sub(headers),
-    }
-}
-
-/// What workers read.
-pub(super) fn build_snapshot(
-    config: &Config,
-    ports: &[ControlPort],
-    adjacencies: &Adjacencies,
-    networks: &[Network],
-    peers: &HashMap<Ipv4Addr, Peer>,
-) -> Snapshot {
-    let vnis: Vec<_> =
-        networks.iter().enumerate().map(|(index, network)| (network.vni, index as u32)).collect();
-    let peers: Vec<_> =
-        peers.iter().map(|(address, peer)| (u32::from(*address), peer.adjacency)).collect();
-    Snapshot {
-        ports: (0..ports.len())
-            .map(|index| port_entry(ports, index as u16, adjacencies, networks))
-            .collect(),
-        networks: networks.iter().map(Network::build).collect(),
-        adjacencies: adjacencies.build(),
-        vnis: IndexMap::new(&vnis),
-        peers: IndexMap::new(&peers),
-        vtep: Vtep { address: config.underlay.address, udp_port: config.underlay.vxlan_port },
-    }
-}
-
-fn port_entry(
-    ports: &[ControlPort],
-    index: u16,
-    adjacencies: &Adjacencies,
-    networks: &[Network],
-) -> PortEntry {
-    let port = &ports[usize::from(index)];
-    match port.role {
-        Role::Twin(underlay) => PortEntry::Twin { underlay },
-        Role::Underlay(_) => PortEntry::Underlay(UnderlayPort {
-            mac: port.port.mac(),
-            twin: ports.iter().position(|twin| twin.role == Role::Twin(index)).map(|i| i as u16),
-        }),
-        Role::Access(_) => {
-            let mut access = AccessPort { untagged: Attachment::NONE, vlans: None };
-            for (network, of) in networks.iter().enumerate() {
-                for adjacency in &of.locals {
-                    let attachment = Attachment { network: network as u32, adjacency: *adjacency };
-                    match adjacencies.get(*adjacency) {
-                        Some(Way::Local { port, vlan: 0 }) if *port == index => {
-                            access.untagged = attachment;
-                        }
-                        Some(Way::Local { port, vlan }) if *port == index => {
-                            let none = || Box::new([Attachment::NONE; 4096]);
-                            access.vlans.get_or_insert_with(none)[usize::from(*vlan)] = attachment;
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            PortEntry::Access(access)
-        }
     }
 }

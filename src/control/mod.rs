@@ -9,9 +9,11 @@ mod core;
 mod learn;
 mod netlink;
 mod network;
+mod peers;
 mod ports;
 mod report;
+mod snapshot;
 mod startup;
 
-pub use self::core::{Control, NextHopUpdate, Resolution, Stopped};
+pub use self::core::{Control, Stopped};
 pub use startup::{StartError, check_machine, pin_to_control_core, start};

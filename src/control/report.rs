@@ -161,14 +161,14 @@ impl Control {
 
     fn report_peers(&self) -> Vec<model::Peer> {
         let mut peers: Vec<_> = self.parts.peers.iter().collect();
-        peers.sort_by_key(|(address, _)| **address);
-        let report = |(address, peer): (&std::net::Ipv4Addr, &super::core::Peer)| {
+        peers.sort_by_key(|(address, _)| *address);
+        let report = |(address, peer): (std::net::Ipv4Addr, &super::peers::Peer)| {
             let hop = match self.parts.adjacencies.get(peer.adjacency) {
                 Some(Way::Peer { next_hop, .. }) => next_hop.as_ref(),
                 _ => None,
             };
             model::Peer {
-                address: IpAddr::V4(*address),
+                address: IpAddr::V4(address),
                 encap: model::Encap::Vxlan,
                 state: match hop {
                     Some(_) => model::PeerState::Resolved,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
-use hashbrown::HashMap;
-
 use super::adjacency::{Adjacencies, Way};
-use super::core::{Control, Parts, Peer, WorkerHandle};
+use super::core::{Control, Parts, WorkerHandle};
 use super::netlink::TwinError;
 use super::network::{Network, Policy};
+use super::peers::{Peers, Resolution};
 use super::ports::{self, Role, Running};
-use crate::config::{Config, Place};
+use super::snapshot;
+use crate::config::{Config, Neighbour, Place};
 use crate::dpdk::{Eal, EalOptions};
 use crate::fib::{Domain, Entry, FibWriter, MacKey, Published, Reclaimer};
 use crate::worker::{
@@ -131,7 +131,7 @@ fn eal_options(config: &Config) -> EalOptions {
 struct Plan {
     adjacencies: Adjacencies,
     networks: Vec<Network>,
-    peers: HashMap<std::net::Ipv4Addr, Peer>,
+    peers: Peers,
     reclaimer: Reclaimer,
     domain: Arc<Domain>,
 }
@@ -142,12 +142,16 @@ impl Plan {
         let mut plan = Self {
             adjacencies: Adjacencies::default(),
             networks: Vec::new(),
-            peers: HashMap::new(),
+            peers: Peers::default(),
             reclaimer: Reclaimer::new(domain.clone()),
             domain,
         };
         for (identity, network) in config.networks.iter().enumerate() {
             plan.add_network(network, identity as u64, running);
+        }
+        for Neighbour { ip, mac, port } in &config.underlay.neighbours {
+            let resolution = Resolution::Resolved { underlay: *port, mac: *mac, next_hop: *ip };
+            plan.peers.resolve(*ip, &resolution, config, &running.ports, &mut plan.adjacencies);
         }
         plan
     }
@@ -170,12 +174,12 @@ impl Plan {
             network.locals.push(self.adjacencies.add(way));
         }
         for address in &config.flood_peers {
-            network.peers.push(self.peer(*address, vni));
+            network.peers.push(self.peers.join(*address, vni, &mut self.adjacencies));
         }
         for fixed in &config.macs {
             let adjacency = match fixed.place {
                 Place::Member(index) => network.locals[index],
-                Place::Peer(address) => self.peer(address, vni),
+                Place::Peer(address) => self.peers.join(address, vni, &mut self.adjacencies),
             };
             let generation = self.adjacencies.generation(adjacency).unwrap_or_default();
             let entry = Entry::new(adjacency, generation, 0).with_static();
@@ -188,24 +192,10 @@ impl Plan {
         self.networks.push(network);
     }
 
-    fn peer(&mut self, address: std::net::Ipv4Addr, vni: u32) -> u32 {
-        let adjacencies = &mut self.adjacencies;
-        let peer = self.peers.entry(address).or_insert_with(|| Peer {
-            adjacency: adjacencies.add(Way::Peer { address, next_hop: None }),
-            networks: Vec::new(),
-            routed: true,
-        });
-        if !peer.networks.contains(&vni) {
-            peer.networks.push(vni);
-        }
-        peer.adjacency
-    }
-
     fn launch(self, config: Config, running: Running, eal: Eal) -> Result<Control, StartError> {
         let Self { adjacencies, networks, peers, reclaimer, domain } = self;
         let Running { ports, pools, receivers, transmitters } = running;
-        let snapshot =
-            super::core::build_snapshot(&config, &ports, &adjacencies, &networks, &peers);
+        let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);
         let shared = Arc::new(Shared {
             snapshot: Published::new(Box::new(snapshot)),
             tick: AtomicU16::new(0),

@@ -26,7 +26,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::resolver::{Hop, Neighbour, Resolver, Route};
 pub use self::twin::{Twin, TwinError};
-use super::core::NextHopUpdate;
+use super::peers::NextHopUpdate;
 use crate::wire::MacAddr;
 
 /// How often changed routes are looked up and silent neighbours asked: well within the second in which a

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::control::core::{NextHopUpdate, Resolution};
+use crate::control::peers::{NextHopUpdate, Resolution};
 use crate::wire::MacAddr;
 
 /// A neighbour that is missing is asked for this soon again, and later less often.

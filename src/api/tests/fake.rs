@@ -1,0 +1,220 @@
+//! A stand-in for the control core, and what it says.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use tempfile::TempDir;
+
+use crate::api::model::{
+    DropCount, Encap, Link, Mac, MacKind, Mempool, Network, NetworkPort, Peer, PeerState, Port,
+    Role, Totals, Version, Worker,
+};
+use crate::api::{self, MacCursor, MacFilter, MacPage, Query, Server};
+
+/// What the stand-in says.
+#[derive(Clone, Default)]
+pub(crate) struct World {
+    pub(crate) ports: Vec<Port>,
+    pub(crate) networks: Vec<Network>,
+    /// In the order of the walk: by ascending VNI.
+    pub(crate) macs: Vec<Mac>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) drops: Vec<DropCount>,
+}
+
+/// A server before a stand-in, in a folder of its own.
+pub(crate) struct Fake {
+    folder: TempDir,
+    server: Option<Server>,
+}
+
+impl Fake {
+    pub(crate) fn new(world: World) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (handle, queries) = api::channel(version());
+        thread::spawn(move || queries.into_iter().for_each(|query| world.answer(query)));
+        let server = api::serve(&folder.path().join("ferry.sock"), handle).unwrap();
+        Self { folder, server: Some(server) }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("ferry.sock")
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.server.take().unwrap().stop();
+    }
+}
+
+impl World {
+    fn answer(&self, query: Query) {
+        match query {
+            Query::Ports(reply) => reply.send(self.ports.clone()),
+            Query::Networks(reply) => reply.send(self.networks.clone()),
+            Query::Macs(filter, reply) => reply.send(self.page(&filter)),
+            Query::Peers(reply) => reply.send(self.peers.clone()),
+            Query::Workers(reply) => reply.send(self.workers.clone()),
+            Query::Drops { all, reply } => {
+                let happened = self.drops.iter().filter(|drop| all || drop.packets > 0);
+                reply.send(happened.cloned().collect());
+            }
+            Query::Totals(reply) => reply.send(totals()),
+        }
+    }
+
+    /// Looks at no more MACs than fit a page, so that pages are short where few match.
+    fn page(&self, filter: &MacFilter) -> MacPage {
+        let start = filter.after.map_or(0, |after| after.position as usize);
+        let end = (start + filter.limit()).min(self.macs.len());
+        let matches = |mac: &&Mac| {
+            filter.vni.is_none_or(|vni| mac.vni == vni)
+                && (filter.port.is_none() || filter.port == mac.port)
+                && (filter.peer.is_none() || filter.peer == mac.peer)
+        };
+        MacPage {
+            macs: self.macs[start..end].iter().filter(matches).cloned().collect(),
+            next: self.macs.get(end).map(|mac| MacCursor { vni: mac.vni, position: end as u64 }),
+        }
+    }
+}
+
+pub(crate) fn version() -> Version {
+    Version { ferry: "0.1.0".to_owned(), dpdk: "22.11.11".to_owned() }
+}
+
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A MAC with a number, behind port `vm1` if that is even, else behind a peer.
+pub(crate) fn mac(vni: u32, number: u32) -> Mac {
+    let [a, b, c, d] = number.to_be_bytes();
+    let even = number.is_multiple_of(2);
+    Mac {
+        vni,
+        network: format!("tenant-{vni}"),
+        mac: format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}"),
+        kind: if number == 0 { MacKind::Static } else { MacKind::Learned },
+        port: even.then(|| "vm1".to_owned()),
+        vlan: (number == 2).then_some(10),
+        peer: (!even).then(|| ip("192.0.2.2")),
+        age_seconds: (number > 0).then_some(u64::from(number) * 61),
+    }
+}
+
+pub(crate) fn totals() -> Totals {
+    Totals {
+        rx: 1_234_567,
+        copies: 10,
+        tx: 1_234_500,
+        drops: 70,
+        held: 7,
+        events_lost: 0,
+        uptime_seconds: 90_061,
+        mempools: vec![Mempool {
+            name: "ferry-0".to_owned(),
+            socket: 0,
+            size: 16_383,
+            available: 15_000,
+        }],
+    }
+}
+
+/// A little of everything.
+pub(crate) fn world() -> World {
+    let port = |name: &str, role, device: &str| Port {
+        name: name.to_owned(),
+        role,
+        device: device.to_owned(),
+        mac: "02:00:00:00:00:01".to_owned(),
+        link: Link::Up,
+        speed_mbps: Some(10_000),
+        mtu: 1_500,
+        rx_packets: 1_234_567,
+        rx_bytes: 1_000,
+        tx_packets: 12,
+        tx_bytes: 999,
+        drops: 0,
+    };
+    let drop = |packets| DropCount {
+        port: "up0".to_owned(),
+        reason: "unknown_vni".to_owned(),
+        packets,
+        meaning: "No network has this VNI.".to_owned(),
+        remedy: "add the network here".to_owned(),
+    };
+    World {
+        ports: vec![
+            Port {
+                link: Link::Down,
+                speed_mbps: None,
+                ..port("vm1", Role::Access, "net_vhost1,iface=/run/ferry/vm1.sock")
+            },
+            port("up0", Role::Underlay, "0000:3b:00.1"),
+            port("ferry-up0", Role::Twin, "net_tap0"),
+        ],
+        networks: vec![Network {
+            vni: 101,
+            name: "tenant-101".to_owned(),
+            encap: Encap::Vxlan,
+            ports: vec![
+                NetworkPort { port: "vm1".to_owned(), vlan: None },
+                NetworkPort { port: "trunk0".to_owned(), vlan: Some(10) },
+            ],
+            peers: (2..8).map(|host| ip(&format!("192.0.2.{host}"))).collect(),
+            macs_learned: 2,
+            macs_static: 1,
+            mac_limit: 8_192,
+            macs_refused: 3,
+            mac_moves: 1,
+            learning: true,
+            ageing_seconds: Some(300),
+        }],
+        macs: (0..3).map(|number| mac(101, number)).collect(),
+        peers: vec![
+            Peer {
+                address: ip("192.0.2.2"),
+                encap: Encap::Vxlan,
+                state: PeerState::Resolved,
+                port: Some("up0".to_owned()),
+                next_hop: Some(ip("192.0.2.254")),
+                mac: Some("02:00:00:00:00:fe".to_owned()),
+                networks: vec![101, 102],
+            },
+            Peer {
+                address: ip("198.51.100.1"),
+                encap: Encap::Vxlan,
+                state: PeerState::NoRoute,
+                port: None,
+                next_hop: None,
+                mac: None,
+                networks: vec![101],
+            },
+        ],
+        workers: vec![Worker {
+            lcore: 1,
+            core: 2,
+            socket: 0,
+            queues: vec!["vm1:0".to_owned(), "up0:0".to_owned()],
+            rx_packets: 1_000,
+            tx_packets: 990,
+            polls: 5_000_000,
+            empty_polls: 4_999_900,
+            bursts: 100,
+            busy_percent: 12.34,
+        }],
+        drops: vec![drop(12_345), drop(0)],
+    }
+}
+
+/// Sends text to a socket and reads until the other side closes.
+pub(crate) fn raw(socket: &Path, text: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}

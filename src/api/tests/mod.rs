@@ -1,0 +1,6 @@
+//! The API over a real unix socket, with a thread that stands in for the control core.
+#![allow(clippy::unwrap_used)]
+
+pub(crate) mod fake;
+mod requests;
+mod sockets;

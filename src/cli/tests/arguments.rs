@@ -1,0 +1,167 @@
+//! From arguments to plans.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::error::ErrorKind;
+
+use crate::api::MacFilter;
+use crate::api::tests::fake::{ip, version};
+use crate::cli::log::Filter;
+use crate::cli::{Exit, Plan, Resource, Show, check, parse};
+
+fn plan(line: &str) -> Result<Plan, clap::Error> {
+    parse(std::iter::once("ferry").chain(line.split_whitespace()), &version()).map(|(plan, _)| plan)
+}
+
+fn shown(line: &str) -> Show {
+    match plan(line).unwrap() {
+        Plan::Show(show) => show,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn each_command_makes_its_plan() {
+    let config = PathBuf::from("ferry.yaml");
+    assert_eq!(plan("run -c ferry.yaml").unwrap(), Plan::Run { config: config.clone() });
+    assert_eq!(plan("run --config=ferry.yaml").unwrap(), Plan::Run { config: config.clone() });
+    assert_eq!(plan("check ferry.yaml").unwrap(), Plan::Check { config });
+    for (name, resource) in [
+        ("ports", Resource::Ports),
+        ("networks", Resource::Networks),
+        ("peers", Resource::Peers),
+        ("workers", Resource::Workers),
+        ("drops", Resource::Drops { all: false }),
+        ("drops --all", Resource::Drops { all: true }),
+        ("totals", Resource::Totals),
+    ] {
+        let show = shown(&format!("show {name}"));
+        assert_eq!(show.resource, resource);
+        assert!(!show.json);
+        assert_eq!(show.socket, Path::new("/run/ferry/ferry.sock"));
+    }
+}
+
+#[test]
+fn options_of_show_stand_before_or_after_what_to_show() {
+    let expected = Show { resource: Resource::Ports, json: true, socket: PathBuf::from("/x/s") };
+    assert_eq!(shown("show --json --socket /x/s ports"), expected);
+    assert_eq!(shown("show ports --json --socket /x/s"), expected);
+}
+
+#[test]
+fn macs_are_filtered() {
+    let filter = |line: &str| match shown(line).resource {
+        Resource::Macs(macs) => macs.filter(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(filter("show macs"), MacFilter::default());
+    assert_eq!(
+        filter("show macs --vni 101 --port vm1 --json"),
+        MacFilter { vni: Some(101), port: Some("vm1".to_owned()), ..MacFilter::default() }
+    );
+    assert_eq!(
+        filter("show macs --peer 2001:db8::1"),
+        MacFilter { peer: Some(ip("2001:db8::1")), ..MacFilter::default() }
+    );
+}
+
+#[test]
+fn bad_usage_is_named_and_has_its_exit_code() {
+    for (line, culprit) in [
+        ("run", "--config <FILE>"),
+        ("check", "<FILE>"),
+        ("show", "ports"),
+        ("sail", "'sail'"),
+        ("show prots", "'ports'"),
+        ("show macs --vni 0", "0 is not in 1..16777216"),
+        ("show macs --vni 16777216", "16777216 is not in 1..16777216"),
+        ("show macs --peer 192.0.2", "'192.0.2'"),
+        ("show macs --port vm1 --peer 192.0.2.2", "cannot be used with"),
+        ("show ports --vni 1", "'--vni'"),
+        ("-l inf show ports", "'inf' is neither error, warn, info, debug, trace or off"),
+        ("-l info,ferry=loud show ports", "'ferry=loud' is neither"),
+    ] {
+        let error = plan(line).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(Exit::Refused as u8), "{line}");
+        assert!(error.use_stderr(), "{line}");
+        assert!(error.to_string().contains(culprit), "{line}: {error}");
+    }
+}
+
+#[test]
+fn the_version_names_dpdk() {
+    for line in ["--version", "-V"] {
+        let error = plan(line).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DisplayVersion);
+        assert_eq!(error.to_string(), "ferry 0.1.0 (DPDK 22.11.11)\n");
+        assert_eq!(error.exit_code(), i32::from(Exit::Fine as u8));
+    }
+}
+
+#[test]
+fn help_tells_the_exit_codes() {
+    let help = plan("--help").unwrap_err().to_string();
+    let (_, codes) = help.split_once("Exit codes:\n").unwrap();
+    let numbers: Vec<_> = codes.lines().map(|line| line.trim_start().chars().next()).collect();
+    assert_eq!(numbers, [Some('0'), Some('1'), Some('2'), Some('3')]);
+}
+
+/// The environment of a process that runs threads cannot be changed safely, so the test runs itself once more for
+/// each case.
+#[test]
+fn the_log_level_flag_wins_over_the_environment() {
+    const CHILD: &str = "FERRY_TEST_ARGUMENTS";
+    if let Ok(line) = std::env::var(CHILD) {
+        match parse(line.split_whitespace(), &version()) {
+            Ok((_, filter)) => println!("filter: {filter}."),
+            Err(error) => println!("error: {error}."),
+        }
+        return;
+    }
+    let level = |environment: Option<&str>, line: &str| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "--nocapture",
+            "cli::tests::arguments::the_log_level_flag_wins_over_the_environment",
+        ]);
+        command.env_remove("FERRY_LOG").env(CHILD, line);
+        if let Some(value) = environment {
+            command.env("FERRY_LOG", value);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let bare = "ferry show ports";
+    assert!(level(None, bare).contains("filter: info."));
+    assert!(level(Some(""), bare).contains("filter: info."));
+    assert!(level(Some("debug"), bare).contains("filter: debug."));
+    assert!(level(Some("debug"), "ferry show ports -l warn").contains("filter: warn."));
+    assert!(level(Some("loud"), bare).contains("error: error: invalid value 'loud'"));
+    let modules = "ferry -l info,ferry::control=debug show ports";
+    assert!(level(None, modules).contains("filter: info,ferry::control=debug."));
+}
+
+#[test]
+fn the_default_filter_is_one() {
+    assert_eq!(Filter::default().to_string().parse(), Ok(Filter::default()));
+}
+
+#[test]
+fn checking_prints_to_the_right_stream() {
+    let run = |loaded: Result<(&str, &[&str]), &str>| {
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let exit = check(loaded, &mut output, &mut errors).unwrap();
+        (exit, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
+    };
+    let owned = str::to_owned;
+    assert_eq!(
+        run(Ok(("2 networks", &["one warning"]))),
+        (Exit::Fine, owned("2 networks\n"), owned("one warning\n"))
+    );
+    assert_eq!(
+        run(Err("f.yaml:3: a\nf.yaml:9: b\n")),
+        (Exit::Refused, String::new(), owned("f.yaml:3: a\nf.yaml:9: b\n"))
+    );
+}

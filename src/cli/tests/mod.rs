@@ -1,0 +1,6 @@
+//! The command line: arguments, tables, and `ferry show` against a real socket.
+#![allow(clippy::unwrap_used)]
+
+mod arguments;
+mod show;
+mod tables;

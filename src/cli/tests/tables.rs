@@ -1,0 +1,94 @@
+//! Tables, to the letter. `_` stands for the narrow space between groups of digits.
+
+use crate::api::tests::fake::{totals, world};
+use crate::cli::list::{self, List};
+
+fn table<T: List>(list: &[T]) -> String {
+    let mut output = Vec::new();
+    list::write(list, &mut output).unwrap();
+    plain(output)
+}
+
+fn plain(output: Vec<u8>) -> String {
+    String::from_utf8(output).unwrap().replace('\u{202f}', "_")
+}
+
+#[test]
+fn ports() {
+    let expected = "\
+PORT       ROLE      LINK      SPEED   MTU  MAC                RX PACKETS  RX BYTES  TX PACKETS  TX BYTES  DROPS  DEVICE
+vm1        access    down          -  1500  02:00:00:00:00:01   1_234_567     1_000          12       999      0  net_vhost1,iface=/run/ferry/vm1.sock
+up0        underlay  up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_000          12       999      0  0000:3b:00.1
+ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_000          12       999      0  net_tap0
+";
+    assert_eq!(table(&world().ports), expected);
+}
+
+#[test]
+fn networks_with_the_first_of_many_peers() {
+    let expected = "\
+VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING  PORTS          PEERS
+101  tenant-101  vxlan        2  8_192       1  on            5m  vm1 trunk0.10  192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
+";
+    assert_eq!(table(&world().networks), expected);
+}
+
+#[test]
+fn macs() {
+    let expected = "\
+VNI  NETWORK     MAC                KIND     PORT    PEER         AGE
+101  tenant-101  02:00:00:00:00:00  static   vm1     -              -
+101  tenant-101  02:00:00:00:00:01  learned  -       192.0.2.2  1m 1s
+101  tenant-101  02:00:00:00:00:02  learned  vm1.10  -          2m 2s
+";
+    assert_eq!(table(&world().macs), expected);
+}
+
+#[test]
+fn peers() {
+    let expected = "\
+PEER          ENCAP  STATE     PORT  NEXT HOP     MAC                NETWORKS
+192.0.2.2     vxlan  resolved  up0   192.0.2.254  02:00:00:00:00:fe  101 102
+198.51.100.1  vxlan  no route  -     -            -                  101
+";
+    assert_eq!(table(&world().peers), expected);
+}
+
+#[test]
+fn workers() {
+    let expected = "\
+LCORE  CORE  SOCKET    BUSY  RX PACKETS  TX PACKETS  BURSTS  PER BURST      POLLS  EMPTY POLLS  QUEUES
+    1     2       0  12.3 %       1_000         990     100       10.0  5_000_000    4_999_900  vm1:0 up0:0
+";
+    assert_eq!(table(&world().workers), expected);
+}
+
+#[test]
+fn drops() {
+    let expected = "\
+PORT  REASON       PACKETS  MEANING, AND WHAT TO DO
+up0   unknown_vni   12_345  No network has this VNI.
+                            -> add the network here
+";
+    assert_eq!(table(&world().drops[..1]), expected);
+}
+
+#[test]
+fn sums() {
+    let expected = "\
+rx           1_234_567  received
+copies              10  made by replication
+tx           1_234_500  transmitted
+drops               70  dropped for a reason: ferry show drops
+held                 7  waiting for their turn in replication
+events lost          0  learning events; traffic repeats them
+
+up for 1d 1h
+
+MEMPOOL  SOCKET   MBUFS    FREE
+ferry-0       0  16_383  15_000
+";
+    let mut output = Vec::new();
+    list::write_totals(&totals(), &mut output).unwrap();
+    assert_eq!(plain(output), expected);
+}

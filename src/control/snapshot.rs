@@ -1,0 +1,68 @@
+//! From the control core's tables to what workers read.
+
+use super::adjacency::{Adjacencies, Way};
+use super::network::Network;
+use super::peers::Peers;
+use super::ports::{ControlPort, Role};
+use crate::config::Config;
+use crate::tunnel::Vtep;
+use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, UnderlayPort};
+
+/// What workers read.
+pub fn build(
+    config: &Config,
+    ports: &[ControlPort],
+    adjacencies: &Adjacencies,
+    networks: &[Network],
+    peers: &Peers,
+) -> Snapshot {
+    let vnis: Vec<_> =
+        networks.iter().enumerate().map(|(index, network)| (network.vni, index as u32)).collect();
+    let peers: Vec<_> =
+        peers.iter().map(|(address, peer)| (u32::from(address), peer.adjacency)).collect();
+    Snapshot {
+        ports: (0..ports.len())
+            .map(|index| port_entry(ports, index as u16, adjacencies, networks))
+            .collect(),
+        networks: networks.iter().map(Network::build).collect(),
+        adjacencies: adjacencies.build(),
+        vnis: IndexMap::new(&vnis),
+        peers: IndexMap::new(&peers),
+        vtep: Vtep { address: config.underlay.address, udp_port: config.underlay.vxlan_port },
+    }
+}
+
+fn port_entry(
+    ports: &[ControlPort],
+    index: u16,
+    adjacencies: &Adjacencies,
+    networks: &[Network],
+) -> PortEntry {
+    let port = &ports[usize::from(index)];
+    match port.role {
+        Role::Twin(underlay) => PortEntry::Twin { underlay },
+        Role::Underlay(_) => PortEntry::Underlay(UnderlayPort {
+            mac: port.port.mac(),
+            twin: ports.iter().position(|twin| twin.role == Role::Twin(index)).map(|i| i as u16),
+        }),
+        Role::Access(_) => {
+            let mut access = AccessPort { untagged: Attachment::NONE, vlans: None };
+            for (network, of) in networks.iter().enumerate() {
+                for adjacency in &of.locals {
+                    let attachment = Attachment { network: network as u32, adjacency: *adjacency };
+                    match adjacencies.get(*adjacency) {
+                        Some(Way::Local { port, vlan: 0 }) if *port == index => {
+                            access.untagged = attachment;
+                        }
+                        Some(Way::Local { port, vlan }) if *port == index => {
+                            let none = || Box::new([Attachment::NONE; 4096]);
+                            access.vlans.get_or_insert_with(none)[usize::from(*vlan)] = attachment;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            PortEntry::Access(access)
+        }
+    }
+}
