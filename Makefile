@@ -26,7 +26,7 @@ build: deps ## Build target/release/ferry
 	$(CARGO) build --release --locked
 
 demo: build ## Two hosts, two tenants, one tunnel, in network namespaces (ARGS=--once: show it and end)
-	@configs/demo/run $(ARGS)
+	@configs/demo.sh $(ARGS)
 
 lint: deps
 	$(CARGO) fmt --all --check

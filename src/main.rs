@@ -18,9 +18,7 @@ fn main() -> ExitCode {
         }
         Plan::Check { config } => {
             let loaded = Config::load(&config);
-            let summary = loaded.as_ref().map(|loaded| {
-                (format!("{}: ok: {loaded}", config.display()), loaded.warnings.as_slice())
-            });
+            let summary = loaded.as_ref().map(|loaded| (loaded.summary(), &[] as &[&str]));
             cli::check(summary, &mut io::stdout(), &mut io::stderr())
                 .unwrap_or_else(|error| fail(&error, Exit::Failed))
         }

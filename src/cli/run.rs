@@ -42,13 +42,9 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control::check_machine(&config)?;
     control::pin_to_control_core(&config);
     let (handle, queries) = api::channel(version());
-    let server = api::serve(&config.socket, handle)?;
+    let server = api::serve(&config.api.socket, handle)?;
     let mut control = control::start(config)?;
-    tracing::info!(
-        "forwarding: {}; API at {}",
-        control.config(),
-        control.config().socket.display()
-    );
+    tracing::info!("forwarding; API at {}", control.config().api.socket.display());
     control.run(&stop, &queries);
     tracing::info!("stopping");
     // Whoever waits for an answer learns that there will be none.

@@ -1,239 +1,236 @@
-//! The configuration: YAML in, a checked plan out.
+//! The configuration: a YAML file in, a [`Config`] out that needs no further checks.
 //!
-//! What [`Config`] holds is valid: names are resolved to indices, every reference exists, no two things
-//! collide. configs/README.md is the reference of all keys.
+//! The text becomes a tree that knows its lines ([`tree`]), the readers of the sections take typed values from it
+//! ([`item`]) and go on after an error, so that a file is told all that is wrong with it at once. Whoever holds a
+//! [`Config`] may rely on every rule that `configs/README.md` states.
 
-mod check;
-mod parse;
-mod read;
+mod diagnostic;
+mod host;
+mod item;
+mod network;
+mod port;
+mod scalar;
+#[cfg(test)]
+mod tests;
 mod tree;
-mod units;
+mod underlay;
 
 use std::fmt;
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use ipnet::Ipv4Net;
+use self::item::{Fields, Item, Keys, Report};
+use self::network::Networks;
+use self::port::Ports;
 
-use crate::wire::{MacAddr, Vni};
-use crate::worker::Idle;
+pub use self::diagnostic::{ConfigErrors, Diagnostic};
+pub use self::host::{Api, Cores, Eal};
+pub use self::network::{InnerVlan, MacPlace, Member, Network, Peer, StaticMac};
+pub use self::port::Port;
+pub use self::underlay::{Neighbour, Twin, Underlay, UnderlayPort, Vtep};
 
-/// Everything an operator said.
-#[derive(Clone, Debug)]
+/// A configuration that has passed every check.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How DPDK starts.
+    /// The file it comes from, as the user named it.
+    pub file: String,
+    /// How EAL is started.
     pub eal: Eal,
-    /// Which CPUs are used for what.
+    /// Which cores do what.
     pub cores: Cores,
-    /// The API's unix socket.
-    pub socket: PathBuf,
-    /// Towards the other VTEPs.
+    /// The API.
+    pub api: Api,
+    /// The side of the physical network.
     pub underlay: Underlay,
-    /// Access ports: towards the tenants.
+    /// The ports where VMs, containers and physical VLANs attach.
     pub access: Vec<Port>,
     /// The tenants' networks.
     pub networks: Vec<Network>,
-    /// What is allowed and probably not meant.
-    pub warnings: Vec<String>,
+    /// What is allowed and yet probably not meant, ordered by line.
+    pub warnings: Vec<Diagnostic>,
 }
 
-/// How DPDK starts.
-#[derive(Clone, Debug)]
-pub struct Eal {
-    /// Whether packet memory lies in huge pages.
-    pub hugepages: bool,
-    /// Packet memory in bytes; `None` leaves it to DPDK (with huge pages only).
-    pub memory: Option<u64>,
-    /// Packet buffers in all; `None` counts what queues and workers hold at most.
-    pub mbufs: Option<u32>,
-    /// Further EAL arguments, verbatim.
-    pub args: Vec<String>,
-}
-
-/// Which CPUs are used for what.
-#[derive(Clone, Debug)]
-pub struct Cores {
-    /// The control core's CPU.
-    pub control: usize,
-    /// One worker each.
-    pub workers: Vec<usize>,
-    /// What workers do without traffic.
-    pub idle: Idle,
-}
-
-/// A DPDK port.
-#[derive(Clone, Debug)]
-pub struct Port {
-    /// The operator's name for it.
-    pub name: String,
-    /// PCI address or devargs, verbatim.
-    pub device: String,
-    /// Receive queues.
-    pub queues: u16,
-    /// Largest payload of an Ethernet frame, in bytes.
-    pub mtu: u16,
-    /// Descriptors of each receive queue.
-    pub rx_descriptors: Option<u16>,
-    /// Descriptors of each transmit queue.
-    pub tx_descriptors: Option<u16>,
-}
-
-/// Towards the other VTEPs.
-#[derive(Clone, Debug)]
-pub struct Underlay {
-    /// The ports.
-    pub ports: Vec<UnderlayPort>,
-    /// Our own tunnel end.
-    pub address: Ipv4Addr,
-    /// The UDP port that VXLAN comes to and goes to.
-    pub vxlan_port: u16,
-    /// Next hops where no kernel twin learns them.
-    pub neighbours: Vec<Neighbour>,
-}
-
-/// An underlay port.
-#[derive(Clone, Debug)]
-pub struct UnderlayPort {
-    /// The port.
-    pub port: Port,
-    /// The kernel twin's interface name.
-    pub twin: Option<String>,
-    /// Addresses that are put on the twin.
-    pub addresses: Vec<Ipv4Net>,
-}
-
-/// A peer's next hop, from the operator.
-#[derive(Clone, Debug)]
-pub struct Neighbour {
-    /// The peer's address.
-    pub ip: Ipv4Addr,
-    /// The MAC that its packets are sent to.
-    pub mac: MacAddr,
-    /// Index into [`Underlay::ports`].
-    pub port: usize,
-}
-
-/// A tenant's network.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// Its 24-bit ID.
-    pub vni: Vni,
-    /// The operator's name for it.
-    pub name: String,
-    /// Where its stations attach.
-    pub members: Vec<Member>,
-    /// The VTEPs that its BUM frames are sent to.
-    pub flood_peers: Vec<Ipv4Addr>,
-    /// Whether source MACs are learned.
-    pub learning: bool,
-    /// How long a silent MAC is kept; `None` for ever.
-    pub ageing: Option<Duration>,
-    /// The most learned MACs.
-    pub mac_limit: usize,
-    /// Whether tenants may use VLAN tags of their own.
-    pub keeps_inner_vlan: bool,
-    /// MACs that are known in advance.
-    pub macs: Vec<StaticMac>,
-}
-
-/// An access port, or one VLAN of it, as a part of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Index into [`Config::access`].
-    pub port: usize,
-    /// The VLAN ID on a trunk; `None` for untagged frames.
-    pub vlan: Option<u16>,
-}
-
-/// A MAC that is known in advance.
-#[derive(Clone, Debug)]
-pub struct StaticMac {
-    /// The MAC.
-    pub mac: MacAddr,
-    /// Where it is.
-    pub place: Place,
-}
-
-/// Where a static MAC is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Index into [`Network::members`].
-    Member(usize),
-    /// A peer's address.
-    Peer(Ipv4Addr),
-}
-
-/// All that is wrong with a file, a line each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<String>);
-
-impl fmt::Display for ConfigErrors {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for ConfigErrors {}
+const ROOT: Keys =
+    Keys { known: &["eal", "cores", "api", "underlay", "access", "networks"], later: &[] };
+const ACCESS: Keys = Keys { known: &["ports"], later: &[] };
+const ACCESS_PORT: Keys = Keys {
+    known: &["name", "device", "queues", "mtu", "rx_descriptors", "tx_descriptors"],
+    later: &[],
+};
 
 impl Config {
-    /// Reads and checks a file.
+    /// Reads and checks a file, also against the CPUs that this process may use; so call it before EAL starts, which
+    /// leaves its caller with a single one.
     ///
     /// # Errors
-    /// Everything that is wrong, each with line, key and what would be right.
-    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigErrors(vec![format!("{name}: cannot be read: {error}")]))?;
-        Self::parse(&name, &text)
-    }
-
-    /// Checks a text; `name` stands for the file in messages.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
-        let messages = read::Messages::default();
-        let mut warnings = read::Messages::default();
-        let parsed = match tree::parse(text) {
-            Ok(tree) => parse::config(read::Item::root(&tree, &messages), &mut warnings),
-            Err((line, reason)) => {
-                messages.add(line, format!("not YAML: {reason}"));
-                None
+    /// All that is wrong with the file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigErrors> {
+        let name = path.as_ref().display().to_string();
+        let failed = |message| {
+            Err(ConfigErrors(vec![Diagnostic {
+                file: name.clone(),
+                line: None,
+                column: None,
+                path: String::new(),
+                message,
+            }]))
+        };
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                return failed(format!(
+                    "cannot be read: {error}; name a YAML file that this user may read"
+                ));
             }
         };
-        let lines = messages.into_lines(name);
-        match parsed {
-            Some(config) if lines.is_empty() => {
-                Ok(Self { warnings: warnings.into_lines(name), ..config })
-            }
-            _ => Err(ConfigErrors(lines)),
+        let Ok(text) = String::from_utf8(bytes) else {
+            return failed("is not UTF-8 text; name a YAML file".to_owned());
+        };
+        let cpus = core_affinity::get_core_ids();
+        let cpus: Option<Vec<usize>> =
+            cpus.map(|list| list.into_iter().map(|core| core.id).collect());
+        read(&name, &text, cpus.as_deref())
+    }
+
+    /// Checks `text` as the content of a file called `name`; the same on every machine.
+    ///
+    /// # Errors
+    /// All that is wrong with the text.
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigErrors> {
+        read(name, text, None)
+    }
+
+    /// What `ferry check` prints: one line of summary, then a line for each warning.
+    pub fn summary(&self) -> impl fmt::Display {
+        Summary(self)
+    }
+}
+
+fn read(file: &str, text: &str, cpus: Option<&[usize]>) -> Result<Config, ConfigErrors> {
+    let root = match tree::parse(text) {
+        Ok(root) => root,
+        Err(tree::Unparsable { line, column, reason }) => {
+            let diagnostic = Diagnostic {
+                file: file.to_owned(),
+                line,
+                column,
+                path: String::new(),
+                message: reason,
+            };
+            return Err(ConfigErrors(vec![diagnostic]));
+        }
+    };
+    let report = Report::new(file);
+    let config = config(file, &Item::root(&report, &root), cpus);
+    let (errors, warnings) = report.finish();
+    match config {
+        Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
+        _ => {
+            debug_assert!(!errors.is_empty(), "a reader gave up without a word");
+            Err(ConfigErrors(errors))
         }
     }
+}
 
-    /// Receive queues of all ports but the twins.
-    pub fn receive_queues(&self) -> usize {
-        let underlay = self.underlay.ports.iter().map(|port| &port.port);
-        underlay.chain(&self.access).map(|port| usize::from(port.queues)).sum()
+fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config> {
+    let fields = root.fields(&ROOT)?;
+    let mut ports = Ports::new(fields.get("underlay"), fields.get("access"));
+    let eal = host::eal(fields.get("eal"));
+    let cores = fields
+        .required("cores", "cores: {control: 0, workers: [1]}", |item| host::cores(&item, cpus));
+    let api = host::api(fields.get("api"));
+    let example = "underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv4: 192.0.2.1}}";
+    let mut reach = underlay::Reach { resolves: true, ..Default::default() };
+    let underlay = fields.required("underlay", example, |item| {
+        let (underlay, found) = underlay::underlay(&item, &mut ports);
+        reach = found;
+        underlay
+    });
+    let access = fields.or("access", Vec::new(), |item| access(&item, &mut ports));
+    if let Some(cores) = &cores {
+        check_queues(&fields, cores, &ports);
+    }
+    let mut readers = Networks::new(&ports, &reach);
+    let networks =
+        fields.or("networks", Vec::new(), |item| item.list_of(|item| readers.read(&item)));
+
+    let (networks, access) = (networks?, access?);
+    warn_unused(&fields, &access, &networks);
+    Some(Config {
+        file: file.to_owned(),
+        eal: eal?,
+        cores: cores?,
+        api: api?,
+        underlay: underlay?,
+        access,
+        networks,
+        warnings: Vec::new(),
+    })
+}
+
+fn access(item: &Item<'_>, ports: &mut Ports) -> Option<Vec<Port>> {
+    let fields = item.fields(&ACCESS)?;
+    fields.or("ports", Vec::new(), |item| {
+        item.list_of(|item| match item.fields(&ACCESS_PORT) {
+            Some(fields) => ports.read(&fields),
+            None => {
+                ports.queues_unknown = true;
+                None
+            }
+        })
+    })
+}
+
+/// Each worker polls RX queues of its own; one that gets none would burn its core for nothing.
+fn check_queues(fields: &Fields<'_>, cores: &Cores, ports: &Ports) {
+    let workers = cores.workers.len();
+    if ports.queues_unknown || ports.queues as usize >= workers {
+        return;
+    }
+    if let Some(item) = fields.get("cores").and_then(|item| item.key("workers")) {
+        item.error(format_args!(
+            "{workers} workers, but the ports have {} RX queue(s) in all, and a worker without a queue does nothing; \
+             list fewer workers or give ports more 'queues'",
+            ports.queues
+        ));
     }
 }
 
-impl fmt::Display for Config {
-    /// What `ferry check` says of a good file.
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let count = |number: usize, one: &str| {
-            format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+fn warn_unused(fields: &Fields<'_>, access: &[Port], networks: &[Network]) {
+    let items = fields.get("access").and_then(|item| item.key("ports"));
+    for (index, (item, port)) in
+        items.iter().flat_map(|list| list.elements()).zip(access).enumerate()
+    {
+        if !networks.iter().flat_map(|network| &network.members).any(|member| member.port == index)
+        {
+            item.warn(format_args!(
+                "no network uses port '{}', so all that it receives is dropped; list it under the 'ports' of a network",
+                port.name
+            ));
+        }
+    }
+}
+
+struct Summary<'c>(&'c Config);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        let count = |number: usize, what: &str| match number {
+            1 => format!("1 {what}"),
+            _ => format!("{number} {what}s"),
         };
         write!(
-            formatter,
-            "{}, {}, {}, {}",
-            count(self.networks.len(), "network"),
-            count(self.access.len(), "access port"),
-            count(self.underlay.ports.len(), "underlay port"),
-            count(self.cores.workers.len(), "worker")
-        )
+            f,
+            "{}: ok: {}, {}, {}, {}",
+            config.file,
+            count(config.networks.len(), "network"),
+            count(config.access.len(), "access port"),
+            count(config.underlay.ports.len(), "underlay port"),
+            count(config.cores.workers.len(), "worker"),
+        )?;
+        if !config.warnings.is_empty() {
+            write!(f, ", {}", count(config.warnings.len(), "warning"))?;
+        }
+        config.warnings.iter().try_for_each(|warning| write!(f, "\nwarning: {warning}"))
     }
 }
-
-#[cfg(test)]
-mod tests;

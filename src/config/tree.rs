@@ -1,50 +1,110 @@
-//! YAML as a tree in which every node knows its line, so that one file's errors can all be told at once.
+//! YAML text to a tree of values that know their lines.
+//!
+//! serde stops at the first value that does not fit a type. Reading into this tree first, where everything fits, lets
+//! the readers of the schema go on after an error and report all of them.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
-/// A node of the file.
-#[derive(Debug)]
-pub enum Value {
-    Null,
-    Bool(bool),
-    Integer(i128),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<(Spanned<String>, Node)>),
+/// A value and the line where it stands.
+pub(super) struct Node {
+    /// Line from 1. A list, a mapping or nothing stands where its key does.
+    pub line: u32,
+    pub value: Value,
 }
 
-/// A value and the place where it stands.
-pub type Node = Spanned<Value>;
+/// One `key: value` of a mapping.
+pub(super) struct Entry {
+    pub key: String,
+    pub line: u32,
+    pub node: Node,
+}
 
-impl Value {
-    /// What it is, in a message.
-    pub fn kind(&self) -> &'static str {
+pub(super) enum Value {
+    Nothing,
+    Boolean(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the file; a key that is given twice is there twice.
+    Mapping(Vec<Entry>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Null => "nothing",
-            Value::Bool(_) => "a boolean",
-            Value::Integer(_) => "a number",
-            Value::Text(_) => "a text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
+            Value::Nothing => f.write_str("nothing"),
+            Value::Boolean(value) => write!(f, "the boolean {value}"),
+            Value::Integer(value) => write!(f, "the number {value}"),
+            Value::Float(value) => write!(f, "the number {value}"),
+            Value::Text(value) => write!(f, "the text '{value}'"),
+            Value::List(nodes) if nodes.is_empty() => f.write_str("an empty list"),
+            Value::List(nodes) => write!(f, "a list of {}", nodes.len()),
+            Value::Mapping(_) => f.write_str("a mapping"),
         }
     }
 }
 
-/// Reads a file's text.
-///
-/// # Errors
-/// Line, column and reason of what is not YAML.
-pub fn parse(text: &str) -> Result<Node, (u64, String)> {
-    // The operator's own file may list a million MACs: the budget that guards against strangers' input is off.
-    let options = serde_saphyr::options! { budget: None };
-    serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        let message = error.without_snippet().to_string();
-        (line, message.lines().next().unwrap_or_default().to_owned())
+/// Why a text is no YAML.
+pub(super) struct Unparsable {
+    pub line: Option<u32>,
+    pub column: Option<u32>,
+    pub reason: String,
+}
+
+pub(super) fn parse(text: &str) -> Result<Node, Unparsable> {
+    // The parser's own limits are for files of strangers. This one is an operator's, who may have 16,000 networks
+    // that share one list of peers.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 50_000_000,
+            max_nodes: 50_000_000,
+            max_total_scalar_bytes: 1 << 30,
+            max_aliases: 1_000_000,
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000_000 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let location = error.location();
+        let reason = match error.without_snippet() {
+            serde_saphyr::Error::MultipleDocuments { .. } => {
+                "a second YAML document begins here; keep the configuration in one document"
+                    .to_owned()
+            }
+            other => {
+                let text = other.to_string();
+                let end = text.rfind(" at line ").unwrap_or(text.len());
+                format!("this cannot be read as YAML: {}", &text[..end])
+            }
+        };
+        Unparsable {
+            line: location.map(|place| count(place.line())),
+            column: location.map(|place| count(place.column())),
+            reason,
+        }
     })
+}
+
+fn count(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, referenced, .. } = Spanned::deserialize(deserializer)?;
+        Ok(Node { line: count(referenced.line()), value })
+    }
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -58,24 +118,16 @@ struct AnyValue;
 impl<'de> Visitor<'de> for AnyValue {
     type Value = Value;
 
-    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("a YAML value")
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
+        Ok(Value::Nothing)
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+        Ok(Value::Boolean(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
@@ -86,31 +138,31 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Value::Integer(value.into()))
     }
 
-    fn visit_i128<E>(self, value: i128) -> Result<Value, E> {
-        Ok(Value::Integer(value))
-    }
-
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Text(value.to_string()))
+        Ok(Value::Float(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(Value::Text(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(node) = sequence.next_element()? {
-            list.push(node);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = list.next_element()? {
+            nodes.push(node);
         }
-        Ok(Value::List(list))
+        Ok(Value::List(nodes))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            map.push(entry);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, mut node)) = map.next_entry::<Spanned<String>, Node>()? {
+            let line = count(key.referenced.line());
+            if matches!(node.value, Value::Nothing | Value::List(_) | Value::Mapping(_)) {
+                node.line = line;
+            }
+            entries.push(Entry { key: key.value, line, node });
         }
-        Ok(Value::Map(map))
+        Ok(Value::Mapping(entries))
     }
 }

@@ -87,13 +87,13 @@ impl Control {
     pub(super) fn start_netlink(&mut self) -> Result<(), TwinError> {
         let mut twins = Vec::new();
         for (underlay, config) in self.parts.config.underlay.ports.iter().enumerate() {
-            let Some(interface) = config.twin.clone() else { continue };
+            let Some(twin) = &config.twin else { continue };
             let role = Role::Underlay(underlay);
             let Some(port) = self.parts.ports.iter().find(|port| port.role == role) else {
                 continue;
             };
             let (mac, mtu) = (MacAddr(port.port.mac()), port.port.mtu());
-            let addresses = config.addresses.clone();
+            let (interface, addresses) = (twin.name.clone(), twin.addresses.clone());
             twins.push(Twin { interface, underlay, mac, mtu, addresses });
         }
         if twins.is_empty() {

@@ -6,13 +6,15 @@ use hashbrown::HashMap;
 
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::ports::{ControlPort, Role};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::tunnel::{OuterHeader, TEMPLATE_LENGTH};
 use crate::wire::{MacAddr, ethernet};
 use crate::worker::AdjacencyIndex;
 
 /// A peer, over all networks.
 pub struct Peer {
+    /// The UDP port that it receives VXLAN at.
+    pub udp_port: u16,
     /// Its adjacency.
     pub adjacency: AdjacencyIndex,
     /// The VNIs of the networks that it is part of.
@@ -50,11 +52,13 @@ impl Peers {
     /// The adjacency of a peer that a network needs; makes it if it is new.
     pub fn join(
         &mut self,
-        address: Ipv4Addr,
+        peer: config::Peer,
         vni: u32,
         adjacencies: &mut Adjacencies,
     ) -> AdjacencyIndex {
+        let config::Peer { address, port } = peer;
         let peer = self.0.entry(address).or_insert_with(|| Peer {
+            udp_port: port,
             adjacency: adjacencies.add(Way::Peer { address, next_hop: None }),
             networks: Vec::new(),
             routed: true,
@@ -92,7 +96,7 @@ impl Peers {
                 let index = ports.iter().position(|port| port.role == role);
                 index.map(|index| {
                     let by = (index as u16, &ports[index]);
-                    next_hop_by(config, by, address, (*next_hop, *mac))
+                    next_hop_by(config, by, (address, peer.udp_port), (*next_hop, *mac))
                 })
             }
             Resolution::Unresolved | Resolution::NoRoute => None,
@@ -118,15 +122,15 @@ impl Peers {
 fn next_hop_by(
     config: &Config,
     (index, port): (u16, &ControlPort),
-    peer: Ipv4Addr,
+    (peer, udp_port): (Ipv4Addr, u16),
     (address, mac): (Ipv4Addr, MacAddr),
 ) -> NextHop {
     let outer = OuterHeader {
         source_mac: port.port.mac(),
         next_hop_mac: mac.0,
-        source: config.underlay.address,
+        source: config.underlay.vtep.ipv4,
         destination: peer,
-        udp_port: config.underlay.vxlan_port,
+        udp_port,
     };
     let headers = (TEMPLATE_LENGTH - ethernet::LENGTH) as u16;
     NextHop { port: index, address, outer, inner_limit: port.port.mtu().saturating_sub(headers) }

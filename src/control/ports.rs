@@ -138,8 +138,8 @@ fn wanted(config: &Config) -> Vec<Wanted> {
         let Some(twin) = &underlay.twin else { continue };
         let port = config::Port { queues: 1, ..underlay.port.clone() };
         wanted.push(Wanted {
-            name: twin.clone(),
-            device: format!("net_tap_{twin},iface={twin}"),
+            name: twin.name.clone(),
+            device: format!("net_tap_{0},iface={0}", twin.name),
             role: Role::Twin(index as u16),
             options: PortOptions {
                 rx_descriptors: None,

@@ -28,7 +28,10 @@ pub fn build(
         adjacencies: adjacencies.build(),
         vnis: IndexMap::new(&vnis),
         peers: IndexMap::new(&peers),
-        vtep: Vtep { address: config.underlay.address, udp_port: config.underlay.vxlan_port },
+        vtep: Vtep {
+            address: config.underlay.vtep.ipv4,
+            udp_port: config.underlay.vtep.vxlan_port,
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use super::network::{Network, Policy};
 use super::peers::{Peers, Resolution};
 use super::ports::{self, Role, Running};
 use super::snapshot;
-use crate::config::{Config, Neighbour, Place};
+use crate::config::{Config, InnerVlan, MacPlace, Neighbour};
 use crate::dpdk::{Eal, EalOptions};
 use crate::fib::{Domain, Entry, FibWriter, MacKey, Published, Reclaimer};
 use crate::worker::{
@@ -26,16 +26,6 @@ pub enum StartError {
     /// A kernel twin.
     #[error(transparent)]
     Twin(#[from] TwinError),
-    /// A core that the machine does not have, or that this process may not use.
-    #[error("core {core} is not available: this process may use {available}; change cores.{key}")]
-    Core {
-        /// The core asked for.
-        core: usize,
-        /// The configuration key that named it.
-        key: &'static str,
-        /// What there is.
-        available: String,
-    },
     /// No huge pages, though asked for.
     #[error(
         "eal.hugepages is true, and the machine has none free: set some with 'sysctl vm.nr_hugepages=512', or set eal.hugepages to false"
@@ -67,17 +57,8 @@ pub fn start(config: Config) -> Result<Control, StartError> {
 /// What can be told before EAL starts, in better words than EAL's.
 ///
 /// # Errors
-/// A core that is not there, huge pages that are not there, or too many ports.
+/// Huge pages that are not there, or too many ports.
 pub fn check_machine(config: &Config) -> Result<(), StartError> {
-    let available: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
-    let workers = config.cores.workers.iter().map(|core| (*core, "workers"));
-    for (core, key) in workers.chain([(config.cores.control, "control")]) {
-        if !available.contains(&core) {
-            let available = format!("{available:?}");
-            return Err(StartError::Core { core, key, available });
-        }
-    }
     if config.eal.hugepages && !has_hugepages() {
         return Err(StartError::NoHugepages);
     }
@@ -92,9 +73,9 @@ pub fn check_machine(config: &Config) -> Result<(), StartError> {
 /// Moves the calling thread to the control core, where all threads that it starts then stay: away from the
 /// workers.
 pub fn pin_to_control_core(config: &Config) {
-    let id = config.cores.control;
+    let id = config.cores.control.into();
     if !core_affinity::set_for_current(core_affinity::CoreId { id }) {
-        tracing::warn!("the control core {id} could not be pinned");
+        tracing::warn!("the control core could not be pinned");
     }
 }
 
@@ -114,8 +95,8 @@ fn eal_options(config: &Config) -> EalOptions {
         (3..=4).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty() && digits(part))
     };
     EalOptions {
-        control_core: config.cores.control,
-        worker_cores: config.cores.workers.clone(),
+        control_core: config.cores.control.into(),
+        worker_cores: config.cores.workers.iter().map(|core| usize::from(*core)).collect(),
         hugepages: config.eal.hugepages,
         memory: config.eal.memory,
         pci_devices: underlay
@@ -160,10 +141,10 @@ impl Plan {
         let policy = Policy {
             learning: config.learning,
             ageing: config.ageing,
-            keeps_inner_vlan: config.keeps_inner_vlan,
+            keeps_inner_vlan: config.inner_vlan == InnerVlan::Keep,
         };
         let vni = config.vni.get();
-        let fib = FibWriter::new(config.mac_limit);
+        let fib = FibWriter::new(config.mac_limit as usize);
         let mut network = Network::new(vni, config.name.clone(), policy, fib, identity);
         for member in &config.members {
             let port = running.ports.iter().position(|port| port.role == Role::Access(member.port));
@@ -173,13 +154,13 @@ impl Plan {
             };
             network.locals.push(self.adjacencies.add(way));
         }
-        for address in &config.flood_peers {
-            network.peers.push(self.peers.join(*address, vni, &mut self.adjacencies));
+        for peer in &config.peers {
+            network.peers.push(self.peers.join(*peer, vni, &mut self.adjacencies));
         }
         for fixed in &config.macs {
             let adjacency = match fixed.place {
-                Place::Member(index) => network.locals[index],
-                Place::Peer(address) => self.peers.join(address, vni, &mut self.adjacencies),
+                MacPlace::Member(index) => network.locals[index],
+                MacPlace::Peer(peer) => self.peers.join(peer, vni, &mut self.adjacencies),
             };
             let generation = self.adjacencies.generation(adjacency).unwrap_or_default();
             let entry = Entry::new(adjacency, generation, 0).with_static();

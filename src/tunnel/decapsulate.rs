@@ -136,7 +136,7 @@ mod tests {
             udp_port: 4789,
         };
         let mut header = [0; TEMPLATE_LENGTH];
-        Template::new(&outer).write(&mut header, inner as u16, 0x0102_03, 7, 50_000);
+        Template::new(&outer).write(&mut header, inner as u16, 0x01_0203, 7, 50_000);
         let mut packet = header.to_vec();
         packet.extend(std::iter::repeat_n(0x5a, inner));
         packet
@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn tunnel(offset: usize, end: usize) -> Result<Outer, DropReason> {
-        Ok(Outer::Tunnel(Inner { vni: 0x0102_03, source: PEER, offset, end }))
+        Ok(Outer::Tunnel(Inner { vni: 0x01_0203, source: PEER, offset, end }))
     }
 
     #[test]

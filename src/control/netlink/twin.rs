@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use rtnetlink::{Handle, LinkUnspec};
 
 use crate::wire::MacAddr;
@@ -21,7 +21,7 @@ pub struct Twin {
     /// The underlay port's MTU, in bytes.
     pub mtu: u16,
     /// Addresses to put on it.
-    pub addresses: Vec<Ipv4Net>,
+    pub addresses: Vec<IpNet>,
 }
 
 /// Why a twin cannot be set up.
@@ -63,7 +63,7 @@ pub(super) async fn set_up(handle: &Handle, twin: &Twin) -> Result<u32, TwinErro
     let what = format!("setting MAC {} and MTU {}", twin.mac, twin.mtu);
     handle.link().set(link).execute().await.map_err(refused(what))?;
     for address in &twin.addresses {
-        let request = handle.address().add(index, address.addr().into(), address.prefix_len());
+        let request = handle.address().add(index, address.addr(), address.prefix_len());
         match request.execute().await {
             Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EEXIST => {}
             result => result.map_err(refused(format!("adding {address}")))?,

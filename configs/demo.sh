@@ -10,7 +10,7 @@ once=no
 [ "$(id -u)" = 0 ] || { echo "the demo makes network namespaces: run it as root" >&2; exit 2; }
 
 here=$(cd "$(dirname "$0")" && pwd)
-ferry=${FERRY:-$here/../../target/release/ferry}
+ferry=${FERRY:-$here/../target/release/ferry}
 work=$(mktemp -d)
 tag=fy$$
 pids=()
@@ -58,9 +58,9 @@ done
 echo "tenant A: a1 10.0.0.1 on host1, a2 10.0.0.2 on host2"
 echo "tenant B: b1 10.0.0.1 on host1, b2 10.0.0.2 on host2: the same IP and MAC addresses"
 
-say "A Ferry on each host (configs/demo/host1.yaml, host2.yaml)"
+say "A Ferry on each host (configs/demo-host1.yaml, demo-host2.yaml)"
 for host in 1 2; do
-	sed "s#/run/ferry/ferry.sock#$work/host$host.sock#" "$here/host$host.yaml" >"$work/host$host.yaml"
+	sed "s#/run/ferry/ferry.sock#$work/host$host.sock#" "$here/demo-host$host.yaml" >"$work/host$host.yaml"
 	ip netns exec "$tag-host$host" "$ferry" run -c "$work/host$host.yaml" 2>"$work/host$host.log" &
 	pids+=($!)
 done

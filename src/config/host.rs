@@ -1,0 +1,169 @@
+//! What concerns the machine: EAL, cores, the API socket.
+
+use std::path::PathBuf;
+
+use super::item::{Fields, Item, Keys};
+use super::scalar;
+use crate::worker::Idle;
+
+/// How EAL, the environment layer of DPDK, is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Eal {
+    /// Take memory from hugepages; without them Ferry runs on any machine, more slowly.
+    pub hugepages: bool,
+    /// Bytes of memory for DPDK, whole MiB; `None` lets EAL take hugepages as it needs them.
+    pub memory: Option<u64>,
+    /// Packet buffers on each NUMA node; `None` counts what queues and workers hold at most.
+    pub mbufs: Option<u32>,
+    /// Further EAL arguments, verbatim.
+    pub args: Vec<String>,
+}
+
+/// The cores that Ferry runs on, by the kernel's CPU number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cores {
+    /// Core of the control thread.
+    pub control: u16,
+    /// One worker on each of these cores; distinct, never empty, never the control core.
+    pub workers: Vec<u16>,
+    /// What a worker does when its queues are empty.
+    pub idle: Idle,
+}
+
+/// The API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// Absolute path of the unix socket.
+    pub socket: PathBuf,
+}
+
+pub(super) const EAL: Keys = Keys { known: &["hugepages", "memory", "mbufs", "args"], later: &[] };
+pub(super) const CORES: Keys = Keys { known: &["control", "workers", "idle"], later: &[] };
+pub(super) const API: Keys = Keys {
+    known: &["socket"],
+    later: &[("listen", "use the unix socket that 'api.socket' names")],
+};
+
+const DEFAULT_MEMORY: u64 = 512 << 20;
+const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";
+/// `sun_path` holds 108 bytes with the final zero (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+/// DPDK of Debian is built for 128 lcores, and the control core is one of them.
+const WORKERS_MAX: usize = 127;
+
+/// EAL arguments that would contradict a key of the configuration.
+const OWN_ARGUMENTS: [(&str, &str); 7] = [
+    ("-l", "cores"),
+    ("-c", "cores"),
+    ("--lcores", "cores"),
+    ("--main-lcore", "cores"),
+    ("-m", "eal.memory"),
+    ("--no-huge", "eal.hugepages"),
+    ("--in-memory", "eal.hugepages"),
+];
+
+pub(super) fn eal(item: Option<Item<'_>>) -> Option<Eal> {
+    let Some(item) = item else {
+        return Some(Eal {
+            hugepages: false,
+            memory: Some(DEFAULT_MEMORY),
+            mbufs: None,
+            args: Vec::new(),
+        });
+    };
+    let fields = item.fields(&EAL)?;
+    let hugepages = fields.or("hugepages", false, |item| item.boolean());
+    let memory = fields.or("memory", None, |item| scalar::memory(&item).map(Some));
+    let mbufs = fields.or("mbufs", None, |item| item.number(1024..=1 << 28).map(Some));
+    let args = fields.or("args", Vec::new(), |item| item.list_of(eal_argument));
+    let hugepages = hugepages?;
+    let memory = memory?.or((!hugepages).then_some(DEFAULT_MEMORY));
+    Some(Eal { hugepages, memory, mbufs: mbufs?, args: args? })
+}
+
+fn eal_argument(item: Item<'_>) -> Option<String> {
+    let text = item.text("an EAL argument such as '--log-level=lib.eal:debug'")?;
+    let option = text.split('=').next().unwrap_or(text);
+    // The value may follow a short option at once: -l0-3.
+    let is_own = |own: &str| option == own || own.len() == 2 && option.starts_with(own);
+    if let Some((own, key)) = OWN_ARGUMENTS.iter().find(|(own, _)| is_own(own)) {
+        item.error(format_args!("'{own}' is set by Ferry itself; remove it and use '{key}'"));
+    }
+    Some(text.to_owned())
+}
+
+/// `available`: the CPUs that this process may use, where that is to be checked.
+pub(super) fn cores(item: &Item<'_>, available: Option<&[usize]>) -> Option<Cores> {
+    let fields = item.fields(&CORES)?;
+    let control_item = fields.get("control");
+    let control = fields.or("control", 0, |item| core(&item, available));
+    let workers = fields
+        .required("workers", "workers: [1]", |item| workers(&item, &fields, control, available));
+    let idle = fields.or("idle", Idle::Yield, |item| {
+        item.choice(&[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)], &[])
+    });
+    if let (Some(0), None, Some(list)) = (control, &control_item, available)
+        && !list.contains(&0)
+    {
+        item.error(format_args!("control is core 0 by default, {}", not_available(list)));
+    }
+    Some(Cores { control: control?, workers: workers?, idle: idle? })
+}
+
+fn workers(
+    item: &Item<'_>,
+    fields: &Fields<'_>,
+    control: Option<u16>,
+    available: Option<&[usize]>,
+) -> Option<Vec<u16>> {
+    let items = item.list()?;
+    if items.is_empty() || items.len() > WORKERS_MAX {
+        return item.expected(format_args!("a list of 1 to {WORKERS_MAX} cores"));
+    }
+    let mut seen = scalar::Unique::default();
+    let mut workers = Vec::new();
+    for item in items {
+        let Some(core) = core(&item, available) else { continue };
+        if let Some(earlier) = seen.earlier(core, &item.path, &item) {
+            item.error(format_args!(
+                "core {core} is already used by {earlier}; give each worker its own core"
+            ));
+        }
+        if Some(core) == control {
+            let default = if fields.get("control").is_some() { "" } else { " by default" };
+            item.error(format_args!(
+                "core {core} is the control core{default}; a worker polls all the time: give it another core, or set cores.control"
+            ));
+        }
+        workers.push(core);
+    }
+    Some(workers)
+}
+
+fn core(item: &Item<'_>, available: Option<&[usize]>) -> Option<u16> {
+    let core = item.number(0..=1023)?;
+    if let Some(list) = available
+        && !list.contains(&usize::from(core))
+    {
+        item.error(format_args!("core {core}, {}", not_available(list)));
+    }
+    Some(core)
+}
+
+fn not_available(available: &[usize]) -> String {
+    let list: Vec<String> = available.iter().map(usize::to_string).collect();
+    format!("which this process cannot use; use one of {}", list.join(", "))
+}
+
+pub(super) fn api(item: Option<Item<'_>>) -> Option<Api> {
+    let default = PathBuf::from(DEFAULT_SOCKET);
+    let Some(item) = item else { return Some(Api { socket: default }) };
+    let fields = item.fields(&API)?;
+    let socket = fields.or("socket", default, |item| {
+        let what = "an absolute path of at most 107 bytes, such as /run/ferry/ferry.sock";
+        let text = item.text(what)?;
+        let good = text.starts_with('/') && text.len() <= SOCKET_PATH_MAX && !text.contains('\0');
+        if good { Some(PathBuf::from(text)) } else { item.expected(what) }
+    });
+    Some(Api { socket: socket? })
+}

@@ -1,0 +1,344 @@
+//! The tenants' networks.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::item::{Fields, Item, Keys};
+use super::port::{Kind, Ports};
+use super::scalar::{self, Unique};
+use super::underlay::Reach;
+use crate::wire::{MacAddr, Vni};
+
+/// One tenant's layer-2 domain, carried over VXLAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Unique.
+    pub vni: Vni,
+    /// Unique.
+    pub name: String,
+    /// Where the network attaches on this host.
+    pub members: Vec<Member>,
+    /// Ingress replication: who gets broadcast, unknown unicast and multicast.
+    pub peers: Vec<Peer>,
+    /// Whether source MACs are learned.
+    pub learning: bool,
+    /// How long a learned MAC stays without traffic, 1 s to 9 h; `None`: for ever.
+    pub ageing: Option<Duration>,
+    /// The most MACs that are learned.
+    pub mac_limit: u32,
+    /// What happens to inner frames that carry a VLAN tag.
+    pub inner_vlan: InnerVlan,
+    /// MACs known in advance; they neither age nor move.
+    pub macs: Vec<StaticMac>,
+}
+
+/// An access port, or one VLAN of it, in a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Index into `Config::access`.
+    pub port: usize,
+    /// 802.1Q VLAN, 1 to 4094; `None`: the port's untagged frames.
+    pub vlan: Option<u16>,
+}
+
+/// Another VTEP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its unicast address, never this VTEP's own.
+    pub address: Ipv4Addr,
+    /// UDP port that it receives VXLAN at.
+    pub port: u16,
+}
+
+/// What happens to a frame whose inner Ethernet header is followed by a VLAN tag (RFC 7348 section 6.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InnerVlan {
+    /// Such frames are dropped and counted.
+    Drop,
+    /// They pass unchanged.
+    Keep,
+}
+
+/// A MAC whose place is known in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticMac {
+    /// Unicast; unique within the network.
+    pub mac: MacAddr,
+    /// Where it is.
+    pub place: MacPlace,
+}
+
+/// Where a static MAC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacPlace {
+    /// Index into [`Network::members`].
+    Member(usize),
+    /// Behind another VTEP, which need not be in [`Network::peers`].
+    Peer(Peer),
+}
+
+pub(super) const NETWORK: Keys = Keys {
+    known: &[
+        "vni",
+        "name",
+        "encap",
+        "ports",
+        "flood",
+        "learning",
+        "ageing",
+        "mac_limit",
+        "inner_vlan",
+        "macs",
+    ],
+    later: &[
+        ("arp_suppression", "remove it: ARP is flooded like any broadcast"),
+        ("storm_control", "remove it: broadcast, multicast and unknown unicast are not limited"),
+    ],
+};
+pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
+pub(super) const FLOOD: Keys =
+    Keys { known: &["peers"], later: &[("group", "list the other VTEPs under 'peers'")] };
+pub(super) const PEER: Keys =
+    Keys { known: &["address", "port"], later: &[("encap", "remove it: every peer speaks VXLAN")] };
+pub(super) const MAC: Keys = Keys {
+    known: &["mac", "peer", "port", "vlan"],
+    later: &[("ips", "remove it: Ferry does not answer ARP for its networks")],
+};
+
+/// Reads all networks and checks what must be unique among them.
+pub(super) struct Networks<'r> {
+    ports: &'r Ports,
+    reach: &'r Reach,
+    vnis: Unique<u64>,
+    names: Unique<String>,
+    /// By access port and VLAN.
+    members: Unique<(usize, Option<u16>)>,
+}
+
+impl<'r> Networks<'r> {
+    pub fn new(ports: &'r Ports, reach: &'r Reach) -> Self {
+        let (vnis, names, members) = Default::default();
+        Networks { ports, reach, vnis, names, members }
+    }
+
+    pub fn read(&mut self, item: &Item<'_>) -> Option<Network> {
+        let fields = item.fields(&NETWORK)?;
+        let name = fields.required("name", "name: tenant-a", |item| scalar::name(&item));
+        let owner =
+            name.as_ref().map_or_else(|| item.path.clone(), |name| format!("network '{name}'"));
+        if let (Some(name), Some(item)) = (&name, fields.get("name"))
+            && let Some(earlier) = self.names.earlier(name.clone(), &item.path, &item)
+        {
+            item.error(format_args!(
+                "'{name}' is already given by {earlier}; give each network its own name"
+            ));
+        }
+        let vni = fields.required("vni", "vni: 101", |item| self.vni(&item, &owner));
+        // VXLAN is all there is, so the choice leaves nothing to remember.
+        let encap = fields.or("encap", (), |item| item.choice(&[("vxlan", ())], &["nvgre", "gre"]));
+
+        let items = fields.get("ports");
+        let members =
+            fields.or("ports", Vec::new(), |item| item.list_of(|item| self.member(&item, &owner)));
+        // With a member in error it is open where a static MAC is; to call its port no member would be noise.
+        let listed = items.map_or(0, |item| item.elements().count());
+        let whole = members
+            .as_deref()
+            .filter(|members| members.len() == listed && !fields.is_misspelt("ports"));
+        if whole.is_some_and(<[Member]>::is_empty) {
+            item.warn("this network has no ports, so no frame gets in or out; list its access ports under 'ports'");
+        }
+        let peers = fields.or("flood", Vec::new(), |item| self.flood(&item));
+        let learning = fields.or("learning", true, |item| item.boolean());
+        let ageing =
+            fields.or("ageing", Some(Duration::from_secs(300)), |item| scalar::ageing(&item));
+        let mac_limit = fields.or("mac_limit", 8192, |item| item.number(1..=16_777_216));
+        let inner_vlan = fields.or("inner_vlan", InnerVlan::Drop, |item| {
+            item.choice(&[("drop", InnerVlan::Drop), ("keep", InnerVlan::Keep)], &[])
+        });
+        let mut seen = Unique::default();
+        let macs = fields.or("macs", Vec::new(), |item| {
+            item.list_of(|item| {
+                let known = peers.as_deref().unwrap_or_default();
+                self.static_mac(&item, &owner, whole, known, &mut seen)
+            })
+        });
+        encap?;
+        Some(Network {
+            vni: vni?,
+            name: name?,
+            members: members?,
+            peers: peers?,
+            learning: learning?,
+            ageing: ageing?,
+            mac_limit: mac_limit?,
+            inner_vlan: inner_vlan?,
+            macs: macs?,
+        })
+    }
+
+    fn vni(&mut self, item: &Item<'_>, owner: &str) -> Option<Vni> {
+        let number: u64 = item.number(1..=16_777_215)?;
+        if let Some(earlier) = self.vnis.earlier(number, owner, item) {
+            item.error(format_args!(
+                "{number} is already used by {earlier}; give each network its own VNI"
+            ));
+        }
+        Vni::try_from(number).ok()
+    }
+
+    fn member(&mut self, item: &Item<'_>, owner: &str) -> Option<Member> {
+        let (port, vlan) = if item.is_mapping() {
+            let fields = item.fields(&MEMBER)?;
+            let port = fields
+                .required("port", "port: trunk0", |item| self.ports.find(&item, Kind::Access));
+            let vlan = fields.or("vlan", None, vlan);
+            (port?, vlan?)
+        } else {
+            (self.ports.find(item, Kind::Access)?, None)
+        };
+        if let Some(earlier) = self.members.earlier((port, vlan), owner, item) {
+            match vlan {
+                Some(vlan) => item.error(format_args!(
+                    "VLAN {vlan} of this port is already used by {earlier}; give each VLAN of a port to one network"
+                )),
+                None => item.error(format_args!(
+                    "this port's untagged frames are already used by {earlier}; \
+                     use another port or a VLAN of it, such as {{port: trunk0, vlan: 10}}"
+                )),
+            }
+        }
+        Some(Member { port, vlan })
+    }
+
+    fn flood(&self, item: &Item<'_>) -> Option<Vec<Peer>> {
+        let fields = item.fields(&FLOOD)?;
+        let mut seen = Unique::default();
+        fields.or("peers", Vec::new(), |item| {
+            item.list_of(|item| {
+                let (place, address, port) = if item.is_mapping() {
+                    let fields = item.fields(&PEER)?;
+                    let address = fields
+                        .required("address", "address: 192.0.2.2", |item| self.peer_address(&item));
+                    let port =
+                        fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
+                    (fields.get("address")?, address?, port?)
+                } else {
+                    (item.clone(), self.peer_address(&item)?, self.reach.vxlan_port)
+                };
+                if let Some(earlier) = seen.earlier(address, &place.path, &place) {
+                    place.error(format_args!(
+                        "{address} is already given by {earlier}; list each peer once"
+                    ));
+                }
+                Some(Peer { address, port })
+            })
+        })
+    }
+
+    fn peer_address(&self, item: &Item<'_>) -> Option<Ipv4Addr> {
+        let address = scalar::unicast_ipv4(item)?;
+        match self.reach.own {
+            Some((own, line)) if own == address => item.error(format_args!(
+                "{address} is this VTEP's own address (underlay.vtep.ipv4, line {line}); name the other VTEPs only"
+            )),
+            _ if !self.reach.resolves && !self.reach.neighbours.contains(&address) => item.error(format_args!(
+                "{address} cannot be reached: no underlay port has a twin and no neighbour has this address; \
+                 give an underlay port a 'twin', or add {address} to underlay.neighbours"
+            )),
+            _ => {}
+        }
+        Some(address)
+    }
+
+    fn static_mac(
+        &self,
+        item: &Item<'_>,
+        owner: &str,
+        members: Option<&[Member]>,
+        peers: &[Peer],
+        seen: &mut Unique<MacAddr>,
+    ) -> Option<StaticMac> {
+        let fields = item.fields(&MAC)?;
+        let mac = fields.required("mac", "mac: \"02:00:00:00:00:01\"", |item| {
+            let mac = scalar::unicast_mac(&item)?;
+            if let Some(earlier) = seen.earlier(mac, &item.path, &item) {
+                item.error(format_args!(
+                    "{mac} is already given by {earlier}; list each MAC of a network once"
+                ));
+            }
+            Some(mac)
+        });
+        let place = match (fields.get("peer"), fields.get("port")) {
+            (Some(peer), None) => {
+                if let Some(vlan) = fields.get("vlan") {
+                    vlan.error(
+                        "a VLAN belongs to a port, and this MAC is behind a peer; remove 'vlan'",
+                    );
+                }
+                self.peer_address(&peer).map(|address| {
+                    let listed = peers.iter().find(|peer| peer.address == address);
+                    MacPlace::Peer(
+                        listed.copied().unwrap_or(Peer { address, port: self.reach.vxlan_port }),
+                    )
+                })
+            }
+            (None, Some(port)) => {
+                self.member_of(&fields, &port, owner, members).map(MacPlace::Member)
+            }
+            (Some(_), Some(_)) => {
+                item.error("a MAC is behind a peer or at a port; keep one of 'peer' and 'port'");
+                None
+            }
+            (None, None) => {
+                item.error("where this MAC is, is missing; add 'port: NAME' or 'peer: ADDRESS'");
+                None
+            }
+        };
+        Some(StaticMac { mac: mac?, place: place? })
+    }
+
+    /// Position in [`Network::members`] of the port and VLAN that a static MAC names.
+    fn member_of(
+        &self,
+        fields: &Fields<'_>,
+        item: &Item<'_>,
+        owner: &str,
+        members: Option<&[Member]>,
+    ) -> Option<usize> {
+        let vlan = fields.or("vlan", None, vlan);
+        let port = self.ports.find(item, Kind::Access)?;
+        let (vlan, members) = (vlan?, members?);
+        let of_port: Vec<usize> =
+            (0..members.len()).filter(|&position| members[position].port == port).collect();
+        let found = match (of_port.as_slice(), vlan) {
+            ([], _) => {
+                item.error(format_args!(
+                    "this port is not a member of {owner}; add it to the network's 'ports'"
+                ));
+                return None;
+            }
+            ([only], None) => Some(*only),
+            (several, vlan) => {
+                several.iter().copied().find(|&position| members[position].vlan == vlan)
+            }
+        };
+        if found.is_none() {
+            let described = |vlan: Option<u16>| {
+                vlan.map_or("untagged".to_owned(), |vlan| format!("VLAN {vlan}"))
+            };
+            let list: Vec<String> =
+                of_port.iter().map(|&position| described(members[position].vlan)).collect();
+            fields.get("vlan").as_ref().unwrap_or(item).error(format_args!(
+                "of this port, {owner} has not {} but {}; name the right one by 'vlan'",
+                described(vlan),
+                list.join(", ")
+            ));
+        }
+        found
+    }
+}
+
+fn vlan(item: Item<'_>) -> Option<Option<u16>> {
+    item.number(1..=4094).map(Some)
+}

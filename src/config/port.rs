@@ -1,0 +1,165 @@
+//! What access ports and underlay ports have in common.
+
+use std::collections::HashMap;
+
+use super::item::{Fields, Item, nearest};
+use super::scalar::{self, Unique};
+
+/// An Ethernet port of DPDK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Unique among all ports.
+    pub name: String,
+    /// PCI address or devargs, verbatim.
+    pub device: String,
+    /// RX queues, 1 to 64.
+    pub queues: u16,
+    /// Bytes of the largest frame without its Ethernet header, VLAN tags and CRC.
+    pub mtu: u16,
+    /// Descriptors of an RX queue; `None` leaves the number to Ferry.
+    pub rx_descriptors: Option<u16>,
+    /// Descriptors of a TX queue; `None` leaves the number to Ferry.
+    pub tx_descriptors: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Access,
+    Underlay,
+}
+
+/// What is known of all ports, those with errors too.
+#[derive(Default)]
+pub(super) struct Ports {
+    /// Kind and position in its list.
+    by_name: HashMap<String, (Kind, usize)>,
+    names: Unique<String>,
+    devices: Unique<String>,
+    interfaces: Unique<String>,
+    /// RX queues of all ports, less those whose number has an error.
+    pub queues: u32,
+    pub queues_unknown: bool,
+}
+
+impl Ports {
+    /// Collects the names of the ports, so that the sections may refer to each other in any order.
+    pub fn new(underlay: Option<Item<'_>>, access: Option<Item<'_>>) -> Self {
+        let mut by_name = HashMap::new();
+        for (kind, section) in [(Kind::Access, access), (Kind::Underlay, underlay)] {
+            let ports = section.and_then(|section| section.key("ports"));
+            for (index, port) in ports.iter().flat_map(|list| list.elements()).enumerate() {
+                if let Some(name) = port.key("name").and_then(|name| name.as_text()) {
+                    by_name.entry(name.to_owned()).or_insert((kind, index));
+                }
+            }
+        }
+        Ports { by_name, ..Ports::default() }
+    }
+
+    /// Reads the keys of [`Port`].
+    pub fn read(&mut self, fields: &Fields<'_>) -> Option<Port> {
+        let name = fields.required("name", "name: port0", |item| self.name(&item));
+        let device = fields.required("device", "device: net_tap0", |item| self.device(&item));
+        let queues = fields.or("queues", 1, |item| item.number::<u16>(1..=64));
+        match queues {
+            Some(queues) if !fields.is_misspelt("queues") => self.queues += u32::from(queues),
+            _ => self.queues_unknown = true,
+        }
+        // IPv4 asks for 68 (RFC 791); beyond 9,600 no common NIC goes.
+        let mtu = fields.or("mtu", 1500, |item| item.number(68..=9600));
+        let descriptors = |key| fields.or(key, None, |item| item.number(32..=32768).map(Some));
+        let (rx_descriptors, tx_descriptors) =
+            (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
+        Some(Port {
+            name: name?,
+            device: device?,
+            queues: queues?,
+            mtu: mtu?,
+            rx_descriptors: rx_descriptors?,
+            tx_descriptors: tx_descriptors?,
+        })
+    }
+
+    fn name(&mut self, item: &Item<'_>) -> Option<String> {
+        let name = scalar::name(item)?;
+        if let Some(earlier) = self.names.earlier(name.clone(), owner(item), item) {
+            item.error(format_args!(
+                "'{name}' is already the name of {earlier}; give each port its own name"
+            ));
+        }
+        Some(name)
+    }
+
+    fn device(&mut self, item: &Item<'_>) -> Option<String> {
+        let what = "a PCI address such as 0000:3b:00.0 or devargs such as net_tap0,iface=vm1";
+        let text = item.text(what)?;
+        if text.is_empty()
+            || text.starts_with(',')
+            || text.contains(|c: char| c.is_whitespace() || c.is_control())
+        {
+            return item.expected(what);
+        }
+        let mut parts = text.split(',');
+        let device = canonical_device(parts.next().unwrap_or(text));
+        if let Some(earlier) = self.devices.earlier(device.clone(), owner(item), item) {
+            item.error(format_args!(
+                "device '{device}' is already used by {earlier}; give each port its own device"
+            ));
+        }
+        if let Some(interface) = parts.find_map(|argument| argument.strip_prefix("iface=")) {
+            self.interface(item, interface);
+        }
+        Some(text.to_owned())
+    }
+
+    /// Notes an interface (or vhost-user socket) that a port or a twin uses.
+    pub fn interface(&mut self, item: &Item<'_>, interface: &str) {
+        if let Some(earlier) = self.interfaces.earlier(interface.to_owned(), owner(item), item) {
+            item.error(format_args!(
+                "interface '{interface}' is already used by {earlier}; give each port and each twin its own"
+            ));
+        }
+    }
+
+    /// Position of the port that `item` names; it must be of the given kind.
+    pub fn find(&self, item: &Item<'_>, kind: Kind) -> Option<usize> {
+        let (what, others) = match kind {
+            Kind::Access => ("access port", "an underlay port; name an access port"),
+            Kind::Underlay => ("underlay port", "an access port; name an underlay port"),
+        };
+        let name = item.text(&format!("the name of an {what}"))?;
+        match self.by_name.get(name) {
+            Some((found, index)) if *found == kind => return Some(*index),
+            Some(_) => item.error(format_args!("'{name}' is {others}")),
+            None => {
+                let mut names: Vec<&str> =
+                    self.by_name.iter().filter(|(_, p)| p.0 == kind).map(|(n, _)| &**n).collect();
+                names.sort_unstable();
+                let instead = match nearest(name, &names) {
+                    Some(near) => format!("did you mean '{near}'?"),
+                    None if names.is_empty() => format!("the configuration has no {what}s"),
+                    None => format!("name one of {}", names.join(", ")),
+                };
+                item.error(format_args!("no {what} is called '{name}'; {instead}"));
+            }
+        }
+        None
+    }
+}
+
+/// The path of the port whose name, device or twin `item` is.
+fn owner<'p>(item: &'p Item<'_>) -> &'p str {
+    item.path.rsplit_once('.').map_or(item.path.as_str(), |(port, _)| port)
+}
+
+/// One spelling for each device: PCI addresses in lower case and with their domain.
+fn canonical_device(name: &str) -> String {
+    let colons = name.matches(':').count();
+    let is_pci =
+        name.contains('.') && name.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c));
+    match colons {
+        1 if is_pci => format!("0000:{}", name.to_ascii_lowercase()),
+        2 if is_pci => name.to_ascii_lowercase(),
+        _ => name.to_owned(),
+    }
+}

@@ -1,0 +1,310 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+mod messages;
+
+const BASE: &str = include_str!("base.yaml");
+
+#[track_caller]
+fn right(text: &str) -> Config {
+    Config::parse("f", text).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn wrong(text: &str) -> String {
+    Config::parse("f", text).unwrap_err().to_string()
+}
+
+/// The files that are shipped, by path.
+fn shipped() -> Vec<std::path::PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/configs");
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+fn reference() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/configs/README.md")).unwrap()
+}
+
+#[test]
+fn every_shipped_file_is_right() {
+    let files = shipped();
+    assert!(files.len() >= 5);
+    for path in files {
+        assert_eq!(right(&std::fs::read_to_string(&path).unwrap()).warnings, [], "{path:?}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_key_and_its_example_is_right() {
+    let sections: [(&str, &Keys); 14] = [
+        ("", &ROOT),
+        ("eal.", &host::EAL),
+        ("cores.", &host::CORES),
+        ("api.", &host::API),
+        ("underlay.", &underlay::UNDERLAY),
+        ("underlay.ports[].", &underlay::PORT),
+        ("underlay.vtep.", &underlay::VTEP),
+        ("underlay.neighbours[].", &underlay::NEIGHBOUR),
+        ("access.", &ACCESS),
+        ("access.ports[].", &ACCESS_PORT),
+        ("networks[].", &network::NETWORK),
+        ("networks[].ports[].", &network::MEMBER),
+        ("networks[].flood.", &network::FLOOD),
+        ("networks[].macs[].", &network::MAC),
+    ];
+    let text = reference();
+    let peer = ("networks[].flood.peers[].", &network::PEER);
+    for (section, keys) in sections.into_iter().chain([peer]) {
+        for key in keys.known.iter().chain(keys.later.iter().map(|(key, _)| key)) {
+            assert!(text.contains(&format!("`{section}{key}`")), "no word about {section}{key}");
+        }
+    }
+    let example = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(right(example).warnings, []);
+}
+
+#[test]
+fn values_and_references_arrive() {
+    let config = right(BASE);
+    assert_eq!(
+        config.eal,
+        Eal { hugepages: false, memory: Some(512 << 20), mbufs: None, args: vec![] }
+    );
+    assert_eq!(
+        config.cores,
+        Cores { control: 0, workers: vec![1], idle: crate::worker::Idle::Yield }
+    );
+    let up0 = &config.underlay.ports[0];
+    assert_eq!(up0.twin.as_ref().unwrap().addresses, ["192.0.2.1/24".parse().unwrap()]);
+    assert_eq!(config.underlay.ports[1].twin, None);
+    assert_eq!(config.underlay.neighbours[0].port, 1);
+    assert_eq!(config.access[0].device, "net_tap0,iface=vm1");
+
+    let [a, b] = &config.networks[..] else { panic!("two networks") };
+    let trunk = Member { port: 1, vlan: Some(10) };
+    assert_eq!(a.members, [Member { port: 0, vlan: None }, trunk]);
+    let peer = |last, port| Peer { address: Ipv4Addr::new(192, 0, 2, last), port };
+    assert_eq!(a.peers, [peer(2, 4789), peer(3, 4790)]);
+    // The static MAC goes to the UDP port that the flood list has for its peer.
+    let places: Vec<MacPlace> = a.macs.iter().map(|mac| mac.place).collect();
+    assert_eq!(places, [MacPlace::Peer(peer(3, 4790)), MacPlace::Member(0)]);
+    assert_eq!((b.learning, b.ageing, b.mac_limit), (true, Some(Duration::from_secs(300)), 8192));
+    assert_eq!((b.inner_vlan, b.peers.len(), b.macs.len()), (InnerVlan::Drop, 0, 0));
+}
+
+#[test]
+fn defaults_fill_what_is_left_out() {
+    let text = "cores: {workers: [1]}\n\
+        underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv4: 192.0.2.1}}\n";
+    let config = right(text);
+    assert_eq!(
+        config.eal,
+        Eal { hugepages: false, memory: Some(512 << 20), mbufs: None, args: vec![] }
+    );
+    assert_eq!(
+        config.cores,
+        Cores { control: 0, workers: vec![1], idle: crate::worker::Idle::Yield }
+    );
+    assert_eq!(config.api.socket, Path::new("/run/ferry/ferry.sock"));
+    assert_eq!(config.underlay.vtep.vxlan_port, 4789);
+    let Port { queues, mtu, rx_descriptors, tx_descriptors, .. } = config.underlay.ports[0].port;
+    assert_eq!((queues, mtu, rx_descriptors, tx_descriptors), (1, 1500, None, None));
+    assert_eq!((config.access.len(), config.networks.len()), (0, 0));
+    // With hugepages EAL takes what it needs.
+    assert_eq!(right(&format!("eal: {{hugepages: true}}\n{text}")).eal.memory, None);
+}
+
+#[test]
+fn durations_and_sizes_have_units() {
+    let ageing = |value| right(&BASE.replace("300s", value)).networks[0].ageing;
+    for (value, seconds) in [("1s", 1), ("5m", 300), ("9h", 32400), ("90 s", 90)] {
+        assert_eq!(ageing(value), Some(Duration::from_secs(seconds)));
+    }
+    assert_eq!((ageing("0"), ageing("0s"), ageing("off")), (None, None, None));
+    let memory = |value| right(&BASE.replace("512MiB", value)).eal.memory.unwrap();
+    assert_eq!((memory("64MiB"), memory("2GiB"), memory("1TiB")), (64 << 20, 2 << 30, 1 << 40));
+}
+
+#[test]
+fn a_static_mac_finds_its_vlan() {
+    let place = |members: &str, mac: &str| {
+        let members = BASE.replace("{port: trunk0, vlan: 10}", members);
+        let text = members.replace("port: vm1}", mac);
+        right(&text).networks[0].macs[1].place
+    };
+    let two = "{port: trunk0, vlan: 10}, {port: trunk0, vlan: 11}";
+    assert_eq!(place(two, "port: trunk0, vlan: 11}"), MacPlace::Member(2));
+    assert_eq!(place("{port: trunk0, vlan: 10}", "port: trunk0}"), MacPlace::Member(1));
+    // Untagged, as the port's name alone means elsewhere.
+    assert_eq!(place("trunk0, {port: trunk0, vlan: 10}", "port: trunk0}"), MacPlace::Member(1));
+}
+
+#[test]
+fn static_neighbours_reach_peers_without_a_twin() {
+    let text = BASE.replace("      twin: ferry-up0\n      addresses: [192.0.2.1/24]\n", "");
+    let peer = |last| format!("{{ip: 192.0.2.{last}, mac: \"02:00:00:00:00:09\", port: up0}}");
+    let text =
+        text.replace("    - {ip", &format!("    - {}\n    - {}\n    - {{ip", peer(2), peer(3)));
+    assert_eq!(right(&text).underlay.neighbours.len(), 3);
+}
+
+#[test]
+fn anchors_write_a_list_once() {
+    let text = BASE.replace("flood: {", "flood: &all {") + "    flood: *all\n";
+    let config = right(&text);
+    assert_eq!(config.networks[0].peers, config.networks[1].peers);
+
+    // Not just twice: the parser by itself would take this for an attack.
+    let network = |n: u32| {
+        format!("  - {{vni: {n}, name: t{n}, ports: [{{port: vm1, vlan: {n}}}], flood: *all}}\n")
+    };
+    let many: String = (200..3000).map(network).collect();
+    assert_eq!(right(&(text + &many)).networks.len(), 2802);
+}
+
+#[test]
+fn idle_ports_and_networks_are_warned_of() {
+    let text = BASE.replace("ports: [vm1, ", "ports: [").replace("port: vm1}", "port: trunk0}");
+    let text = text.replace("    ports: [{port: trunk0, vlan: 20}]\n", "");
+    assert_eq!(
+        right(&text).summary().to_string(),
+        "f: ok: 2 networks, 2 access ports, 2 underlay ports, 1 worker, 2 warnings\n\
+         warning: f:25: access.ports[0]: no network uses port 'vm1', so all that it receives is dropped; \
+         list it under the 'ports' of a network\n\
+         warning: f:43: networks[1]: this network has no ports, so no frame gets in or out; \
+         list its access ports under 'ports'"
+    );
+    let summary = right(BASE).summary().to_string();
+    assert_eq!(summary, "f: ok: 2 networks, 2 access ports, 2 underlay ports, 1 worker");
+}
+
+#[test]
+fn cores_must_be_those_of_the_machine() {
+    let errors = |text: &str, cpus: &[usize]| read("f", text, Some(cpus)).unwrap_err().to_string();
+    assert!(read("f", BASE, Some(&[0, 1])).is_ok());
+    assert_eq!(
+        errors(BASE, &[0, 2]),
+        "f:6: cores.workers[0]: core 1, which this process cannot use; use one of 0, 2"
+    );
+    assert_eq!(
+        errors(&BASE.replace("  control: 0\n", ""), &[1, 2]),
+        "f:4: cores: control is core 0 by default, which this process cannot use; use one of 1, 2"
+    );
+}
+
+#[test]
+fn ten_mistakes_are_told_at_once_and_in_order() {
+    let mut text = BASE.to_owned();
+    for (from, to) in [
+        ("512MiB", "512"),
+        ("idle:", "idel:"),
+        ("workers: [1]", "workers: [1, 1]"),
+        ("ferry-up0", "ferry underlay"),
+        ("name: trunk0", "name: vm1"),
+        ("vni: 101", "vni: 0"),
+        ("[192.0.2.2,", "[192.0.2.1,"),
+        ("inner_vlan: drop", "inner_vlan: true"),
+        ("00:00:02\"", "00:00:zz\""),
+        ("name: tenant-b", "name: tenant-a"),
+    ] {
+        text = text.replace(from, to);
+    }
+    let errors = Config::parse("f", &text).unwrap_err().0;
+    let places: Vec<String> =
+        errors.iter().map(|e| format!("{} {}", e.line.unwrap(), e.path)).collect();
+    let expected = [
+        "2 eal.memory",
+        "6 cores.workers[1]",
+        "7 cores.idel",
+        "14 underlay.ports[0].twin",
+        "28 access.ports[1].name",
+        "31 networks[0].vni",
+        "34 networks[0].ports[1].port",
+        "35 networks[0].flood.peers[0]",
+        "39 networks[0].inner_vlan",
+        "41 networks[0].macs[0].mac",
+        "44 networks[1].name",
+        "45 networks[1].ports[0].port",
+    ];
+    // Two more follow from the trunk's lost name.
+    assert_eq!(places, expected);
+}
+
+#[test]
+fn text_that_is_no_configuration() {
+    let root = "expected a mapping with the keys eal, cores, api, underlay, access, networks";
+    assert_eq!(wrong(""), format!("f:1: {root}, found nothing"));
+    assert_eq!(wrong("hello"), format!("f:1: {root}, found the text 'hello'"));
+    assert_eq!(wrong("a: \"x\n"), "f:1:4: this cannot be read as YAML: unclosed quote");
+    // One line, whatever stands in the file.
+    assert_eq!(
+        wrong("\"a\\nb\\e[0m\""),
+        format!("f:1: {root}, found the text 'a\\nb\\u{{1b}}[0m'")
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let folder = std::env::temp_dir().join(format!("ferry-config-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("latin1.yaml");
+    std::fs::write(&file, b"name: \xe9").unwrap();
+    let missing = folder.join("missing.yaml");
+    let (latin1, missing) = (Config::load(&file), Config::load(&missing));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let folder = folder.display();
+    assert_eq!(
+        latin1.unwrap_err().to_string(),
+        format!("{folder}/latin1.yaml: is not UTF-8 text; name a YAML file")
+    );
+    assert_eq!(
+        missing.unwrap_err().to_string(),
+        format!(
+            "{folder}/missing.yaml: cannot be read: No such file or directory (os error 2); \
+             name a YAML file that this user may read"
+        )
+    );
+}
+
+/// What a text is told never depends on luck, is never empty and stands one to a line.
+fn check_any(text: &str) {
+    let first = Config::parse("f", text);
+    assert_eq!(first, Config::parse("f", text));
+    if let Err(errors) = first {
+        assert!(!errors.0.is_empty());
+        assert_eq!(errors.to_string().lines().count(), errors.0.len());
+        assert!(errors.0.is_sorted_by_key(|error| error.line));
+        let distinct: HashSet<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(distinct.len(), errors.0.len(), "told twice: {errors}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        check_any(&text);
+    }
+
+    #[test]
+    fn no_yaml_panics(text in "([a-z]{1,3}|[0-9]|[-:?,\\[\\]{}&*!|>'\"%@`# \n~.<])*") {
+        check_any(&text);
+    }
+
+    /// Values and lines of the base in each other's place reach deeper than free text does.
+    #[test]
+    fn no_damaged_file_panics(swaps in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6)) {
+        let mut tokens: Vec<&str> = BASE.split_inclusive([' ', '\n', ',', ':', '}', ']']).collect();
+        for (to, from) in swaps {
+            let (to, from) = (to.index(tokens.len()), from.index(tokens.len()));
+            tokens[to] = tokens[from];
+        }
+        check_any(&tokens.concat());
+    }
+}

@@ -1,0 +1,238 @@
+//! The underlay: its ports, this VTEP's address, static neighbours.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+
+use super::item::{Item, Keys};
+use super::port::{Kind, Port, Ports};
+use super::scalar::{self, Unique};
+use crate::wire::MacAddr;
+
+/// The underlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Underlay {
+    /// At least one.
+    pub ports: Vec<UnderlayPort>,
+    /// This tunnel endpoint.
+    pub vtep: Vtep,
+    /// Next hops on ports without a twin.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// A port towards the other VTEPs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderlayPort {
+    /// The port itself.
+    pub port: Port,
+    /// The Linux interface that gets what is not tunnel traffic.
+    pub twin: Option<Twin>,
+}
+
+/// A Linux interface paired with an underlay port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twin {
+    /// Interface name, at most 15 bytes.
+    pub name: String,
+    /// Addresses put on the interface at start.
+    pub addresses: Vec<IpNet>,
+}
+
+/// This tunnel endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vtep {
+    /// Source of all that is sent, destination of all that is decapsulated.
+    pub ipv4: Ipv4Addr,
+    /// UDP port that VXLAN arrives at, 4789 by RFC 7348.
+    pub vxlan_port: u16,
+}
+
+/// A next hop that is not resolved by the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Address of the peer.
+    pub ip: Ipv4Addr,
+    /// Destination MAC of what is sent there.
+    pub mac: MacAddr,
+    /// Index into [`Underlay::ports`]; a port without a twin.
+    pub port: usize,
+}
+
+pub(super) const UNDERLAY: Keys = Keys { known: &["ports", "vtep", "neighbours"], later: &[] };
+pub(super) const PORT: Keys = Keys {
+    known: &[
+        "name",
+        "device",
+        "queues",
+        "twin",
+        "addresses",
+        "mtu",
+        "rx_descriptors",
+        "tx_descriptors",
+    ],
+    later: &[],
+};
+pub(super) const VTEP: Keys = Keys {
+    known: &["ipv4", "vxlan_port"],
+    later: &[("ipv6", "an IPv6 underlay comes with a later version: remove it and use 'ipv4'")],
+};
+pub(super) const NEIGHBOUR: Keys = Keys { known: &["ip", "mac", "port"], later: &[] };
+
+/// What the networks must know of the underlay, whatever errors it has.
+#[derive(Default)]
+pub(super) struct Reach {
+    /// This VTEP's address and its line.
+    pub own: Option<(Ipv4Addr, u32)>,
+    /// UDP port of peers that name none.
+    pub vxlan_port: u16,
+    /// Whether the kernel resolves next hops; also true if errors leave that open.
+    pub resolves: bool,
+    /// Peers with a static neighbour.
+    pub neighbours: HashSet<Ipv4Addr>,
+}
+
+/// What the twins are, also those of ports with errors.
+#[derive(Default)]
+struct Twins {
+    /// For each underlay port, whether it has one.
+    present: Vec<bool>,
+    addresses: Vec<IpNet>,
+    /// An address could not be read, so that it is open what else there is.
+    addresses_unknown: bool,
+    seen: Unique<IpAddr>,
+}
+
+pub(super) fn underlay(item: &Item<'_>, ports: &mut Ports) -> (Option<Underlay>, Reach) {
+    let mut reach = Reach { vxlan_port: 4789, resolves: true, ..Reach::default() };
+    let Some(fields) = item.fields(&UNDERLAY) else { return (None, reach) };
+
+    let mut twins = Twins::default();
+    let list = fields.required("ports", "ports: [{name: up0, device: net_tap0}]", |item| {
+        let items = item.list()?;
+        if items.is_empty() {
+            return item.expected("at least one port");
+        }
+        let read = |item| underlay_port(&item, ports, &mut twins);
+        Some(items.into_iter().filter_map(read).collect::<Vec<_>>())
+    });
+    reach.resolves = list.is_none() || twins.present.contains(&true);
+
+    let vtep =
+        fields.required("vtep", "vtep: {ipv4: 192.0.2.1}", |item| vtep(&item, &twins, &mut reach));
+    let mut seen = Unique::default();
+    let neighbours = fields.or("neighbours", Vec::new(), |item| {
+        item.list_of(|item| neighbour(&item, ports, &twins, &mut seen, &mut reach))
+    });
+    reach.resolves |= neighbours.is_none() || fields.is_misspelt("neighbours");
+    let whole = || Some(Underlay { ports: list?, vtep: vtep?, neighbours: neighbours? });
+    (whole(), reach)
+}
+
+fn underlay_port(item: &Item<'_>, ports: &mut Ports, twins: &mut Twins) -> Option<UnderlayPort> {
+    let Some(fields) = item.fields(&PORT) else {
+        twins.present.push(true);
+        twins.addresses_unknown = true;
+        ports.queues_unknown = true;
+        return None;
+    };
+    let port = ports.read(&fields);
+    let has_twin = fields.get("twin").is_some() || fields.is_misspelt("twin");
+    twins.present.push(has_twin);
+    twins.addresses_unknown |= fields.is_misspelt("addresses");
+    let twin = fields.or("twin", None, |item| {
+        let name = scalar::interface_name(&item)?;
+        ports.interface(&item, &name);
+        Some(Some(name))
+    });
+    let addresses = fields.or("addresses", Vec::new(), |item| {
+        if !has_twin {
+            item.error("addresses are put on the port's twin, and it has none; add 'twin: NAME' or remove them");
+        }
+        item.list_of(|item| address(&item, twins))
+    });
+    let (port, twin, addresses) = (port?, twin?, addresses?);
+    Some(UnderlayPort { port, twin: twin.map(|name| Twin { name, addresses }) })
+}
+
+fn address(item: &Item<'_>, twins: &mut Twins) -> Option<IpNet> {
+    let address: Option<IpNet> =
+        item.parse("an address with its prefix length, such as 192.0.2.1/24");
+    twins.addresses_unknown |= address.is_none();
+    let address = address?;
+    if let Some(earlier) = twins.seen.earlier(address.addr(), &item.path, item) {
+        item.error(format_args!(
+            "{} is already given by {earlier}; give each address once",
+            address.addr()
+        ));
+    }
+    twins.addresses.push(address);
+    Some(address)
+}
+
+fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
+    let fields = item.fields(&VTEP)?;
+    let ipv4 = fields.required("ipv4", "ipv4: 192.0.2.1", |item| {
+        let address = scalar::unicast_ipv4(&item)?;
+        reach.own = Some((address, item.line));
+        let given = &twins.addresses;
+        // A prefix that holds the address is not enough: the kernel answers ARP for what it owns.
+        let known = !given.is_empty() && !twins.addresses_unknown;
+        if known && !given.iter().any(|net| net.addr() == IpAddr::V4(address)) {
+            let list: Vec<String> = given.iter().map(IpNet::to_string).collect();
+            item.error(format_args!(
+                "{address} is none of the addresses of the twins ({}); use one of them or add it there",
+                list.join(", ")
+            ));
+        }
+        Some(address)
+    });
+    let vxlan_port = fields.or("vxlan_port", 4789, |item| item.number(1..=65535));
+    reach.vxlan_port = vxlan_port.unwrap_or(4789);
+    Some(Vtep { ipv4: ipv4?, vxlan_port: vxlan_port? })
+}
+
+fn neighbour(
+    item: &Item<'_>,
+    ports: &Ports,
+    twins: &Twins,
+    seen: &mut Unique<Ipv4Addr>,
+    reach: &mut Reach,
+) -> Option<Neighbour> {
+    let Some(fields) = item.fields(&NEIGHBOUR) else {
+        reach.resolves = true;
+        return None;
+    };
+    let ip = fields.required("ip", "ip: 192.0.2.2", |item| {
+        let ip = scalar::unicast_ipv4(&item)?;
+        if let Some(earlier) = seen.earlier(ip, &item.path, &item) {
+            item.error(format_args!(
+                "{ip} is already given by {earlier}; give each neighbour once"
+            ));
+        }
+        if let Some((own, line)) = reach.own
+            && own == ip
+        {
+            item.error(format_args!(
+                "{ip} is this VTEP's own address (line {line}); a neighbour is another host"
+            ));
+        }
+        Some(ip)
+    });
+    match ip {
+        Some(ip) => drop(reach.neighbours.insert(ip)),
+        None => reach.resolves = true,
+    }
+    let mac =
+        fields.required("mac", "mac: \"02:00:00:00:00:02\"", |item| scalar::unicast_mac(&item));
+    let port = fields.required("port", "port: up0", |item| {
+        let port = ports.find(&item, Kind::Underlay)?;
+        if twins.present.get(port) == Some(&true) {
+            item.error(
+                "this port has a twin, so the kernel resolves its neighbours; remove the entry, or the port's 'twin'",
+            );
+        }
+        Some(port)
+    });
+    Some(Neighbour { ip: ip?, mac: mac?, port: port? })
+}
