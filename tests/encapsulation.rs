@@ -1,0 +1,168 @@
+//! From the tenants to the underlay, byte by byte: cases E1–E9 of a VTEP's wire-level behaviour.
+
+mod support;
+
+use std::collections::HashSet;
+
+use support::frames::{
+    BROADCAST, PEER1, PEER1_MAC, PEER2, PEER2_MAC, ethernet, is_vxlan_to, mac, open_vxlan, tagged,
+    udp, vxlan,
+};
+use support::{Lab, RawPort};
+
+/// Station 9 is behind peer 1.
+fn lab_with_remote_station() -> Lab {
+    let lab = Lab::new();
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &ethernet(BROADCAST, mac(9), 60)));
+    lab.ferry.expect_place(1000, mac(9), "192.0.2.2");
+    for port in [&lab.vm1, &lab.vm2, &lab.trunk] {
+        port.drain();
+    }
+    lab
+}
+
+#[test]
+fn a_known_destination_gets_one_packet_with_right_headers() {
+    let lab = lab_with_remote_station();
+    for length in [14, 60, 64, 1000, 1464] {
+        let inner = ethernet(mac(9), mac(1), length);
+        lab.vm1.send(&inner);
+        let packet = lab.underlay.expect("a VXLAN packet", is_vxlan_to(PEER1));
+        assert_eq!(packet[..6], PEER1_MAC);
+        assert_eq!(packet[6..12], lab.mac);
+        let (vni, found) = open_vxlan(&packet);
+        // veth pads nothing, so even a 14-byte frame stays as it is.
+        assert_eq!((vni, found), (1000, inner));
+    }
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn a_trunks_tag_stays_at_home() {
+    let lab = lab_with_remote_station();
+    let inner = ethernet(mac(9), mac(3), 80);
+    lab.trunk.send(&tagged(&inner, 10));
+    let packet = lab.underlay.expect("a VXLAN packet", is_vxlan_to(PEER1));
+    assert_eq!(open_vxlan(&packet), (1000, inner));
+    lab.ferry.expect_place(1000, mac(3), "trunk0.10");
+    let back = ethernet(mac(3), mac(9), 80);
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &back));
+    lab.trunk.expect_frame(&tagged(&back, 10));
+    lab.finish();
+}
+
+#[test]
+fn frames_without_a_network_are_dropped_for_their_reason() {
+    let lab = Lab::new();
+    let frame = ethernet(BROADCAST, mac(1), 60);
+    lab.trunk.send(&tagged(&frame, 30));
+    lab.ferry.expect_dropped("trunk0", "vlan_unmapped", 1);
+    lab.trunk.send(&frame);
+    lab.ferry.expect_dropped("trunk0", "vlan_unmapped", 2);
+    lab.vm1.send(&tagged(&frame, 10));
+    lab.ferry.expect_dropped("vm1", "vlan_unmapped", 1);
+    lab.trunk.send(&tagged(&tagged(&frame, 99), 10));
+    lab.ferry.expect_dropped("trunk0", "inner_vlan", 1);
+    lab.vm1.send(&ethernet(BROADCAST, [3, 0, 0, 0, 0, 1], 60));
+    lab.vm1.send(&ethernet(BROADCAST, [0; 6], 60));
+    lab.ferry.expect_dropped("vm1", "invalid_source", 2);
+    lab.vm1.send(&ethernet([0x01, 0x80, 0xc2, 0, 0, 0], mac(1), 60));
+    lab.ferry.expect_dropped("vm1", "reserved_multicast", 1);
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn a_priority_tag_is_no_vlan() {
+    let lab = lab_with_remote_station();
+    let inner = ethernet(mac(9), mac(1), 80);
+    lab.vm1.send(&tagged(&inner, 0));
+    let packet = lab.underlay.expect("a VXLAN packet", is_vxlan_to(PEER1));
+    assert_eq!(open_vxlan(&packet), (1000, inner));
+    lab.finish();
+}
+
+#[test]
+fn what_does_not_fit_the_underlay_is_dropped_and_never_fragmented() {
+    let lab = lab_with_remote_station();
+    lab.vm1.send(&ethernet(mac(9), mac(1), 1464));
+    lab.underlay.expect("the longest frame", is_vxlan_to(PEER1));
+    lab.vm1.send(&ethernet(mac(9), mac(1), 1465));
+    lab.ferry.expect_dropped("vm1", "oversize", 1);
+    lab.underlay.expect_silence();
+    lab.finish();
+}
+
+#[test]
+fn the_source_port_tells_flows_apart_and_is_stable() {
+    let lab = lab_with_remote_station();
+    let port_of = |flow: u16| {
+        let addresses = ([10, 0, 0, 1], [10, 0, 0, 9]);
+        lab.vm1.send(&udp(mac(9), mac(1), addresses, (1000 + flow, 80), &[0; 30]));
+        let packet = lab.underlay.expect("a VXLAN packet", is_vxlan_to(PEER1));
+        open_vxlan(&packet);
+        u16::from_be_bytes([packet[34], packet[35]])
+    };
+    let ports: Vec<u16> = (0..64).map(port_of).collect();
+    assert_eq!(ports, (0..64).map(port_of).collect::<Vec<u16>>());
+    let distinct: HashSet<_> = ports.iter().collect();
+    assert!(distinct.len() > 60, "64 flows on {} ports", distinct.len());
+    lab.finish();
+}
+
+#[test]
+fn the_extremes_of_the_vni_are_exact() {
+    for vni in [1u32, 0x01_0203, 0xff_ffff] {
+        let lab = Lab::with(&format!(
+            "\n  - {{vni: {vni}, name: a, ports: [vm1], flood: {{peers: [192.0.2.2]}}}}\n"
+        ));
+        let frame = ethernet(BROADCAST, mac(1), 60);
+        lab.vm1.send(&frame);
+        let packet = lab.underlay.expect("a VXLAN packet", is_vxlan_to(PEER1));
+        assert_eq!(open_vxlan(&packet), (vni, frame));
+        let back = ethernet(mac(1), mac(9), 60);
+        lab.underlay.send(&vxlan(lab.mac, PEER1, vni, &back));
+        lab.vm1.expect_frame(&back);
+        lab.finish();
+    }
+}
+
+#[test]
+fn broadcast_goes_once_to_every_peer_and_port_but_never_back() {
+    let lab = Lab::new();
+    let unknown = ethernet(mac(77), mac(1), 100);
+    for frame in
+        [ethernet(BROADCAST, mac(1), 100), unknown, ethernet([1, 0, 0x5e, 0, 0, 9], mac(1), 100)]
+    {
+        lab.vm1.send(&frame);
+        lab.vm2.expect_frame(&frame);
+        lab.trunk.expect_frame(&tagged(&frame, 10));
+        for (peer, peer_mac) in [(PEER1, PEER1_MAC), (PEER2, PEER2_MAC)] {
+            let packet = lab.underlay.expect("a copy for each peer", is_vxlan_to(peer));
+            assert_eq!(packet[..6], peer_mac);
+            assert_eq!(open_vxlan(&packet), (1000, frame.clone()));
+        }
+        lab.expect_silence(&[]);
+    }
+    assert_eq!(lab.ferry.expect_balance()["copies"], 9);
+    lab.finish();
+}
+
+#[test]
+fn stations_on_one_host_talk_without_the_underlay() {
+    let lab = Lab::new();
+    lab.vm2.send(&ethernet(BROADCAST, mac(2), 60));
+    lab.ferry.expect_place(1000, mac(2), "vm2");
+    let all: [&RawPort; 3] = [&lab.vm1, &lab.trunk, &lab.underlay];
+    all.map(RawPort::drain);
+    let frame = ethernet(mac(2), mac(1), 100);
+    lab.vm1.send(&frame);
+    lab.vm2.expect_frame(&frame);
+    lab.trunk.send(&tagged(&frame, 10));
+    lab.vm2.expect_frame(&frame);
+    lab.vm2.send(&ethernet(mac(2), mac(5), 60));
+    lab.ferry.expect_dropped("vm2", "same_port", 1);
+    lab.expect_silence(&[]);
+    lab.finish();
+}

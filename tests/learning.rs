@@ -1,0 +1,122 @@
+//! MACs: learned, moved, aged, static: cases L1–L9 of a VTEP's wire-level behaviour.
+
+mod support;
+
+use support::Lab;
+use support::frames::{
+    BROADCAST, PEER1, PEER2, ethernet, is_vxlan_to, mac, open_vxlan, tagged, vxlan,
+};
+
+#[test]
+fn it_floods_until_it_knows_and_follows_every_move() {
+    let lab = Lab::new();
+    let to_nine = ethernet(mac(9), mac(1), 90);
+    lab.vm1.send(&to_nine);
+    lab.underlay.expect("the flood to peer 1", is_vxlan_to(PEER1));
+    lab.underlay.expect("the flood to peer 2", is_vxlan_to(PEER2));
+    lab.vm2.expect_frame(&to_nine);
+    lab.trunk.drain();
+
+    for (peer, address) in [(PEER1, "192.0.2.2"), (PEER2, "192.0.2.3"), (PEER1, "192.0.2.2")] {
+        lab.underlay.send(&vxlan(lab.mac, peer, 1000, &ethernet(mac(1), mac(9), 60)));
+        lab.vm1.expect("the frame that teaches", |frame| frame[6..12] == mac(9));
+        lab.ferry.expect_place(1000, mac(9), address);
+        lab.vm1.send(&to_nine);
+        lab.underlay.expect("one packet to where it is", is_vxlan_to(peer));
+        lab.expect_silence(&[]);
+    }
+    // It moves to a local port, and away again.
+    lab.vm2.send(&ethernet(mac(1), mac(9), 60));
+    lab.ferry.expect_place(1000, mac(9), "vm2");
+    lab.vm1.drain();
+    lab.vm1.send(&to_nine);
+    lab.vm2.expect_frame(&to_nine);
+    lab.underlay.send(&vxlan(lab.mac, PEER2, 1000, &ethernet(mac(1), mac(9), 60)));
+    lab.ferry.expect_place(1000, mac(9), "192.0.2.3");
+    lab.vm1.drain();
+    lab.expect_silence(&[]);
+    assert_eq!(lab.ferry.show("networks")[0]["mac_moves"], 4);
+    lab.finish();
+}
+
+#[test]
+fn tenants_with_the_same_macs_never_meet() {
+    let lab = Lab::new();
+    // Station 1 of network 1000 is at vm1, station 1 of network 2000 behind peer 1.
+    lab.vm1.send(&ethernet(BROADCAST, mac(1), 60));
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 2000, &ethernet(BROADCAST, mac(1), 60)));
+    lab.ferry.expect_place(1000, mac(1), "vm1");
+    lab.ferry.expect_place(2000, mac(1), "192.0.2.2");
+    for port in [&lab.vm2, &lab.trunk, &lab.underlay] {
+        port.drain();
+    }
+    let frame = ethernet(mac(1), mac(5), 80);
+    lab.trunk.send(&tagged(&frame, 20));
+    let packet = lab.underlay.expect("network 2000's packet", is_vxlan_to(PEER1));
+    assert_eq!(open_vxlan(&packet), (2000, frame.clone()));
+    lab.expect_silence(&[]);
+    lab.trunk.send(&tagged(&frame, 10));
+    lab.vm1.expect_frame(&frame);
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn a_static_mac_neither_moves_nor_ages() {
+    let networks = r#"
+  - vni: 1000
+    name: a
+    ports: [vm1, vm2]
+    ageing: 1s
+    flood: {peers: [192.0.2.2]}
+    macs:
+      - {mac: "02:00:00:00:aa:09", peer: 192.0.2.3}
+      - {mac: "02:00:00:00:aa:01", port: vm1}
+"#;
+    let lab = Lab::with(networks);
+    lab.vm2.send(&ethernet(mac(1), mac(9), 60));
+    lab.vm1.expect("the frame itself", |frame| frame[6..12] == mac(9));
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &ethernet(mac(1), mac(9), 60)));
+    lab.vm1.expect("the frame itself", |frame| frame[6..12] == mac(9));
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    lab.ferry.expect_place(1000, mac(9), "192.0.2.3");
+    lab.ferry.expect_place(1000, mac(1), "vm1");
+    lab.vm1.send(&ethernet(mac(9), mac(1), 60));
+    lab.underlay.expect("a packet to its place", is_vxlan_to(PEER2));
+    lab.finish();
+}
+
+#[test]
+fn silent_macs_age_out_and_busy_ones_stay() {
+    let lab = Lab::with("\n  - {vni: 1000, name: a, ports: [vm1, vm2], ageing: 2s}\n");
+    lab.vm1.send(&ethernet(BROADCAST, mac(1), 60));
+    lab.vm2.send(&ethernet(BROADCAST, mac(2), 60));
+    lab.ferry.expect_place(1000, mac(1), "vm1");
+    for _ in 0..20 {
+        lab.vm2.send(&ethernet(mac(1), mac(2), 60));
+        std::thread::sleep(std::time::Duration::from_millis(250));
+    }
+    assert_eq!(lab.ferry.place(1000, mac(1)), None);
+    assert_eq!(lab.ferry.place(1000, mac(2)).as_deref(), Some("vm2"));
+    lab.finish();
+}
+
+#[test]
+fn a_network_learns_only_so_many_macs_and_none_when_told() {
+    let networks = "
+  - {vni: 1000, name: a, ports: [vm1], mac_limit: 3}
+  - {vni: 2000, name: b, ports: [vm2], learning: false, flood: {peers: [192.0.2.2]}}
+";
+    let lab = Lab::with(networks);
+    for number in 1..=5 {
+        lab.vm1.send(&ethernet(mac(9), mac(number), 60));
+        lab.vm2.send(&ethernet(mac(9), mac(number), 60));
+    }
+    support::eventually("three are learned and two refused", || {
+        let networks = lab.ferry.show("networks");
+        networks[0]["macs_learned"] == 3 && networks[0]["macs_refused"] == 2
+    });
+    assert_eq!(lab.ferry.show("networks")[1]["macs_learned"], 0);
+    lab.ferry.expect_dropped("vm1", "no_destination", 5);
+    lab.finish();
+}

@@ -1,0 +1,162 @@
+//! A Ferry process under test.
+
+use std::collections::HashMap;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::namespace::Namespace;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ferry");
+
+/// A running Ferry. When the test fails, its log is printed.
+pub struct Ferry {
+    child: Child,
+    folder: TempDir,
+    stopped: bool,
+}
+
+impl Ferry {
+    /// Starts it in a namespace; `config` lacks only the API's socket.
+    pub fn start(namespace: &Namespace, config: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().display();
+        let text = format!("api: {{socket: {path}/ferry.sock}}\n{config}");
+        std::fs::write(folder.path().join("ferry.yaml"), text).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let child = namespace
+            .command(BINARY)
+            .args(["run", "-l", "debug", "-c"])
+            .arg(folder.path().join("ferry.yaml"))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut ferry = Self { child, folder, stopped: false };
+        let end = Instant::now() + Duration::from_secs(30);
+        while !ferry.is_ready() {
+            if let Some(status) = ferry.child.try_wait().unwrap() {
+                ferry.stopped = true;
+                panic!("Ferry ended at once: {status}\n{}", ferry.log());
+            }
+            assert!(Instant::now() < end, "Ferry does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        ferry
+    }
+
+    fn is_ready(&self) -> bool {
+        let shown = self.query("totals").output().unwrap();
+        shown.status.success()
+    }
+
+    fn query(&self, what: &str) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(["show", what, "--json", "--socket"])
+            .arg(self.folder.path().join("ferry.sock"));
+        command
+    }
+
+    /// What `ferry show … --json` says.
+    pub fn show(&self, what: &str) -> Value {
+        let output = self.query(what).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Dropped packets by port and reason.
+    pub fn drops(&self) -> HashMap<(String, String), u64> {
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let drops = self.show("drops");
+        let row = |row: &Value| {
+            ((text(row, "port"), text(row, "reason")), row["packets"].as_u64().unwrap())
+        };
+        drops.as_array().unwrap().iter().map(row).collect()
+    }
+
+    pub fn dropped(&self, port: &str, reason: &str) -> u64 {
+        self.drops().get(&(port.to_owned(), reason.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Waits until a drop counter has a value, and fails if it has another in the end.
+    pub fn expect_dropped(&self, port: &str, reason: &str, packets: u64) {
+        let end = Instant::now() + Duration::from_secs(3);
+        while self.dropped(port, reason) != packets {
+            assert!(Instant::now() < end, "{port}: not {packets} {reason}, but {:?}", self.drops());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `rx + copies = tx + drops + held`, once nothing moves any more.
+    pub fn expect_balance(&self) -> Value {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let totals = self.show("totals");
+            let of = |key: &str| totals[key].as_u64().unwrap();
+            if of("rx") + of("copies") == of("tx") + of("drops") + of("held") && of("held") == 0 {
+                return totals;
+            }
+            assert!(Instant::now() < end, "the counters do not add up: {totals}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The learned or static place of a MAC in a network: `port`, `port.vlan` or the peer's address.
+    pub fn place(&self, vni: u32, mac: [u8; 6]) -> Option<String> {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        let macs = self.show("macs");
+        let found =
+            macs.as_array().unwrap().iter().find(|row| row["vni"] == vni && row["mac"] == mac)?;
+        Some(match (found["port"].as_str(), found["vlan"].as_u64()) {
+            (Some(port), Some(vlan)) => format!("{port}.{vlan}"),
+            (Some(port), None) => port.to_owned(),
+            _ => found["peer"].as_str().unwrap().to_owned(),
+        })
+    }
+
+    pub fn expect_place(&self, vni: u32, mac: [u8; 6], place: &str) {
+        super::eventually(&format!("{mac:02x?} at {place}"), || {
+            self.place(vni, mac).as_deref() == Some(place)
+        });
+    }
+
+    /// Stops it: within two seconds, with exit code 0, which says that no mbuf is missing.
+    pub fn stop(mut self) {
+        let begin = Instant::now();
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        self.stopped = true;
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        assert!(begin.elapsed() < Duration::from_secs(2), "it took {:?}", begin.elapsed());
+        let socket = self.folder.path().join("ferry.sock");
+        assert!(!socket.exists(), "the socket is left behind");
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        super::namespace::run("kill", &["-s", signal, &pid]);
+    }
+}
+
+impl Drop for Ferry {
+    fn drop(&mut self) {
+        if !self.stopped {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- Ferry's log\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What the wire-level tests share: namespaces, raw ports, frames, and a Ferry to test.
+#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+
+pub mod ferry;
+pub mod frames;
+pub mod lab;
+pub mod namespace;
+pub mod raw_port;
+
+pub use ferry::Ferry;
+pub use lab::Lab;
+pub use namespace::Namespace;
+pub use raw_port::RawPort;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `check` is true.
+pub fn eventually(what: &str, check: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !check() {
+        assert!(Instant::now() < end, "not within 10 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
