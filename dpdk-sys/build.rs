@@ -95,7 +95,7 @@ fn bind(flags: &[String]) {
         .header("src/shim.h")
         .clang_args(flags)
         .allowlist_function("shim_.*")
-        .allowlist_function("rte_eal_(init|cleanup|remote_launch|wait_lcore|process_type)")
+        .allowlist_function("rte_eal_(init|cleanup|remote_launch|wait_lcore|get_runtime_dir)")
         .allowlist_function(
             "rte_(get_next_lcore|get_main_lcore|lcore_to_cpu_id|lcore_to_socket_id)",
         )

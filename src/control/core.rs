@@ -23,8 +23,10 @@ use crate::fib::Reclaimer;
 use crate::wire::MacAddr;
 use crate::worker::{EventQueue, Shared, WorkerCounters};
 
-/// How long the loop waits when there is nothing to do: the latency of learning a MAC.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long the loop waits for work: this long after there was some, and twice as long each time there is none.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest pause: it bounds the latency of learning a MAC on a quiet host.
+const LONGEST_PAUSE: Duration = Duration::from_millis(8);
 
 /// What the control core knows of one worker.
 pub struct WorkerHandle {
@@ -120,11 +122,12 @@ impl Control {
 
     /// Works until `stop` is set: learns, ages, answers the API's queries and follows next hops.
     pub fn run(&mut self, stop: &AtomicBool, queries: &Receiver<Query>) {
+        let mut pause = SHORTEST_PAUSE;
         while !stop.load(Ordering::Relaxed) {
-            let learned = self.drain_events();
+            let events = self.drain_events();
             self.advance_clock();
             self.reclaim();
-            let pause = if learned == 0 { PAUSE } else { Duration::ZERO };
+            pause = if events == 0 { (pause * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
             if let Ok(query) = queries.recv_timeout(pause) {
                 self.answer(query);
             }

@@ -82,6 +82,7 @@ pub fn bring_up(config: &Config) -> Result<Running, StartError> {
     let mut attached = Vec::new();
     for want in wanted {
         let port = Port::attach(&want.name, &want.device)?;
+        port.require_rx_queues(want.options.rx_queues)?;
         attached.push((want, port));
     }
     let pools = pools(config, &attached)?;
@@ -178,8 +179,10 @@ fn pools(
         pools.insert(
             node,
             NodePools {
-                packets: Mempool::new(&format!("packets-{node}"), count, room, node)?,
-                headers: Mempool::new(&format!("headers-{node}"), headers, 128, node)?,
+                packets: Mempool::new(&format!("packets-{node}"), count, room, node)
+                    .map_err(StartError::Memory)?,
+                headers: Mempool::new(&format!("headers-{node}"), headers, 128, node)
+                    .map_err(StartError::Memory)?,
             },
         );
     }

@@ -76,7 +76,9 @@ impl Eal {
         let started =
             unsafe { dpdk_sys::rte_eal_init(pointers.len() as i32, pointers.as_mut_ptr()) };
         if started < 0 {
-            return Err(Error::last("rte_eal_init", "EAL"));
+            let error = Error::last("rte_eal_init", "EAL");
+            remove_runtime_folder();
+            return Err(error);
         }
         Ok(Self { lcores: worker_lcores() })
     }
@@ -109,7 +111,23 @@ impl Drop for Eal {
     fn drop(&mut self) {
         // SAFETY: the owner of Eal has dropped every port, queue and mbuf (module rule).
         unsafe { dpdk_sys::rte_eal_cleanup() };
+        remove_runtime_folder();
     }
+}
+
+/// DPDK leaves the folder of its sockets behind; its name is this process's own.
+fn remove_runtime_folder() {
+    // SAFETY: a static buffer that EAL fills when it starts.
+    let folder = unsafe { CStr::from_ptr(dpdk_sys::rte_eal_get_runtime_dir()) };
+    let folder = std::path::Path::new(folder.to_str().unwrap_or_default());
+    if folder.file_name().is_some_and(|name| name.to_string_lossy() == file_prefix()) {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// A prefix of its own lets several Ferries run on one machine.
+fn file_prefix() -> String {
+    format!("ferry-{}", std::process::id())
 }
 
 impl LcoreTask {
@@ -150,8 +168,7 @@ fn arguments(options: &EalOptions) -> Vec<String> {
         lcores += &format!(",{}@{cpu}", index + 1);
     }
     list.push(lcores);
-    // A prefix of its own lets several Ferries run on one machine.
-    list.push(format!("--file-prefix=ferry-{}", std::process::id()));
+    list.push(format!("--file-prefix={}", file_prefix()));
     if options.hugepages {
         list.push("--huge-unlink=always".to_owned());
     } else {

@@ -13,7 +13,7 @@ pub(super) fn install() {
     }
 }
 
-/// The last error that DPDK logged since the last call.
+/// The last error that DPDK logged since the last call; called before an operation, it forgets older ones.
 pub(super) fn take_last_error() -> Option<String> {
     LAST_ERROR.lock().ok()?.take()
 }

@@ -35,6 +35,7 @@ impl Mempool {
     /// # Errors
     /// No memory: the message says how much was asked for.
     pub fn new(name: &str, size: u32, data_room: u16, socket: i32) -> Result<Self> {
+        super::log::take_last_error();
         let c_name = CString::new(name)
             .map_err(|_| Error::plain("rte_pktmbuf_pool_create", name, "a NUL in its name"))?;
         let room = data_room.saturating_add(Self::HEADROOM as u16);

@@ -81,6 +81,7 @@ impl Port {
     /// # Errors
     /// No such device or driver, or arguments that the driver refuses.
     pub fn attach(name: &str, devargs: &str) -> Result<Self> {
+        super::log::take_last_error();
         let subject = format!("port {name} (device {devargs})");
         let text = CString::new(devargs)
             .map_err(|_| Error::plain("rte_dev_probe", &subject, "a NUL in its devargs"))?;
@@ -144,6 +145,19 @@ impl Port {
         unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id) }
     }
 
+    /// Whether it has so many receive queues.
+    ///
+    /// # Errors
+    /// It has fewer; the message says how many.
+    pub fn require_rx_queues(&self, queues: u16) -> Result<()> {
+        if queues <= self.info.max_rx_queues {
+            return Ok(());
+        }
+        let (driver, most) = (self.driver(), self.info.max_rx_queues);
+        let reason = format!("{queues} receive queues asked for, and {driver} has {most} here");
+        Err(Error::plain("rte_eth_dev_configure", &format!("port {}", self.name), reason))
+    }
+
     /// Configures the queues and starts the port. Each receive queue fills from the pool of its index
     /// (the last pool serves the rest).
     ///
@@ -155,18 +169,8 @@ impl Port {
         pools: &[Mempool],
     ) -> Result<(Vec<RxQueue>, Vec<TxQueue>)> {
         let subject = format!("port {}", self.name);
-        if options.rx_queues > self.info.max_rx_queues {
-            return Err(Error::plain(
-                "rte_eth_dev_configure",
-                &subject,
-                format!(
-                    "{} receive queues asked for, and {} has {}",
-                    options.rx_queues,
-                    self.driver(),
-                    self.info.max_rx_queues
-                ),
-            ));
-        }
+        super::log::take_last_error();
+        self.require_rx_queues(options.rx_queues)?;
         let tx_queues = options.tx_queues.min(self.info.max_tx_queues);
         self.configure(&subject, options, tx_queues)?;
         let (rx_descriptors, tx_descriptors) = self.descriptors(&subject, options)?;

@@ -1,0 +1,140 @@
+//! What keeps Ferry from starting: one clear line each, exit code 2, nothing left behind.
+
+mod support;
+
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Output;
+
+use support::Namespace;
+use support::ferry::BINARY;
+use tempfile::TempDir;
+
+const GOOD: &str = r#"
+eal: {memory: 128MiB}
+cores: {control: 0, workers: [1], idle: sleep}
+api: {socket: FOLDER/ferry.sock}
+underlay:
+  ports:
+    - {name: up0, device: net_null0, twin: ferry-up0, addresses: [192.0.2.1/24]}
+  vtep: {ipv4: 192.0.2.1}
+access:
+  ports:
+    - {name: vm1, device: net_null1}
+networks:
+  - {vni: 101, name: a, ports: [vm1], flood: {peers: [192.0.2.2]}}
+"#;
+
+struct Attempt {
+    namespace: Namespace,
+    folder: TempDir,
+}
+
+impl Attempt {
+    fn new() -> Self {
+        Self { namespace: Namespace::new("start"), folder: TempDir::new().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn run(&self, config: &str) -> Output {
+        let text = config.replace("FOLDER", &self.path().display().to_string());
+        let file = self.path().join("ferry.yaml");
+        std::fs::write(&file, text).unwrap();
+        let mut command = self.namespace.command(BINARY);
+        command.args(["run", "-l", "error", "-c"]).arg(&file).output().unwrap()
+    }
+
+    /// It must not start, say one line that contains all of `words`, and leave nothing behind.
+    fn expect_refusal(&self, config: &str, words: &[&str]) {
+        let output = self.run(config);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "one line: {errors}");
+        for word in words {
+            assert!(errors.contains(word), "'{word}' in: {errors}");
+        }
+        let interfaces = self.namespace.exec("ls /sys/class/net");
+        assert!(!interfaces.contains("ferry"), "left behind: {interfaces}");
+        let left: Vec<_> =
+            std::fs::read_dir(self.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, ["ferry.yaml"], "left behind");
+    }
+}
+
+/// The good file with one text replaced.
+fn but(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from));
+    GOOD.replace(from, to)
+}
+
+#[test]
+fn a_device_that_is_missing() {
+    let attempt = Attempt::new();
+    attempt.expect_refusal(
+        &but("net_null1", "\"net_af_packet1,iface=nosuch0\""),
+        &["port vm1", "nosuch0"],
+    );
+    attempt.expect_refusal(&but("net_null1", "net_nosuch1"), &["port vm1", "net_nosuch1"]);
+    attempt.expect_refusal(&but("net_null1", "\"0000:ff:1f.7\""), &["port vm1", "0000:ff:1f.7"]);
+}
+
+#[test]
+fn a_core_that_is_missing_or_taken() {
+    let attempt = Attempt::new();
+    attempt.expect_refusal(&but("workers: [1]", "workers: [900]"), &["cores.workers[0]", "900"]);
+    attempt.expect_refusal(
+        &but("workers: [1]", "workers: [0]"),
+        &["cores.workers[0]", "control core"],
+    );
+}
+
+#[test]
+fn more_queues_than_the_device_has() {
+    let attempt = Attempt::new();
+    attempt.expect_refusal(
+        &but("device: net_null1", "device: \"net_tap1\", queues: 60"),
+        &["port vm1", "60 receive queues"],
+    );
+}
+
+#[test]
+fn hugepages_or_memory_that_are_missing() {
+    let attempt = Attempt::new();
+    let free = std::fs::read_to_string("/proc/sys/vm/nr_hugepages").unwrap();
+    assert_eq!(free.trim(), "0", "this test is for a machine without huge pages");
+    let config = but("{memory: 128MiB}", "{hugepages: true}");
+    attempt.expect_refusal(&config, &["eal.hugepages", "vm.nr_hugepages"]);
+    let config = but("{memory: 128MiB}", "{memory: 64MiB, mbufs: 1000000}");
+    attempt.expect_refusal(&config, &["packets-0", "MiB", "eal.memory"]);
+}
+
+#[test]
+fn a_socket_that_is_in_use() {
+    let attempt = Attempt::new();
+    let socket = attempt.path().join("ferry.sock");
+    let other = UnixListener::bind(&socket).unwrap();
+    let output = attempt.run(GOOD);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("ferry.sock") && errors.contains("in use"), "{errors}");
+    assert!(socket.exists(), "the other's socket stays");
+    drop(other);
+}
+
+#[test]
+fn a_configuration_that_is_wrong() {
+    let attempt = Attempt::new();
+    attempt.expect_refusal("underlay: [1, 2\nx: {", &["ferry.yaml:"]);
+    attempt
+        .expect_refusal(&format!("{GOOD}  - {{vni: 101, name: b}}\n"), &["networks[1].vni", "101"]);
+    attempt.expect_refusal(&but("name: a,", "nam: a, name: a,"), &["nam", "did you mean 'name'"]);
+    let twice = format!("{GOOD}  - {{vni: 102, name: b, ports: [vm1]}}\n");
+    attempt.expect_refusal(&twice, &["networks[1].ports[0]", "network 'a'"]);
+    attempt.expect_refusal(
+        &but("[192.0.2.2]", "[192.0.2.1]"),
+        &["networks[0].flood.peers[0]", "192.0.2.1"],
+    );
+}
