@@ -1,7 +1,7 @@
 //! The key and the value of the MAC FIB, one 64-bit word each.
 
 /// The low 48 bits of a word.
-const MAC_MASK: u64 = 0xffff_ffff_ffff;
+pub(super) const MAC_MASK: u64 = 0xffff_ffff_ffff;
 
 /// A MAC address as a number: its bytes in memory order, the first byte lowest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +44,12 @@ impl MacKey {
     #[inline(always)]
     pub fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether a station may have it: neither a group address nor zero.
+    #[inline(always)]
+    pub fn is_station(self) -> bool {
+        !self.is_group() & !self.is_zero()
     }
 
     /// Whether it is one of 01:80:c2:00:00:00 to :0f, which no bridge forwards (IEEE 802.1Q table 8-1).

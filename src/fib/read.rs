@@ -2,50 +2,53 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use super::entry::{Entry, MacKey};
+use super::entry::{Entry, MAC_MASK, MacKey};
 use super::qsbr::Reader;
-use super::table::{Bucket, Table, WAYS};
+use super::sync::{AtomicPtr, AtomicU64, Ordering};
+use super::table::{Bucket, MAX_DISTANCE, Seed, Table, WAYS};
 
-const MAC_MASK: u64 = 0xffff_ffff_ffff;
-
-/// A network's MAC FIB as workers see it.
+/// A network's MAC FIB as workers see it. On a cache line of its own: counting references to it
+/// disturbs no reader.
+#[repr(align(64))]
 pub struct Fib {
-    /// Address of the buckets, with log2 of their number in the low six bits: one load tells both.
+    /// Address of the buckets; in the low five bits log2 of their number, in the sixth which seed it
+    /// is: one load tells all.
     word: AtomicPtr<Bucket>,
-    /// Odd and random: multiply-shift hashing (Dietzfelbinger et al. 1997) keeps tenants from choosing
-    /// MACs that collide.
-    multiplier: u64,
+    /// The seed of the table, and room for that of the next.
+    seeds: [AtomicU64; 2],
 }
 
 impl Fib {
-    /// The longest way from an entry's home, in buckets.
-    pub(super) const MAX_DISTANCE: usize = 32;
+    const SIDE: u32 = 5;
 
     /// Takes a table over; it is freed with the FIB, or by who replaces it.
-    pub(super) fn new(table: &ManuallyDrop<Table>, multiplier: u64) -> Self {
-        Self { word: AtomicPtr::new(table.word()), multiplier: multiplier | 1 }
+    pub(super) fn new(table: &ManuallyDrop<Table>) -> Self {
+        let seeds = [table.seed().bits(), 0].map(AtomicU64::new);
+        Self { word: AtomicPtr::new(table.word()), seeds }
     }
 
-    /// Shows readers another table, and gives the old one up to the caller.
-    pub(super) fn publish(&self, table: &ManuallyDrop<Table>) {
-        self.word.store(table.word(), Ordering::Release);
+    /// Shows readers another table, and gives the old one up to the caller. `side` is where the seed
+    /// is; a side may get another seed only when no reader uses it any more.
+    pub(super) fn publish(&self, table: &ManuallyDrop<Table>, side: usize) {
+        self.seeds[side & 1].store(table.seed().bits(), Ordering::Relaxed);
+        let word = table.word().map_addr(|address| address | (side & 1) << Self::SIDE);
+        self.word.store(word, Ordering::Release);
     }
 
     #[inline(always)]
-    pub(super) fn home(&self, key: MacKey, log2: u32) -> usize {
-        (key.bits().wrapping_mul(self.multiplier) >> (64 - log2)) as usize
+    fn seed(&self, word: *mut Bucket) -> Seed {
+        Seed::from_bits(self.seeds[word.addr() >> Self::SIDE & 1].load(Ordering::Relaxed))
     }
 
     /// Starts a lookup: finds the bucket and asks the cache for it. The reader is one of the domain that
     /// the writer's [`Reclaimer`](super::Reclaimer) waits for: Ferry has one domain.
     #[inline(always)]
-    pub fn probe<'r>(&self, key: MacKey, _reader: &'r Reader) -> Probe<'r> {
+    pub fn probe<'r>(&'r self, key: MacKey, _reader: &'r Reader) -> Probe<'r> {
         let word = self.word.load(Ordering::Acquire);
         let log2 = (word.addr() & Table::LOG2_MASK) as u32;
-        let base = word.map_addr(|address| address & !Table::LOG2_MASK).cast_const();
-        let index = self.home(key, log2);
+        let base = word.map_addr(|address| address & !63).cast_const();
+        let index = self.seed(word).home(key, log2);
         prefetch(base.wrapping_add(index));
         Probe { base, mask: (1 << log2) - 1, index, key, reader: PhantomData }
     }
@@ -58,8 +61,9 @@ impl Fib {
 
 impl Drop for Fib {
     fn drop(&mut self) {
+        let word = self.word.load(Ordering::Acquire);
         // SAFETY: the last holder of the FIB is gone, so no reader and no writer sees the table.
-        drop(unsafe { Table::from_word(self.word.load(Ordering::Acquire)) });
+        drop(unsafe { Table::from_word(word, self.seed(word)) });
     }
 }
 
@@ -78,7 +82,7 @@ impl<'r> Probe<'r> {
     pub fn finish(self) -> Option<Hit<'r>> {
         let key = self.key.bits();
         let mut index = self.index;
-        for _ in 0..=Fib::MAX_DISTANCE {
+        for _ in 0..=MAX_DISTANCE {
             // SAFETY: `index <= mask`, and the table stays until the reader is quiescent, which it cannot
             // be while 'r lasts.
             let bucket: &'r Bucket = unsafe { &*self.base.add(index) };
@@ -89,8 +93,12 @@ impl<'r> Probe<'r> {
             }
             if found != 0 {
                 let slot = &bucket.values[found.trailing_zeros() as usize & (WAYS - 1)];
-                // Acquire: a slot's key is written before its value, and a slot is reused only after a
-                // grace period, so key and value belong together.
+                // A slot is reused only after a grace period from when its key went, so key and value
+                // belong together. But what is no station's address may be the mark of an unused
+                // slot, which can come to life at any time.
+                if !self.key.is_station() {
+                    return None;
+                }
                 return Entry::from_word(slot.load(Ordering::Acquire))
                     .map(|entry| Hit { slot, entry });
             }
