@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
-use super::entry::{Entry, MAC_MASK, MacKey};
+use super::entry::{Entry, MacKey};
 use super::qsbr::Reader;
 use super::sync::{AtomicPtr, AtomicU64, Ordering};
-use super::table::{Bucket, MAX_DISTANCE, Seed, Table, WAYS};
+use super::table::{Bucket, LIVE, MAX_DISTANCE, OVERFLOW, Seed, Table, WAYS};
 
 /// A network's MAC FIB as workers see it. On a cache line of its own: counting references to it
 /// disturbs no reader.
@@ -46,11 +46,10 @@ impl Fib {
     #[inline(always)]
     pub fn probe<'r>(&'r self, key: MacKey, _reader: &'r Reader) -> Probe<'r> {
         let word = self.word.load(Ordering::Acquire);
-        let log2 = (word.addr() & Table::LOG2_MASK) as u32;
-        let base = word.map_addr(|address| address & !63).cast_const();
-        let index = self.seed(word).home(key, log2);
-        prefetch(base.wrapping_add(index));
-        Probe { base, mask: (1 << log2) - 1, index, key, reader: PhantomData }
+        let (base, log2) = split(word);
+        let bucket = base.wrapping_add(self.seed(word).home(key, log2));
+        prefetch(bucket);
+        Probe { word, bucket, key, reader: PhantomData }
     }
 
     /// Looks one MAC up.
@@ -67,11 +66,17 @@ impl Drop for Fib {
     }
 }
 
+/// The address of a table's buckets, and log2 of their number.
+#[inline(always)]
+fn split(word: *mut Bucket) -> (*const Bucket, u32) {
+    let log2 = (word.addr() & Table::LOG2_MASK) as u32;
+    (word.map_addr(|address| address & !63).cast_const(), log2)
+}
+
 /// A lookup that has been started.
 pub struct Probe<'r> {
-    base: *const Bucket,
-    mask: usize,
-    index: usize,
+    word: *mut Bucket,
+    bucket: *const Bucket,
     key: MacKey,
     reader: PhantomData<&'r Reader>,
 }
@@ -80,35 +85,76 @@ impl<'r> Probe<'r> {
     /// Finishes the lookup.
     #[inline(always)]
     pub fn finish(self) -> Option<Hit<'r>> {
-        let key = self.key.bits();
-        let mut index = self.index;
-        for _ in 0..=MAX_DISTANCE {
-            // SAFETY: `index <= mask`, and the table stays until the reader is quiescent, which it cannot
-            // be while 'r lasts.
-            let bucket: &'r Bucket = unsafe { &*self.base.add(index) };
-            let first = bucket.keys[0].load(Ordering::Relaxed);
-            let mut found = u32::from(first & MAC_MASK == key);
-            for way in 1..WAYS {
-                found |= u32::from(bucket.keys[way].load(Ordering::Relaxed) == key) << way;
-            }
-            if found != 0 {
-                let slot = &bucket.values[found.trailing_zeros() as usize & (WAYS - 1)];
-                // A slot is reused only after a grace period from when its key went, so key and value
-                // belong together. But what is no station's address may be the mark of an unused
-                // slot, which can come to life at any time.
-                if !self.key.is_station() {
-                    return None;
-                }
-                return Entry::from_word(slot.load(Ordering::Acquire))
-                    .map(|entry| Hit { slot, entry });
-            }
-            if first & !MAC_MASK == 0 {
-                return None;
-            }
-            index = (index + 1) & self.mask;
+        // SAFETY: the bucket is one of the table, which stays until the reader is quiescent, and it
+        // cannot be that while 'r lasts.
+        match unsafe { look(self.bucket, self.key) } {
+            Look::Hit(hit) => Some(hit),
+            Look::Miss => None,
+            // SAFETY: as above.
+            Look::Further => unsafe { look_further(self.word, self.bucket, self.key) },
         }
-        None
     }
+}
+
+/// Looks where a key's home has overflowed: in the buckets behind it, round the end of the table.
+///
+/// # Safety
+/// As for [`look`], with the word of the bucket's table.
+#[inline(never)]
+unsafe fn look_further<'r>(
+    word: *mut Bucket,
+    mut bucket: *const Bucket,
+    key: MacKey,
+) -> Option<Hit<'r>> {
+    let (base, log2) = split(word);
+    let end = base.wrapping_add(1 << log2);
+    for _ in 0..MAX_DISTANCE {
+        bucket = bucket.wrapping_add(1);
+        if bucket == end {
+            bucket = base;
+        }
+        // SAFETY: the caller says so.
+        match unsafe { look(bucket, key) } {
+            Look::Hit(hit) => return Some(hit),
+            Look::Miss => return None,
+            Look::Further => {}
+        }
+    }
+    None
+}
+
+/// Compares all keys of a bucket.
+///
+/// # Safety
+/// It is one of a table that stays for `'r`.
+#[inline(always)]
+unsafe fn look<'r>(bucket: *const Bucket, key: MacKey) -> Look<'r> {
+    // SAFETY: the caller says so.
+    let bucket: &'r Bucket = unsafe { &*bucket };
+    let key = key.bits() | LIVE;
+    let first = bucket.keys[0].load(Ordering::Relaxed);
+    let mut found = u32::from(first & !OVERFLOW == key);
+    for way in 1..WAYS {
+        found |= u32::from(bucket.keys[way].load(Ordering::Relaxed) == key) << way;
+    }
+    if found != 0 {
+        // A slot is reused only after a grace period from when its key went, so key and value
+        // belong together.
+        let slot = &bucket.values[found.trailing_zeros() as usize & (WAYS - 1)];
+        let entry = Entry::from_word(slot.load(Ordering::Acquire));
+        entry.map_or(Look::Miss, |entry| Look::Hit(Hit { slot, entry }))
+    } else if first & OVERFLOW == 0 {
+        Look::Miss
+    } else {
+        Look::Further
+    }
+}
+
+/// What a bucket says.
+enum Look<'r> {
+    Hit(Hit<'r>),
+    Miss,
+    Further,
 }
 
 /// An entry that was found.

@@ -1,7 +1,6 @@
 //! A table: 64-byte buckets of four keys and four values, and the life of a slot in them.
 //!
-//! A slot is *free* (key 0, value 0), then *live* (the MAC, its entry), then *emptied* (a key that no
-//! station has, value 0), and free again when every reader has been quiescent since. The grace period has to
+//! A slot is *free* (key 0, value 0), then *live* (the MAC, its entry), then *emptied* (neither), and free again when every reader has been quiescent since. The grace period has to
 //! begin when the key goes, not when the value goes: a reader that has just seen the key may read
 //! the value much later, and must not find another MAC's there.
 
@@ -9,7 +8,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use super::entry::{Entry, MAC_MASK, MacKey};
+use super::entry::{Entry, MacKey};
 use super::memory;
 use super::sync::{AtomicU64, Ordering};
 
@@ -18,17 +17,19 @@ pub(super) const WAYS: usize = 4;
 /// The longest way from an entry's home, in buckets. At three quarters full, random keys get as far
 /// as 60 in a million; one that gets here in spite of its seed has been aimed.
 pub(super) const MAX_DISTANCE: usize = 128;
-/// The key of an emptied slot: a group address, which is never stored.
+/// What a key word has beside the MAC when its slot is live: no other word looks like that.
+pub(super) const LIVE: u64 = 1 << 63;
+/// The key word of an emptied slot.
 const EMPTIED: u64 = 1;
+/// Where the first key word of a bucket counts overflows.
+pub(super) const OVERFLOW: u64 = 0x7fff << 48;
 const ONE_OVERFLOW: u64 = 1 << 48;
-/// An overflow count that has reached this stays: it no longer counts exactly.
-const STUCK: u64 = 0xffff << 48;
 
 /// Keys first, then values: a lookup compares all keys at once and reads one value.
 ///
-/// A key word holds the MAC in its low 48 bits. In the first one, the high 16 bits count the entries that
-/// found this bucket full on their way from their home, so that a miss ends at the first bucket
-/// that nothing overflowed.
+/// A key word is the MAC and [`LIVE`]. In the first one, fifteen bits between count the entries that found
+/// this bucket full on their way from their home, so that a miss ends at the first bucket that
+/// nothing overflowed. A count that has reached the top stays there, being no longer exact.
 #[repr(C, align(64))]
 #[derive(Default)]
 pub(super) struct Bucket {
@@ -47,13 +48,13 @@ impl Seed {
     const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
 
     pub fn random() -> Self {
-        Self::from_bits(RandomState::new().build_hasher().finish())
+        Self::from_bits(RandomState::new().build_hasher().finish() | 1)
     }
 
-    /// Odd, as a factor must be to lose nothing.
+    /// Better odd: as a factor it then loses nothing.
     #[inline(always)]
     pub fn from_bits(bits: u64) -> Self {
-        Self(bits | 1)
+        Self(bits)
     }
 
     pub fn bits(self) -> u64 {
@@ -149,10 +150,11 @@ impl Table {
     pub fn find(&self, key: MacKey) -> Option<usize> {
         for bucket in self.path(key) {
             let slots = bucket * WAYS..(bucket + 1) * WAYS;
-            if let Some(slot) = slots.into_iter().find(|slot| self.key(*slot) == key) {
+            let word = key.bits() | LIVE;
+            if let Some(slot) = slots.into_iter().find(|slot| self.key_word(*slot) == word) {
                 return Some(slot);
             }
-            if self.buckets()[bucket].keys[0].load(Ordering::Relaxed) & !MAC_MASK == 0 {
+            if self.buckets()[bucket].keys[0].load(Ordering::Relaxed) & OVERFLOW == 0 {
                 return None;
             }
         }
@@ -164,7 +166,7 @@ impl Table {
     pub fn place(&self, key: MacKey, entry: Entry) -> bool {
         let free = self.path(key).enumerate().find_map(|(distance, bucket)| {
             let mut slots = bucket * WAYS..(bucket + 1) * WAYS;
-            slots.find(|slot| self.key(*slot).is_zero()).map(|slot| (distance, slot))
+            slots.find(|slot| self.key_word(*slot) == 0).map(|slot| (distance, slot))
         });
         let Some((distance, slot)) = free else { return false };
         // First the way there, then the key, then the value: a reader that finds the value finds
@@ -172,7 +174,7 @@ impl Table {
         for bucket in self.path(key).take(distance) {
             self.count_overflow(bucket, u64::wrapping_add);
         }
-        self.set_key(slot, key.bits());
+        self.set_key_word(slot, key.bits() | LIVE);
         self.value(slot).store(entry.word(), Ordering::Release);
         true
     }
@@ -186,7 +188,7 @@ impl Table {
     /// Hides a slot from readers whose value word has been set to zero.
     pub fn empty(&self, slot: usize) {
         let key = self.key(slot);
-        self.set_key(slot, EMPTIED);
+        self.set_key_word(slot, EMPTIED);
         for bucket in self.path(key).take_while(|bucket| *bucket != slot / WAYS) {
             self.count_overflow(bucket, u64::wrapping_sub);
         }
@@ -194,7 +196,7 @@ impl Table {
 
     /// Makes an emptied slot free, after a grace period.
     pub fn free(&self, slot: usize) {
-        self.set_key(slot, 0);
+        self.set_key_word(slot, 0);
     }
 
     /// The buckets where a key may be, in order.
@@ -205,20 +207,24 @@ impl Table {
     }
 
     fn key(&self, slot: usize) -> MacKey {
-        let word = &self.buckets()[slot / WAYS].keys[slot % WAYS];
-        MacKey::from_bits(word.load(Ordering::Relaxed))
+        MacKey::from_bits(self.key_word(slot))
     }
 
-    fn set_key(&self, slot: usize, bits: u64) {
+    fn key_word(&self, slot: usize) -> u64 {
         let word = &self.buckets()[slot / WAYS].keys[slot % WAYS];
-        let overflow = word.load(Ordering::Relaxed) & !MAC_MASK;
+        word.load(Ordering::Relaxed) & !OVERFLOW
+    }
+
+    fn set_key_word(&self, slot: usize, bits: u64) {
+        let word = &self.buckets()[slot / WAYS].keys[slot % WAYS];
+        let overflow = word.load(Ordering::Relaxed) & OVERFLOW;
         word.store(overflow | bits, Ordering::Release);
     }
 
     fn count_overflow(&self, bucket: usize, change: fn(u64, u64) -> u64) {
         let word = &self.buckets()[bucket].keys[0];
         let count = word.load(Ordering::Relaxed);
-        if count & STUCK != STUCK {
+        if count & OVERFLOW != OVERFLOW {
             word.store(change(count, ONE_OVERFLOW), Ordering::Release);
         }
     }

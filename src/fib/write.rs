@@ -47,8 +47,9 @@ pub struct FibWriter {
     fixed: usize,
     limit: usize,
     crowded: u64,
-    /// Keys placed since the table was made, so that rebuilding costs each of them O(1).
-    placed: usize,
+    /// New keys since the last attempt to rebuild the table. They pay for the next: it costs each of
+    /// them O(1), whether it helps or not.
+    paid: usize,
     /// Slots emptied since the mark below.
     emptied: Vec<u32>,
     /// Slots emptied before it: free when the readers have passed it.
@@ -75,7 +76,7 @@ impl FibWriter {
             fixed: 0,
             limit,
             crowded: 0,
-            placed: 0,
+            paid: 0,
             emptied: Vec::new(),
             waiting: Vec::new(),
             mark: None,
@@ -217,7 +218,7 @@ impl FibWriter {
     /// at once.
     pub fn rebuild(&mut self, keep: impl Fn(MacKey, Entry) -> bool, reclaimer: &mut Reclaimer) {
         let kept = self.iter().filter(|(key, entry)| keep(*key, *entry)).count();
-        if !self.rebuild_to(fitting(kept), &keep, reclaimer) {
+        if !self.rebuild_to(fitting(kept).min(self.table.log2()), &keep, reclaimer) {
             // No memory for a fresh table: then one by one.
             self.sweep(0, usize::MAX, reclaimer, keep);
         }
@@ -248,6 +249,13 @@ impl FibWriter {
         self.table.find(key)
     }
 
+    /// The seed of the table, for tests.
+    #[cfg(test)]
+    #[allow(dead_code)]
+    pub(super) fn seed(&self) -> Seed {
+        self.table.seed()
+    }
+
     fn count(&mut self, entry: Entry) -> &mut usize {
         if entry.is_static() { &mut self.fixed } else { &mut self.learned }
     }
@@ -263,22 +271,17 @@ impl FibWriter {
     fn place(&mut self, key: MacKey, entry: Entry, reclaimer: &mut Reclaimer) -> bool {
         let live = self.learned + self.fixed;
         let used = live + self.emptied.len() + self.waiting.len();
-        // Rebuilding is paid for by the keys placed since the last time, so that failing to find
-        // room costs little however often it is tried.
-        let may_rebuild = self.placed * 8 >= live;
+        self.paid += 1;
+        let may_rebuild = self.paid * 8 >= live;
         if used >= self.table.slots() / 4 * 3 && may_rebuild {
-            self.placed = 0;
             self.rebuild_to(fitting(live + 1), |_, _| true, reclaimer);
         }
-        let placed = self.table.place(key, entry)
-            || may_rebuild && self.reseed(reclaimer) && self.table.place(key, entry);
-        self.placed += usize::from(placed);
-        placed
+        self.table.place(key, entry)
+            || may_rebuild && self.reseed(reclaimer) && self.table.place(key, entry)
     }
 
     /// Rebuilds the table with another seed, in the same size or else twice that.
-    fn reseed(&mut self, reclaimer: &mut Reclaimer) -> bool {
-        self.placed = 0;
+    pub(super) fn reseed(&mut self, reclaimer: &mut Reclaimer) -> bool {
         let log2 = self.table.log2();
         self.reseed_to(log2, &|_, _| true, reclaimer)
             || self.reseed_to(log2 + 1, &|_, _| true, reclaimer)
@@ -324,7 +327,13 @@ impl FibWriter {
     }
 
     /// A table with what `keep` accepts; `None` where there is no memory, or no place for a key.
-    fn copy(&self, log2: u32, seed: Seed, keep: &impl Fn(MacKey, Entry) -> bool) -> Option<Copy> {
+    fn copy(
+        &mut self,
+        log2: u32,
+        seed: Seed,
+        keep: &impl Fn(MacKey, Entry) -> bool,
+    ) -> Option<Copy> {
+        self.paid = 0;
         let mut copy = Copy { table: Table::new(log2, seed)?, learned: 0, fixed: 0 };
         for (key, entry) in self.iter().filter(|(key, entry)| keep(*key, *entry)) {
             if !copy.table.place(key, entry) {
