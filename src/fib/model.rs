@@ -173,3 +173,26 @@ fn loom_a_slot_passes_to_another_key_unseen() {
     });
     assert!(REUSED.load(Relaxed), "in some run the second key gets the first one's slot");
 }
+
+#[test]
+fn loom_a_key_is_found_while_its_table_is_replaced() {
+    explore(2, || {
+        let domain = Domain::new(1);
+        let mut reader = domain.register().unwrap();
+        let mut reclaimer = Reclaimer::new(domain);
+        let seed = Seed::from_bits(0x0123_4567_89ab_cdef);
+        let [(key, entry), _] = neighbours(seed);
+        let mut writer = FibWriter::with_seed(10, seed);
+        writer.insert(key, entry, &mut reclaimer).unwrap();
+        let fib = writer.shared();
+        let thread = thread::spawn(move || {
+            assert_eq!(fib.lookup(key, &reader), Some(entry));
+            reader.quiescent();
+            assert_eq!(fib.lookup(key, &reader), Some(entry));
+        });
+        writer.rebuild(|_, _| true, &mut reclaimer);
+        reclaimer.reclaim();
+        thread.join().unwrap();
+        assert_eq!(reclaimer.reclaim(), 0);
+    });
+}

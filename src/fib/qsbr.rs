@@ -66,7 +66,8 @@ impl Domain {
         Err(TooManyReaders(self.readers.len()))
     }
 
-    /// Starts a grace period: what was unlinked before may be freed once [`Domain::passed`] has reached the epoch returned.
+    /// Starts a grace period: what was unlinked before may be freed once [`Domain::passed`] has
+    /// reached the epoch returned.
     fn advance(&self) -> u64 {
         // Release: a reader that sees the new epoch sees the unlinking too.
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1
@@ -102,7 +103,8 @@ impl Reader {
         }
     }
 
-    /// Stops counting as a reader until [`Reader::online`], so that the writer need not wait.
+    /// Stops counting as a reader until [`Reader::online`], so that the writer need not wait. Nothing
+    /// may be looked up until then, which debug builds check.
     pub fn offline(&mut self) {
         self.domain.readers[self.slot].store(OFFLINE, Ordering::Release);
         self.seen = OFFLINE;
@@ -117,6 +119,12 @@ impl Reader {
         // The store must be visible before anything is read: without the fence the writer might
         // still see this reader offline, and free what it is about to look at.
         fence(Ordering::SeqCst);
+    }
+
+    /// Whether lookups are allowed.
+    #[inline(always)]
+    pub(super) fn is_online(&self) -> bool {
+        self.seen != OFFLINE
     }
 }
 
@@ -190,7 +198,8 @@ impl<T: Send + Sync + 'static> Published<T> {
     /// the reader holds the caller. The reader is one of the domain that the publishing
     /// [`Reclaimer`] waits for: Ferry has one domain.
     #[inline(always)]
-    pub fn load<'r>(&'r self, _reader: &'r Reader) -> &'r T {
+    pub fn load<'r>(&'r self, reader: &'r Reader) -> &'r T {
+        debug_assert!(reader.is_online());
         // SAFETY: the pointer comes from Box::into_raw and is freed by the Reclaimer only after every
         // online reader was quiescent, which this reader cannot be while it is borrowed.
         unsafe { &*self.pointer.load(Ordering::Acquire) }

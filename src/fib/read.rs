@@ -44,7 +44,8 @@ impl Fib {
     /// Starts a lookup: finds the bucket and asks the cache for it. The reader is one of the domain that
     /// the writer's [`Reclaimer`](super::Reclaimer) waits for: Ferry has one domain.
     #[inline(always)]
-    pub fn probe<'r>(&'r self, key: MacKey, _reader: &'r Reader) -> Probe<'r> {
+    pub fn probe<'r>(&'r self, key: MacKey, reader: &'r Reader) -> Probe<'r> {
+        debug_assert!(reader.is_online());
         let word = self.word.load(Ordering::Acquire);
         let (base, log2) = split(word);
         let bucket = base.wrapping_add(self.seed(word).home(key, log2));

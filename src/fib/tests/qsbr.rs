@@ -43,3 +43,13 @@ fn slots_are_reused_and_run_out() {
     drop(first);
     assert!(domain.register().is_ok());
 }
+
+#[test]
+#[cfg(debug_assertions)]
+#[should_panic(expected = "is_online")]
+fn a_sleeping_reader_may_not_look() {
+    let domain = Domain::new(1);
+    let mut reader = domain.register().unwrap();
+    reader.offline();
+    Published::new(Box::new(1)).load(&reader);
+}
