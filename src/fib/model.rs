@@ -147,7 +147,7 @@ static REUSED: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn loom_a_slot_passes_to_another_key_unseen() {
-    explore(2, || {
+    explore(3, || {
         let domain = Domain::new(1);
         let mut reader = domain.register().unwrap();
         let mut reclaimer = Reclaimer::new(domain);
@@ -176,7 +176,7 @@ fn loom_a_slot_passes_to_another_key_unseen() {
 
 #[test]
 fn loom_a_key_is_found_while_its_table_is_replaced() {
-    explore(2, || {
+    explore(3, || {
         let domain = Domain::new(1);
         let mut reader = domain.register().unwrap();
         let mut reclaimer = Reclaimer::new(domain);
