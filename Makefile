@@ -34,7 +34,6 @@ lint: deps
 
 test: lint ## Install what is missing, build, lint, run every test (as root)
 	$(CARGO) test --workspace --locked
-	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test --release --locked --lib loom
 	$(MAKE) --no-print-directory demo ARGS=--once
 
 bench: build ## Measure, beside dpdk-testpmd on the same devices (perf/README.md)

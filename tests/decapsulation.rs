@@ -2,8 +2,8 @@
 
 mod support;
 
+use support::Lab;
 use support::frames::{self, BROADCAST, PEER1, PEER2, ethernet, mac, tagged, vxlan};
-use support::{Lab, RawPort};
 
 /// A frame to a station behind vm1, which has spoken before.
 fn lab_with_vm1() -> Lab {
@@ -179,8 +179,9 @@ fn a_vni_reaches_its_own_ports_only() {
     lab.expect_silence(&[]);
     lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &inner));
     lab.trunk.expect_frame(&tagged(&inner, 10));
-    let all: [&RawPort; 2] = [&lab.vm1, &lab.vm2];
-    all.map(|port| port.expect_frame(&inner));
+    for port in [&lab.vm1, &lab.vm2] {
+        port.expect_frame(&inner);
+    }
     lab.expect_silence(&[]);
     lab.finish();
 }

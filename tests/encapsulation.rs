@@ -4,11 +4,11 @@ mod support;
 
 use std::collections::HashSet;
 
+use support::Lab;
 use support::frames::{
     BROADCAST, PEER1, PEER1_MAC, PEER2, PEER2_MAC, ethernet, is_vxlan_to, mac, open_vxlan, tagged,
     udp, vxlan,
 };
-use support::{Lab, RawPort};
 
 /// Station 9 is behind peer 1.
 fn lab_with_remote_station() -> Lab {
@@ -154,8 +154,9 @@ fn stations_on_one_host_talk_without_the_underlay() {
     let lab = Lab::new();
     lab.vm2.send(&ethernet(BROADCAST, mac(2), 60));
     lab.ferry.expect_place(1000, mac(2), "vm2");
-    let all: [&RawPort; 3] = [&lab.vm1, &lab.trunk, &lab.underlay];
-    all.map(RawPort::drain);
+    for port in [&lab.vm1, &lab.trunk, &lab.underlay] {
+        port.drain();
+    }
     let frame = ethernet(mac(2), mac(1), 100);
     lab.vm1.send(&frame);
     lab.vm2.expect_frame(&frame);
