@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 const STEP: Duration = Duration::from_millis(20);
+/// The name that EAL gives the thread of the lcore on core 1.
+const WORKER: &str = "rte-worker-1";
 /// How long a contender may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -69,6 +71,23 @@ impl Process {
     /// The process's ID.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Time that the forwarding thread has spent on its core: what other processes take of the core meanwhile
+    /// is in no contender's rate.
+    ///
+    /// # Errors
+    /// There is no such thread, or the kernel keeps no `schedstat`.
+    pub fn worker_time(&self) -> Result<Duration> {
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.trim() == WORKER {
+                let statistics = fs::read_to_string(task.join("schedstat"))?;
+                let nanoseconds = statistics.split(' ').next().context("empty schedstat")?;
+                return Ok(Duration::from_nanos(nanoseconds.parse()?));
+            }
+        }
+        bail!("{} has no thread {WORKER}", self.name)
     }
 
     /// What it has printed so far.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -15,7 +15,7 @@ const WARM_UP: usize = 2;
 /// Seconds that count.
 const SAMPLES: usize = 2;
 
-/// The rate of a forwarding mode, in packets a second.
+/// The rate of a forwarding mode, in packets a second of its thread's time on the core.
 ///
 /// # Errors
 /// testpmd does not start or forwards nothing.
@@ -30,13 +30,19 @@ pub fn measure(case: Case, mode: &str, folder: &Path) -> Result<f64> {
         .arg(format!("--total-num-mbufs={MBUFS}"));
     let mut process = Process::start(command, &folder.join("testpmd.log"))?;
     let limit = Duration::from_secs(20);
-    let rates = process.wait_for("receive rates", limit, |process| {
-        let rates = rates(&process.output());
-        (rates.len() >= WARM_UP + SAMPLES).then_some(rates)
-    })?;
+    let mut seconds = |count| {
+        let rates = process.wait_for("receive rates", limit, |process| {
+            let rates = rates(&process.output());
+            (rates.len() >= count).then_some(rates)
+        })?;
+        Ok::<_, anyhow::Error>((rates, process.worker_time()?, Instant::now()))
+    };
+    let (_, time, start) = seconds(WARM_UP)?;
+    let (rates, more_time, end) = seconds(WARM_UP + SAMPLES)?;
     process.stop()?;
     let counted = &rates[WARM_UP..WARM_UP + SAMPLES];
-    let rate = counted.iter().sum::<f64>() / SAMPLES as f64;
+    let share = (more_time - time).as_secs_f64() / (end - start).as_secs_f64();
+    let rate = counted.iter().sum::<f64>() / SAMPLES as f64 / share;
     anyhow::ensure!(rate > 0.0, "testpmd forwards nothing in mode {mode}");
     Ok(rate)
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -20,7 +20,7 @@ const SAMPLE: Duration = Duration::from_millis(1500);
 
 /// What one run of Ferry came to.
 pub struct Run {
-    /// Packets a second.
+    /// Packets a second of the worker's time on its core.
     pub rate: f64,
     /// Drops from start to end: port, reason, packets.
     pub drops: Vec<(String, String, u64)>,
@@ -47,11 +47,12 @@ impl Ferry {
         show(&self.socket, what)
     }
 
-    fn received(&self) -> Result<(u64, Instant)> {
-        let before = Instant::now();
+    /// Packets received, and the worker's time on its core.
+    fn received(&self) -> Result<(u64, Duration)> {
         let workers = self.show("workers")?;
+        let time = self.process.worker_time()?;
         let packets = workers[0]["rx_packets"].as_u64().context("no rx_packets of worker 0")?;
-        Ok((packets, before + before.elapsed() / 2))
+        Ok((packets, time))
     }
 
     fn stop(self) -> Result<()> {
@@ -73,10 +74,10 @@ pub fn measure(case: Case, folder: &Path) -> Result<Run> {
         (networks[0]["macs_learned"].as_u64()? >= case.macs as u64).then_some(())
     })?;
     pause(WARM_UP)?;
-    let (packets, start) = ferry.received()?;
+    let (packets, time) = ferry.received()?;
     pause(SAMPLE)?;
-    let (more, end) = ferry.received()?;
-    let rate = (more - packets) as f64 / (end - start).as_secs_f64();
+    let (more, more_time) = ferry.received()?;
+    let rate = (more - packets) as f64 / (more_time - time).as_secs_f64();
     let drops = drops(&ferry.show("drops")?)?;
     ferry.stop()?;
     Ok(Run { rate, drops })
