@@ -1,0 +1,58 @@
+//! dpdk-testpmd on the same devices: what these cost by themselves.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::case::{Case, MBUFS};
+use super::process::Process;
+
+const PROGRAM: &str = "dpdk-testpmd";
+/// Seconds of warm-up, the first of which has no rate yet.
+const WARM_UP: usize = 2;
+/// Seconds that count.
+const SAMPLES: usize = 2;
+
+/// The rate of a forwarding mode, in packets a second of its thread's time on the core.
+///
+/// # Errors
+/// testpmd does not start or forwards nothing.
+pub fn measure(case: Case, mode: &str, folder: &Path) -> Result<f64> {
+    let [input, output] = case.devices(folder);
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["-l", "0,1", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m", "1536"])
+        .args(["--vdev", &input, "--vdev", &output, "--"])
+        .args(["--nb-cores=1", "--burst=32", "--no-mlockall", "--stats-period=1"])
+        .arg(format!("--forward-mode={mode}"))
+        .arg(format!("--total-num-mbufs={MBUFS}"));
+    let mut process = Process::start(command, &folder.join("testpmd.log"))?;
+    let limit = Duration::from_secs(20);
+    let mut seconds = |count| {
+        let rates = process.wait_for("receive rates", limit, |process| {
+            let rates = rates(&process.output());
+            (rates.len() >= count).then_some(rates)
+        })?;
+        Ok::<_, anyhow::Error>((rates, process.worker_time()?, Instant::now()))
+    };
+    let (_, time, start) = seconds(WARM_UP)?;
+    let (rates, more_time, end) = seconds(WARM_UP + SAMPLES)?;
+    process.stop()?;
+    let counted = &rates[WARM_UP..WARM_UP + SAMPLES];
+    let share = (more_time - time).as_secs_f64() / (end - start).as_secs_f64();
+    let rate = counted.iter().sum::<f64>() / SAMPLES as f64 / share;
+    anyhow::ensure!(rate > 0.0, "testpmd forwards nothing in mode {mode}");
+    Ok(rate)
+}
+
+/// The `Rx-pps` of each second that is complete, summed over both ports: the output port receives nothing.
+fn rates(output: &str) -> Vec<f64> {
+    let rates: Vec<f64> = output
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Rx-pps:"))
+        .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
+        .collect();
+    rates.chunks_exact(2).map(|ports| ports.iter().sum()).collect()
+}

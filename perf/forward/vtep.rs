@@ -1,0 +1,119 @@
+//! Ferry itself, by its command line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::case::{self, Case};
+use super::process::{Process, pause};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ferry");
+const START: Duration = Duration::from_secs(30);
+const LEARNING: Duration = Duration::from_secs(60);
+/// After all is learned, so that the table has its final size and the caches their content.
+const WARM_UP: Duration = Duration::from_millis(500);
+const SAMPLE: Duration = Duration::from_millis(1500);
+
+/// What one run of Ferry came to.
+pub struct Run {
+    /// Packets a second of the worker's time on its core.
+    pub rate: f64,
+    /// Drops from start to end: port, reason, packets.
+    pub drops: Vec<(String, String, u64)>,
+}
+
+/// A running Ferry.
+struct Ferry {
+    process: Process,
+    socket: PathBuf,
+}
+
+impl Ferry {
+    fn start(folder: &Path, config: impl FnOnce(&Path) -> String) -> Result<Self> {
+        let (file, socket) = (folder.join("ferry.yaml"), folder.join("ferry.sock"));
+        fs::write(&file, config(&socket))?;
+        let mut command = Command::new(PROGRAM);
+        command.arg("run").arg("-c").arg(file);
+        let mut process = Process::start(command, &folder.join("ferry.log"))?;
+        process.wait_for("answer on its socket", START, |_| show(&socket, "workers").ok())?;
+        Ok(Self { process, socket })
+    }
+
+    fn show(&self, what: &str) -> Result<Value> {
+        show(&self.socket, what)
+    }
+
+    /// Packets received, and the worker's time on its core.
+    fn received(&self) -> Result<(u64, Duration)> {
+        let workers = self.show("workers")?;
+        let time = self.process.worker_time()?;
+        let packets = workers[0]["rx_packets"].as_u64().context("no rx_packets of worker 0")?;
+        Ok((packets, time))
+    }
+
+    fn stop(self) -> Result<()> {
+        let status = self.process.stop()?;
+        ensure!(status.success(), "ferry ended with {status} (3: mbufs did not come home)");
+        Ok(())
+    }
+}
+
+/// Measures one case.
+///
+/// # Errors
+/// Ferry does not start, does not learn all sources, or does not end well.
+pub fn measure(case: Case, folder: &Path) -> Result<Run> {
+    let mut ferry = Ferry::start(folder, |socket| case.config(folder, socket))?;
+    let socket = ferry.socket.clone();
+    ferry.process.wait_for("end of learning", LEARNING, |_| {
+        let networks = show(&socket, "networks").ok()?;
+        (networks[0]["macs_learned"].as_u64()? >= case.macs as u64).then_some(())
+    })?;
+    pause(WARM_UP)?;
+    let (packets, time) = ferry.received()?;
+    pause(SAMPLE)?;
+    let (more, more_time) = ferry.received()?;
+    let rate = (more - packets) as f64 / (more_time - time).as_secs_f64();
+    let drops = drops(&ferry.show("drops")?)?;
+    ferry.stop()?;
+    Ok(Run { rate, drops })
+}
+
+/// Bytes of resident memory that a network costs before it learns: 1,000 networks beside one.
+///
+/// # Errors
+/// Ferry does not start or does not end well.
+pub fn bytes_per_network(folder: &Path) -> Result<f64> {
+    const MANY: u32 = 1000;
+    let resident = |count| -> Result<u64> {
+        let ferry = Ferry::start(folder, |socket| case::empty_networks(count, socket))?;
+        pause(WARM_UP)?;
+        let status = fs::read_to_string(format!("/proc/{}/status", ferry.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+        ferry.stop()?;
+        Ok(kibibytes.parse::<u64>()? * 1024)
+    };
+    let (one, many) = (resident(1)?, resident(MANY)?);
+    Ok((many as f64 - one as f64) / f64::from(MANY - 1))
+}
+
+fn drops(table: &Value) -> Result<Vec<(String, String, u64)>> {
+    let row = |row: &Value| {
+        let text = |key: &str| row[key].as_str().map(str::to_owned);
+        Some((text("port")?, text("reason")?, row["packets"].as_u64()?))
+    };
+    let rows = table.as_array().context("drops are no list")?;
+    rows.iter().map(row).collect::<Option<_>>().context("a drop without port, reason or packets")
+}
+
+fn show(socket: &Path, what: &str) -> Result<Value> {
+    let mut command = Command::new(PROGRAM);
+    let output = command.args(["show", what, "--json", "--socket"]).arg(socket).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
