@@ -13,8 +13,26 @@ const SCTP: u8 = 132;
 /// A hash of the flow that an Ethernet frame belongs to: addresses, protocol and ports of TCP, UDP and SCTP,
 /// below up to two VLAN tags. All fragments of a datagram hash alike (no ports). What is not IP hashes
 /// by its MAC addresses.
-#[inline]
+#[inline(always)]
 pub fn flow_hash(frame: &[u8]) -> u32 {
+    // Nearly every frame: untagged IPv4 without options, whole, TCP or UDP.
+    if let Some(header) = frame.first_chunk::<38>() {
+        let plain = header[12] == 8 && header[13] == 0 && header[14] == 0x45;
+        let whole = (header[20] & 0x3f) | header[21] == 0;
+        if plain && whole && matches!(header[23], TCP | UDP) {
+            let addresses =
+                header[26..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            let ports = header[34..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            return mix(addresses, u64::from(ports) << 8 | u64::from(header[23]));
+        }
+    }
+    slow_hash(frame)
+}
+
+/// Every other kind of frame; for the plain kind it says the same.
+#[cold]
+#[inline(never)]
+fn slow_hash(frame: &[u8]) -> u32 {
     let Some(header) = frame.first_chunk::<14>() else { return 0 };
     let mut kind = u16::from_be_bytes([header[12], header[13]]);
     let mut packet = &frame[14..];
@@ -119,6 +137,14 @@ mod tests {
         // 256 buckets of 64 on average: far tails only.
         assert_eq!(buckets.len(), 256);
         assert!(buckets.values().all(|count| (20..140).contains(count)), "{buckets:?}");
+    }
+
+    #[test]
+    fn the_short_way_says_the_same_as_the_long_way() {
+        for port in 0..100 {
+            let frame = frame(0, [10, 0, 0, 1], (port, 2), 0x4000);
+            assert_eq!(flow_hash(&frame), slow_hash(&frame));
+        }
     }
 
     #[test]

@@ -25,12 +25,15 @@ pub struct TxPort {
     /// Whether the device sends chains of segments.
     pub sends_chains: bool,
     buffer: ArrayVec<Mbuf, BURST>,
+    /// Of the buffer: its bytes, and whether a packet in it has several segments.
+    bytes: u64,
+    chained: bool,
 }
 
 impl TxPort {
     /// With an empty buffer.
     pub fn new(path: TxPath, handed: Option<Arc<MbufRing>>, sends_chains: bool) -> Self {
-        Self { path, handed, sends_chains, buffer: ArrayVec::new() }
+        Self { path, handed, sends_chains, buffer: ArrayVec::new(), bytes: 0, chained: false }
     }
 }
 
@@ -53,6 +56,8 @@ impl Transmitter {
     pub fn send(&mut self, index: u16, frame: Mbuf) {
         match self.ports.get_mut(usize::from(index)) {
             Some(Some(port)) => {
+                port.bytes += frame.len() as u64;
+                port.chained |= frame.segments() != 1;
                 port.buffer.push(frame);
                 if port.buffer.is_full() {
                     flush(port, index, &self.counters, &self.pool);
@@ -79,6 +84,8 @@ impl Transmitter {
                 if !burst.is_empty() {
                     active = true;
                     port.buffer = burst;
+                    port.bytes = port.buffer.iter().map(|frame| frame.len() as u64).sum();
+                    port.chained = true;
                     flush(port, index as u16, &self.counters, &self.pool);
                 }
             }
@@ -99,10 +106,10 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters, pool: &Mempoo
     let bytes = |frames: &[Mbuf]| frames.iter().map(|frame| frame.len() as u64).sum::<u64>();
     let lost = match &mut port.path {
         TxPath::Queue(queue) => {
-            if !port.sends_chains {
+            if !port.sends_chains && port.chained {
                 flatten(&mut port.buffer, counters, pool);
             }
-            let total = bytes(&port.buffer);
+            let total = port.bytes;
             counters.tx_packets.add(queue.send(&mut port.buffer) as u64);
             counters.tx_bytes.add(total - bytes(&port.buffer));
             DropReason::TxFull
@@ -112,6 +119,8 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters, pool: &Mempoo
             DropReason::HandoffFull
         }
     };
+    port.bytes = 0;
+    port.chained = false;
     if !port.buffer.is_empty() {
         counters.count_drops(lost, port.buffer.len() as u64);
         port.buffer.clear();
