@@ -204,6 +204,9 @@ impl Watcher {
                 | NeighbourState::Noarp
         );
         let neighbour = Neighbour { interface: message.header.ifindex, address };
+        let fixed =
+            matches!(message.header.state, NeighbourState::Permanent | NeighbourState::Noarp);
+        self.resolver.set_permanent(neighbour, fixed && exists);
         self.resolver.set_neighbour(neighbour, mac.filter(|_| usable && exists));
     }
 

@@ -48,6 +48,8 @@ pub struct Resolver {
     twins: HashMap<u32, usize>,
     peers: HashMap<Ipv4Addr, Peer>,
     neighbours: HashMap<Neighbour, MacAddr>,
+    /// Those that the administrator made: asking for them would make them ordinary (Linux since 5.16).
+    permanent: HashSet<Neighbour>,
     /// Peers whose state may have changed.
     changed: HashSet<Ipv4Addr>,
 }
@@ -62,6 +64,7 @@ impl Resolver {
             changed: peers.iter().copied().collect(),
             peers: peers.into_iter().map(|address| (address, peer())).collect(),
             neighbours: HashMap::new(),
+            permanent: HashSet::new(),
         }
     }
 
@@ -82,6 +85,15 @@ impl Resolver {
         }
     }
 
+    /// Whether the administrator made a neighbour.
+    pub fn set_permanent(&mut self, neighbour: Neighbour, permanent: bool) {
+        if permanent {
+            self.permanent.insert(neighbour);
+        } else {
+            self.permanent.remove(&neighbour);
+        }
+    }
+
     /// A neighbour's MAC, or that it has none now.
     pub fn set_neighbour(&mut self, neighbour: Neighbour, mac: Option<MacAddr>) {
         let old = match mac {
@@ -96,6 +108,7 @@ impl Resolver {
     /// Before all neighbours are read anew.
     pub fn forget_neighbours(&mut self) {
         self.neighbours.clear();
+        self.permanent.clear();
         self.mark(|_| true);
     }
 
@@ -121,7 +134,10 @@ impl Resolver {
         let mut due = HashSet::new();
         for peer in self.peers.values_mut() {
             let Route::Via(hop) = peer.route else { continue };
-            if !self.twins.contains_key(&hop.interface) || peer.next_question > now {
+            if !self.twins.contains_key(&hop.interface)
+                || self.permanent.contains(&hop)
+                || peer.next_question > now
+            {
                 continue;
             }
             due.insert(hop);
@@ -228,6 +244,16 @@ mod tests {
         resolver.forget_neighbours();
         resolver.set_neighbour(at(PEER), Some(MAC));
         assert_eq!(resolver.changes(), []);
+    }
+
+    #[test]
+    fn a_permanent_neighbour_is_never_asked_for() {
+        let mut resolver = resolver();
+        resolver.set_neighbour(at(PEER), Some(MAC));
+        resolver.set_permanent(at(PEER), true);
+        assert_eq!(resolver.due(), [at(GATEWAY)]);
+        resolver.set_permanent(at(PEER), false);
+        assert_eq!(resolver.due(), [at(PEER)]);
     }
 
     #[test]
