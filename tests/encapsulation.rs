@@ -150,6 +150,43 @@ fn broadcast_goes_once_to_every_peer_and_port_but_never_back() {
 }
 
 #[test]
+fn a_long_list_of_peers_gets_one_copy_each_while_unicast_goes_on() {
+    const PEERS: u8 = 200;
+    let text = |number: u8| format!("198.51.100.{number}");
+    let neighbours: Vec<_> = (1..=PEERS)
+        .map(|n| format!("    - {{ip: {}, mac: \"02:00:00:00:22:{n:02x}\", port: up0}}", text(n)))
+        .collect();
+    let peers: Vec<_> = (1..=PEERS).map(text).collect();
+    let networks = format!(
+        "\n  - {{vni: 1000, name: a, ports: [vm1, vm2], flood: {{peers: [{}]}}}}\n",
+        peers.join(", ")
+    );
+    let lab = Lab::with_neighbours(&networks, &neighbours.join("\n"));
+    lab.vm2.send(&ethernet(mac(1), mac(2), 60));
+    lab.ferry.expect_place(1000, mac(2), "vm2");
+    lab.vm1.drain();
+    lab.underlay.drain();
+
+    let flood = ethernet(BROADCAST, mac(1), 300);
+    let unicast = ethernet(mac(2), mac(1), 100);
+    lab.vm1.send(&flood);
+    lab.vm1.send(&unicast);
+    lab.vm2.expect_frame(&unicast);
+    let copies = lab.underlay.drain();
+    let mut reached: Vec<u8> = copies
+        .iter()
+        .map(|packet| {
+            assert_eq!(open_vxlan(packet), (1000, flood.clone()));
+            assert_eq!(packet[..6], [2, 0, 0, 0, 0x22, packet[33]]);
+            packet[33]
+        })
+        .collect();
+    reached.sort_unstable();
+    assert_eq!(reached, (1..=PEERS).collect::<Vec<_>>());
+    lab.finish();
+}
+
+#[test]
 fn stations_on_one_host_talk_without_the_underlay() {
     let lab = Lab::new();
     lab.vm2.send(&ethernet(BROADCAST, mac(2), 60));

@@ -117,27 +117,30 @@ impl Control {
             if network.vni < start.0 || filter.vni.is_some_and(|vni| vni != network.vni) {
                 continue;
             }
-            let mut cursor = if network.vni == start.0 { start.1 } else { 0 };
-            loop {
-                if room == 0 {
-                    page.next = Some(MacCursor { vni: network.vni, position: cursor as u64 });
-                    return page;
-                }
-                let (entries, next) = network.fib.page(cursor, room);
-                room = room.saturating_sub(entries.len());
-                let macs =
-                    entries.into_iter().map(|(key, entry)| self.report_mac(network, key, entry));
-                page.macs.extend(macs.filter(|mac| {
-                    let port = filter.port.is_none() || filter.port == mac.port;
-                    port && (filter.peer.is_none() || filter.peer == mac.peer)
-                }));
-                match next {
-                    Some(next) => cursor = next,
-                    None => break,
-                }
+            let cursor = if network.vni == start.0 { start.1 } else { 0 };
+            let (entries, next) = match room {
+                0 => (Vec::new(), Some(cursor)),
+                _ => network.fib.page(cursor, room),
+            };
+            room = room.saturating_sub(entries.len());
+            let valid = entries.into_iter().filter(|(_, entry)| self.is_valid(*entry));
+            let macs = valid.map(|(key, entry)| self.report_mac(network, key, entry));
+            page.macs.extend(macs.filter(|mac| {
+                let port = filter.port.is_none() || filter.port == mac.port;
+                port && (filter.peer.is_none() || filter.peer == mac.peer)
+            }));
+            if let Some(next) = next {
+                page.next = Some(MacCursor { vni: network.vni, position: next as u64 });
+                return page;
             }
         }
         page
+    }
+
+    /// Whether an entry was not voided by a flush.
+    fn is_valid(&self, entry: Entry) -> bool {
+        let generation = self.parts.adjacencies.generation(entry.adjacency());
+        entry.is_static() || generation == Some(entry.generation())
     }
 
     fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {

@@ -58,6 +58,9 @@ pub struct FibWriter {
 }
 
 impl FibWriter {
+    /// Buckets of one [`Self::page`] at most: a nearly empty table must not hold the control core up.
+    const PAGE: usize = 1 << 14;
+
     /// An empty table that holds at most `limit` learned entries.
     pub fn new(limit: usize) -> Self {
         Self::with_seed(limit, Seed::random())
@@ -171,12 +174,13 @@ impl FibWriter {
         self.table.entries(0..self.table.buckets().len())
     }
 
-    /// The entries from bucket `cursor` on, until at least `wanted` were found, and where to go on; `None`
-    /// behind the last.
+    /// The entries from bucket `cursor` on, until at least `wanted` were found or [`Self::PAGE`] buckets looked
+    /// at, and where to go on; `None` behind the last.
     pub fn page(&self, cursor: usize, wanted: usize) -> (Vec<(MacKey, Entry)>, Option<usize>) {
+        let buckets = self.table.buckets().len();
         let mut found = Vec::new();
-        for bucket in cursor..self.table.buckets().len() {
-            if found.len() >= wanted {
+        for bucket in cursor..buckets {
+            if found.len() >= wanted || bucket - cursor == Self::PAGE {
                 return (found, Some(bucket));
             }
             found.extend(self.table.entries(bucket..bucket + 1));

@@ -29,6 +29,11 @@ impl Lab {
     }
 
     pub fn with(networks: &str) -> Self {
+        Self::with_neighbours(networks, "")
+    }
+
+    /// With further entries of `underlay.neighbours`, a line each.
+    pub fn with_neighbours(networks: &str, neighbours: &str) -> Self {
         let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
         let cables = [("eth1", "under"), ("eth2", "one"), ("eth3", "two"), ("eth4", "trunk")];
         for (inside, outside) in cables {
@@ -46,6 +51,7 @@ underlay:
   neighbours:
     - {{ip: {}, mac: "{}", port: up0}}
     - {{ip: {}, mac: "{}", port: up0}}
+{neighbours}
 access:
   ports:
     - {{name: vm1, device: "net_af_packet1,iface=eth2"}}
