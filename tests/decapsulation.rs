@@ -1,4 +1,5 @@
 //! From the underlay to the tenants, byte by byte: cases D1–D31 of a VTEP's wire-level behaviour.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! From the tenants to the underlay, byte by byte: cases E1–E9 of a VTEP's wire-level behaviour.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! An idle Ferry with `idle: sleep` leaves the CPU to others.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Ferry and the Linux kernel's own VXLAN device in one network.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

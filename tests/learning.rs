@@ -1,4 +1,5 @@
 //! MACs: learned, moved, aged, static: cases L1–L9 of a VTEP's wire-level behaviour.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

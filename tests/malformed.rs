@@ -1,4 +1,5 @@
 //! A million mutated frames on both sides: nothing breaks, every frame is accounted for.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A worker in steady state allocates nothing from the heap.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! VMs on vhost-user ports: two Ferries joined by memif, dpdk-testpmd as the VM on each side, ten million packets, and
 //! every counter on the way adds up.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! What the wire-level tests share: namespaces, raw ports, frames, and a Ferry to test.
-#![allow(dead_code, clippy::unwrap_used, missing_docs)]
+// Each test file uses its own part of this.
+#![allow(dead_code, unused_imports, clippy::unwrap_used, missing_docs)]
 
 pub mod ferry;
 pub mod frames;
