@@ -43,9 +43,8 @@ impl Testpmd {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Stops it, and returns what it received and sent.
+    /// Ends it, and returns what it received and sent.
     fn finish(mut self) -> (u64, u64) {
-        self.say("stop");
         self.say("show port stats 0");
         self.say("quit");
         let output = BufReader::new(self.child.stdout.take().unwrap());
@@ -107,19 +106,25 @@ fn ten_million_packets_are_accounted_for() {
     let folder = TempDir::new().unwrap();
     let namespace = Namespace::new("vhost");
     let (one, two) = (ferry(&namespace, &folder, 1), ferry(&namespace, &folder, 2));
-    let receiver = Testpmd::start(&namespace, &folder, "vm2", 0, "rxonly");
-    let sender = Testpmd::start(&namespace, &folder, "vm1", 0, "txonly");
+    let mut receiver = Testpmd::start(&namespace, &folder, "vm2", 0, "rxonly");
+    let mut sender = Testpmd::start(&namespace, &folder, "vm1", 0, "txonly");
 
     let end = Instant::now() + Duration::from_secs(150);
     while counter(&one, "vm", "rx_packets") < PACKETS {
         assert!(Instant::now() < end, "only {} packets in time", counter(&one, "vm", "rx_packets"));
         std::thread::sleep(Duration::from_millis(500));
     }
+    // The sender stops, then everything on its way arrives, and only then the rings go.
+    sender.say("stop");
+    let settled = || {
+        let before = counter(&two, "vm", "tx_packets") + counter(&one, "vm", "rx_packets");
+        std::thread::sleep(Duration::from_secs(1));
+        before == counter(&two, "vm", "tx_packets") + counter(&one, "vm", "rx_packets")
+    };
+    support::eventually("nothing moves any more", settled);
+    let (first, second) = (one.expect_balance(), two.expect_balance());
     let (_, sent) = sender.finish();
-    let balance = |ferry: &Ferry| ferry.expect_balance();
-    let (first, _) = (balance(&one), balance(&two));
-    std::thread::sleep(Duration::from_millis(500));
-    let second = balance(&two);
+    receiver.say("stop");
     let (received, _) = receiver.finish();
 
     eprintln!(
