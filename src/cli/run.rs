@@ -35,6 +35,12 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let (built, running) = (env!("FERRY_BUILT_AGAINST_DPDK"), version().dpdk);
+    if built != running {
+        tracing::warn!(
+            "built against DPDK {built}, and running on {running}: rebuild if anything is odd"
+        );
+    }
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, stop.clone()).map_err(RunError::Signals)?;

@@ -7,10 +7,8 @@ use super::snapshot::{AccessPort, Attachment, Network, Snapshot};
 use crate::dpdk::{Burst, Mbuf};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
+use crate::wire::ethernet::{self, ethertype::VLAN, is_tag};
 
-const ETHERNET: usize = 14;
-const VLAN: u16 = 0x8100;
-const SERVICE_VLAN: u16 = 0x88a8;
 const VLAN_ID: u16 = 0x0fff;
 
 /// Classifies a burst from one access port, and forwards it.
@@ -53,7 +51,7 @@ fn classify<'r>(
     port: &AccessPort,
     frame: &mut Mbuf,
 ) -> Result<Class<'r>, DropReason> {
-    let header: &[u8; ETHERNET] =
+    let header: &[u8; ethernet::LENGTH] =
         frame.data().first_chunk().ok_or(DropReason::TruncatedEthernet)?;
     let (destination, source) = MacKey::pair(header);
     if source.is_group() || source.is_zero() {
@@ -62,7 +60,7 @@ fn classify<'r>(
     let mut ethertype = u16::from_be_bytes([header[12], header[13]]);
     let mut ingress = port.untagged;
     if ethertype == VLAN {
-        let tagged: &[u8; ETHERNET + 4] =
+        let tagged: &[u8; ethernet::LENGTH + 4] =
             frame.data().first_chunk().ok_or(DropReason::TruncatedVlan)?;
         let id = u16::from_be_bytes([tagged[14], tagged[15]]) & VLAN_ID;
         ethertype = u16::from_be_bytes([tagged[16], tagged[17]]);
@@ -83,7 +81,7 @@ fn classify<'r>(
     }
     let network =
         snapshot.networks.get(ingress.network as usize).ok_or(DropReason::VlanUnmapped)?;
-    if (ethertype == VLAN || ethertype == SERVICE_VLAN) && !network.keeps_inner_vlan {
+    if is_tag(ethertype) && !network.keeps_inner_vlan {
         return Err(DropReason::InnerVlan);
     }
     Ok(Class { network, ingress, source, destination })

@@ -6,14 +6,13 @@ use super::snapshot::{Adjacency, AdjacencyIndex, Kind};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::tunnel::TEMPLATE_LENGTH;
+use crate::wire::ethernet;
 use crate::wire::flow::{entropy_port, flow_hash};
 
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
 const MACS: usize = 12;
 /// Bytes of a VLAN tag.
 const TAG: usize = 4;
-/// Bytes of an Ethernet header.
-const ETHERNET: usize = 14;
 
 /// A way out, with its index for messages to the control core.
 #[derive(Clone, Copy)]
@@ -151,7 +150,7 @@ fn tag(vlan: u16) -> [u8; TAG] {
 #[inline]
 pub(super) fn pop_tag(frame: &mut Mbuf) -> Result<(), DropReason> {
     let data = frame.data_mut().ok_or(DropReason::Segmented)?;
-    let header: &mut [u8; ETHERNET + TAG] =
+    let header: &mut [u8; ethernet::LENGTH + TAG] =
         data.first_chunk_mut().ok_or(DropReason::TruncatedVlan)?;
     header.copy_within(..MACS, TAG);
     frame.trim_front(TAG);

@@ -7,9 +7,7 @@ use crate::dpdk::{Burst, Checksum, Mbuf};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::tunnel::{Inner, Outer, Received, decapsulate};
-
-const ETHERNET: usize = 14;
-const TAGS: [[u8; 2]; 2] = [[0x81, 0x00], [0x88, 0xa8]];
+use crate::wire::ethernet::{self, is_tag};
 
 /// Takes a burst from one underlay port apart, and forwards what was inside.
 #[inline]
@@ -48,7 +46,8 @@ pub(super) fn process<'r>(
 #[inline(always)]
 fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Outer, DropReason> {
     let data = frame.data();
-    let header: &[u8; ETHERNET] = data.first_chunk().ok_or(DropReason::TruncatedEthernet)?;
+    let header: &[u8; ethernet::LENGTH] =
+        data.first_chunk().ok_or(DropReason::TruncatedEthernet)?;
     if header[..6] != port.mac && header[0] & 1 == 0 {
         return Err(DropReason::NotOurMac);
     }
@@ -75,12 +74,13 @@ fn unwrap(
     if !frame.truncate(inner.end) || !frame.trim_front(inner.offset) {
         return Err(DropReason::Segmented);
     }
-    let header: &[u8; ETHERNET] = frame.data().first_chunk().ok_or(DropReason::Segmented)?;
+    let header: &[u8; ethernet::LENGTH] =
+        frame.data().first_chunk().ok_or(DropReason::Segmented)?;
     let (destination, source) = MacKey::pair(header);
     if source.is_group() || source.is_zero() {
         return Err(DropReason::InvalidSource);
     }
-    if TAGS.contains(&[header[12], header[13]]) && !keeps_inner_vlan {
+    if is_tag(u16::from_be_bytes([header[12], header[13]])) && !keeps_inner_vlan {
         return Err(DropReason::InnerVlan);
     }
     Ok((Attachment { network, adjacency }, destination, source))
