@@ -211,6 +211,9 @@ fn link_static() {
             println!("cargo:rustc-link-lib=static:-bundle,+verbatim={archive}");
         }
     }
+    if !Path::new(&libdir).join("libsystemd.so").exists() {
+        fail("DPDK's static drivers call libsystemd; on Debian: apt-get install libsystemd-dev");
+    }
     for library in STATIC_SYSTEM {
         println!("cargo:rustc-link-lib=dylib={library}");
     }

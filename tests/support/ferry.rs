@@ -141,6 +141,8 @@ impl Ferry {
         assert!(begin.elapsed() < Duration::from_secs(2), "it took {:?}", begin.elapsed());
         let socket = self.folder.path().join("ferry.sock");
         assert!(!socket.exists(), "the socket is left behind");
+        let runtime = format!("/var/run/dpdk/ferry-{}", self.child.id());
+        assert!(!std::path::Path::new(&runtime).exists(), "{runtime} is left behind");
     }
 
     pub fn signal(&self, signal: &str) {
