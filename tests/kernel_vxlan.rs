@@ -152,6 +152,9 @@ fn the_host_answers_at_its_address_through_the_twin() {
     let neighbours = fabric.kernels[0].exec("ip neighbour show 192.0.2.1");
     let port = mac_text(fabric.host.mac("eth1"));
     assert!(neighbours.contains(&port), "the twin has the port's MAC {port}: {neighbours}");
+    let ports = fabric.ferry.show("ports");
+    let twin = ports.as_array().unwrap().iter().find(|row| row["role"] == "twin").unwrap();
+    assert_eq!(twin["mac"], port, "and that is shown");
     fabric.ferry.stop();
 }
 

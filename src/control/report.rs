@@ -48,6 +48,11 @@ impl Control {
                 self.counters().map(|of| counter(&of.ports[index])).sum()
             };
             let link = port.port.link();
+            // The twin has its underlay port's MAC by netlink, of which DPDK's tap driver knows nothing.
+            let mac_of = match port.role {
+                Role::Twin(underlay) => &self.parts.ports[usize::from(underlay)],
+                Role::Access(_) | Role::Underlay(_) => port,
+            };
             model::Port {
                 name: port.name.clone(),
                 role: match port.role {
@@ -56,7 +61,7 @@ impl Control {
                     Role::Twin(_) => model::Role::Twin,
                 },
                 device: port.device.clone(),
-                mac: MacAddr(port.port.mac()).to_string(),
+                mac: MacAddr(mac_of.port.mac()).to_string(),
                 link: if link.up { model::Link::Up } else { model::Link::Down },
                 speed_mbps: link.speed_mbps,
                 mtu: port.port.mtu(),
