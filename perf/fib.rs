@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ferry::dpdk::{Eal, EalOptions, cycles};
-use ferry::fib::{Domain, Entry, FibWriter, MacKey, Reclaimer};
+use ferry::fib::{Domain, Entry, FibWriter, MacKey, Probe, Reclaimer};
 
 /// Lookups whose memory latency overlaps, as in a worker's burst.
 const BATCH: usize = 32;
@@ -120,10 +120,10 @@ impl Ferry {
 impl Table for Ferry {
     #[inline(never)]
     fn lookup(&self, batch: &[MacKey; BATCH]) -> usize {
-        let probes: ArrayVec<_, BATCH> =
-            batch.iter().map(|key| self.fib.probe(*key, &self.reader)).collect();
-        let entries: ArrayVec<_, BATCH> =
-            probes.into_iter().map(|probe| probe.finish().map(|hit| hit.entry())).collect();
+        let buckets = self.fib.buckets(&self.reader);
+        let probes: ArrayVec<_, BATCH> = batch.iter().map(|key| buckets.probe(*key)).collect();
+        let found = |probe: Probe<'_>| probe.finish(&self.fib, &self.reader).map(|hit| hit.entry());
+        let entries: ArrayVec<_, BATCH> = probes.into_iter().map(found).collect();
         black_box(&entries);
         entries.iter().flatten().count()
     }

@@ -7,6 +7,13 @@ use ferry::cli::{self, Exit, Plan};
 use ferry::config::Config;
 
 fn main() -> ExitCode {
+    if !ferry::dpdk::cpu_suits() {
+        eprintln!(
+            "ferry: built for CPUs of the level x86-64-v3 (AVX2, BMI2, MOVBE), which this one lacks; build it with \
+             RUSTFLAGS='-C target-cpu=x86-64-v2'"
+        );
+        return Exit::Refused.into();
+    }
     let (plan, filter) = match cli::parse(std::env::args_os(), &cli::version()) {
         Ok(parsed) => parsed,
         Err(error) => error.exit(),

@@ -66,6 +66,18 @@ uint64_t shim_rdtsc(void)
 	return rte_rdtsc();
 }
 
+/* What -C target-cpu=x86-64-v3 has beyond what DPDK itself needs and checks. */
+int shim_cpu_is_x86_64_v3(void)
+{
+#ifdef RTE_ARCH_X86
+	return rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) == 1 && rte_cpu_get_flag_enabled(RTE_CPUFLAG_BMI1) == 1 &&
+	       rte_cpu_get_flag_enabled(RTE_CPUFLAG_BMI2) == 1 && rte_cpu_get_flag_enabled(RTE_CPUFLAG_FMA) == 1 &&
+	       rte_cpu_get_flag_enabled(RTE_CPUFLAG_MOVBE) == 1;
+#else
+	return 0;
+#endif
+}
+
 const char *shim_version(void)
 {
 	return rte_version();

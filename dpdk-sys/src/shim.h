@@ -17,6 +17,7 @@
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <rte_cycles.h>
+#include <rte_cpuflags.h>
 
 /* Macros that bindgen cannot evaluate everywhere, with one integer type. */
 static const uint64_t SHIM_RX_OFFLOAD_IPV4_CKSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
@@ -48,6 +49,7 @@ unsigned int shim_ring_dequeue_burst(struct rte_ring *ring, void **objects, unsi
 int shim_errno(void);
 unsigned int shim_lcore_id(void);
 uint64_t shim_rdtsc(void);
+int shim_cpu_is_x86_64_v3(void);
 const char *shim_version(void);
 int shim_port_of_device(const char *name, uint16_t *port);
 int shim_link(uint16_t port, uint32_t *speed_mbps, int *up);

@@ -58,7 +58,7 @@ pub struct Running {
     /// What each worker receives from.
     pub receivers: Vec<Vec<Receiver>>,
     /// How each worker sends, by port index.
-    pub transmitters: Vec<Vec<Option<TxPort>>>,
+    pub transmitters: Vec<Vec<TxPort>>,
 }
 
 /// Packets that a handoff ring holds.
@@ -206,7 +206,7 @@ fn deal_transmitters(
     queues: Vec<TxQueue>,
     index: u16,
     port: &Port,
-    transmitters: &mut [Vec<Option<TxPort>>],
+    transmitters: &mut [Vec<TxPort>],
 ) -> Result<(), StartError> {
     let owners = queues.len();
     let shared = owners < transmitters.len();
@@ -221,14 +221,14 @@ fn deal_transmitters(
     }
     let mut queues = queues.into_iter();
     for (worker, ports) in transmitters.iter_mut().enumerate() {
-        let path = match queues.next() {
-            Some(queue) => Some((TxPath::Queue(queue), rings[worker].clone())),
-            None => rings
-                .get(worker % owners.max(1))
-                .and_then(Clone::clone)
-                .map(|ring| (TxPath::Handoff(ring), None)),
+        let (path, handed) = match queues.next() {
+            Some(queue) => (Some(TxPath::Queue(queue)), rings[worker].clone()),
+            None => {
+                let ring = rings.get(worker % owners.max(1)).and_then(Clone::clone);
+                (ring.map(TxPath::Handoff), None)
+            }
         };
-        ports.push(path.map(|(path, handed)| TxPort::new(path, handed, port.sends_chains())));
+        ports.push(TxPort::new(path, handed, port.sends_chains()));
     }
     Ok(())
 }

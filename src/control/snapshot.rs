@@ -5,6 +5,7 @@ use super::network::Network;
 use super::peers::Peers;
 use super::ports::{ControlPort, Role};
 use crate::config::Config;
+use crate::fib::Location;
 use crate::tunnel::Vtep;
 use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, UnderlayPort};
 
@@ -45,14 +46,16 @@ fn port_entry(
     match port.role {
         Role::Twin(underlay) => PortEntry::Twin { underlay },
         Role::Underlay(_) => PortEntry::Underlay(UnderlayPort {
-            mac: port.port.mac(),
+            mac: port.port.mac().into(),
             twin: ports.iter().position(|twin| twin.role == Role::Twin(index)).map(|i| i as u16),
         }),
         Role::Access(_) => {
             let mut access = AccessPort { untagged: Attachment::NONE, vlans: None };
             for (network, of) in networks.iter().enumerate() {
                 for adjacency in &of.locals {
-                    let attachment = Attachment { network: network as u32, adjacency: *adjacency };
+                    let Some(generation) = adjacencies.generation(*adjacency) else { continue };
+                    let location = Location::new(*adjacency, generation);
+                    let attachment = Attachment::new(network as u32, location);
                     match adjacencies.get(*adjacency) {
                         Some(Way::Local { port, vlan: 0 }) if *port == index => {
                             access.untagged = attachment;

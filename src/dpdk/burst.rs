@@ -10,6 +10,26 @@ pub const BURST: usize = 32;
 /// Up to [`BURST`] packets, held on the stack.
 pub type Burst = ArrayVec<Mbuf, BURST>;
 
+/// Keeps the packets that `keep` gives back, in their order.
+#[inline(always)]
+pub fn sift(burst: &mut Burst, mut keep: impl FnMut(Mbuf) -> Option<Mbuf>) {
+    let total = burst.len();
+    let first = burst.as_mut_ptr();
+    let mut kept = 0;
+    // SAFETY: each of the `total` packets is read once, after which its place is free to be written; `kept` never
+    // overtakes `number`. Should `keep` panic, the burst is empty and packets leak.
+    unsafe {
+        burst.set_len(0);
+        for number in 0..total {
+            if let Some(packet) = keep(first.add(number).read()) {
+                first.add(kept).write(packet);
+                kept += 1;
+            }
+        }
+        burst.set_len(kept);
+    }
+}
+
 /// Takes the first `count` packets out of the vector without freeing them.
 ///
 /// # Safety

@@ -173,6 +173,23 @@ impl Mbuf {
         true
     }
 
+    /// Keeps the bytes from `start` to `end`, counted from the first; `false`, and perhaps shortened, where the
+    /// first segment ends before `start`, or a chain's last segment is shorter than what must go behind `end`.
+    #[inline(always)]
+    pub fn narrow(&mut self, start: usize, end: usize) -> bool {
+        let header = self.header_mut();
+        if header.nb_segs != 1 {
+            return self.truncate(end) && self.trim_front(start);
+        }
+        if start > end || end > usize::from(header.data_len) {
+            return false;
+        }
+        header.data_off += start as u16;
+        header.data_len = (end - start) as u16;
+        header.pkt_len = (end - start) as u32;
+        true
+    }
+
     /// Appends bytes to a one-segment packet; `false` where the buffer ends before.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         let header = self.header();

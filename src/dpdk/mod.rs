@@ -15,7 +15,7 @@ mod port;
 mod queue;
 mod ring;
 
-pub use burst::{BURST, Burst};
+pub use burst::{BURST, Burst, sift};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
 pub use error::{Error, Result};
 pub use mbuf::{Checksum, Mbuf};
@@ -23,6 +23,13 @@ pub use mempool::Mempool;
 pub use port::{LinkState, Port, PortOptions, PortStatistics};
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;
+
+/// Whether this CPU has what the binary was compiled for. Ask first of all: without it, the process dies of SIGILL
+/// sooner or later.
+pub fn cpu_suits() -> bool {
+    // SAFETY: reads the CPU's identification.
+    !cfg!(target_feature = "avx2") || unsafe { dpdk_sys::shim_cpu_is_x86_64_v3() } == 1
+}
 
 /// The time-stamp counter: cycles at the machine's nominal rate.
 #[inline]

@@ -10,6 +10,9 @@ const MAC_MASK: u64 = 0xffff_ffff_ffff;
 pub struct MacKey(u64);
 
 impl MacKey {
+    /// No MAC: equal to none.
+    pub const NONE: Self = Self(u64::MAX);
+
     /// Destination and source of an Ethernet header.
     #[inline(always)]
     pub fn pair(header: &[u8; 14]) -> (Self, Self) {
@@ -117,6 +120,12 @@ impl Entry {
         (self.word() >> Self::GENERATION) as u16
     }
 
+    /// Where the MAC is, and since which flush.
+    #[inline(always)]
+    pub fn location(self) -> Location {
+        Location(self.word() >> Self::ADJACENCY & Location::MASK)
+    }
+
     /// When the MAC was last seen, on the coarse clock.
     #[inline(always)]
     pub fn tick(self) -> u16 {
@@ -146,6 +155,39 @@ impl Entry {
     }
 }
 
+/// An adjacency at one of its generations, in the low 40 bits of a word: the adjacency's index (24) lowest, then the
+/// generation (16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location(u64);
+
+impl Location {
+    const MASK: u64 = (1 << 40) - 1;
+
+    /// An adjacency index, modulo 2^24, and its generation.
+    #[inline]
+    pub fn new(adjacency: u32, generation: u16) -> Self {
+        Self(u64::from(adjacency & Entry::MAX_ADJACENCY) | u64::from(generation) << 24)
+    }
+
+    /// The low 40 bits of a number.
+    #[inline(always)]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits & Self::MASK)
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The adjacency index.
+    #[inline(always)]
+    pub fn adjacency(self) -> u32 {
+        self.0 as u32 & Entry::MAX_ADJACENCY
+    }
+}
+
 impl std::fmt::Debug for Entry {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         formatter
@@ -169,6 +211,8 @@ mod tests {
             let entry = Entry::new(a, g, t);
             prop_assert_eq!((entry.adjacency(), entry.generation(), entry.tick()), (a, g, t));
             prop_assert!(!entry.is_static() && entry.word() != 0);
+            prop_assert_eq!(entry.location(), Location::new(a, g));
+            prop_assert_eq!(entry.location().adjacency(), a);
             let fixed = entry.with_static().with_tick(later);
             prop_assert_eq!((fixed.adjacency(), fixed.generation(), fixed.tick()), (a, g, later));
             prop_assert!(fixed.is_static());

@@ -1,6 +1,6 @@
 //! The MAC FIB, one table a network, and the reclamation under it.
 //!
-//! Who may call what: workers hold a [`Reader`] each and look up ([`Fib::probe`], wait-free); they
+//! Who may call what: workers hold a [`Reader`] each and look up ([`Fib::buckets`], wait-free); they
 //! write nothing but the tick of an entry that they saw again ([`Hit::refresh`]). The control
 //! core alone holds the [`FibWriter`]s and the [`Reclaimer`]; it inserts, removes, sweeps, grows and frees,
 //! all while workers read. No worker ever frees, and nobody ever waits for anybody.
@@ -10,6 +10,7 @@
 //! readers compare, and the sweep removes what is void at leisure. A whole network is
 //! flushed by publishing a fresh table ([`FibWriter::rebuild`]).
 
+mod compare;
 mod entry;
 mod memory;
 mod qsbr;
@@ -23,7 +24,7 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, MacKey};
+pub use entry::{Entry, Location, MacKey};
 pub use qsbr::{Domain, Published, Reader, Reclaimer, TooManyReaders};
-pub use read::{Fib, Hit, Probe};
+pub use read::{Buckets, Fib, Hit, Probe};
 pub use write::{Change, FibWriter, InsertError};

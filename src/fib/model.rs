@@ -20,6 +20,16 @@ mod sync {
     pub use loom::sync::atomic::{AtomicPtr, AtomicU64, Ordering, fence};
 }
 
+mod compare {
+    use super::sync::{AtomicU64, Ordering};
+
+    pub fn equal(keys: &[AtomicU64; 4], word: u64, ignored: u64) -> u32 {
+        let kept = [!ignored, u64::MAX, u64::MAX, u64::MAX];
+        let equal = |way: usize| keys[way].load(Ordering::Relaxed) & kept[way] == word;
+        (0..4).map(|way| u32::from(equal(way)) << way).sum()
+    }
+}
+
 mod memory {
     use std::ptr::NonNull;
 

@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
 
+use super::compare::equal;
 use super::entry::{Entry, MacKey};
 use super::qsbr::Reader;
 use super::sync::{AtomicPtr, AtomicU64, Ordering};
@@ -41,21 +43,18 @@ impl Fib {
         Seed::from_bits(self.seeds[word.addr() >> Self::SIDE & 1].load(Ordering::Relaxed))
     }
 
-    /// Starts a lookup: finds the bucket and asks the cache for it. The reader is one of the domain that
-    /// the writer's [`Reclaimer`](super::Reclaimer) waits for: Ferry has one domain.
+    /// The table as it is now, to start lookups in. The reader is one of the domain that the writer's
+    /// [`Reclaimer`](super::Reclaimer) waits for: Ferry has one domain.
     #[inline(always)]
-    pub fn probe<'r>(&'r self, key: MacKey, reader: &'r Reader) -> Probe<'r> {
+    pub fn buckets<'r>(&'r self, reader: &'r Reader) -> Buckets<'r> {
         debug_assert!(reader.is_online());
         let word = self.word.load(Ordering::Acquire);
-        let (base, log2) = split(word);
-        let bucket = base.wrapping_add(self.seed(word).home(key, log2));
-        prefetch(bucket);
-        Probe { word, bucket, key, reader: PhantomData }
+        Buckets { word, seed: self.seed(word), fib: PhantomData }
     }
 
     /// Looks one MAC up.
     pub fn lookup(&self, key: MacKey, reader: &Reader) -> Option<Entry> {
-        self.probe(key, reader).finish().map(|hit| hit.entry())
+        self.buckets(reader).probe(key).finish(self, reader).map(|hit| hit.entry())
     }
 }
 
@@ -74,54 +73,73 @@ fn split(word: *mut Bucket) -> (*const Bucket, u32) {
     (word.map_addr(|address| address & !63).cast_const(), log2)
 }
 
-/// A lookup that has been started.
-pub struct Probe<'r> {
+/// A FIB's table at one moment. It stays until the reader is quiescent.
+#[derive(Clone, Copy)]
+pub struct Buckets<'r> {
     word: *mut Bucket,
-    bucket: *const Bucket,
+    seed: Seed,
+    fib: PhantomData<&'r Fib>,
+}
+
+impl<'r> Buckets<'r> {
+    /// Starts a lookup: finds the bucket and asks the cache for it.
+    #[inline(always)]
+    pub fn probe(&self, key: MacKey) -> Probe<'r> {
+        let (base, log2) = split(self.word);
+        let bucket = base.wrapping_add(self.seed.home(key, log2)).cast_mut();
+        prefetch(bucket);
+        // SAFETY: tables are allocated, hence not at address zero.
+        let bucket = unsafe { NonNull::new_unchecked(bucket) };
+        Probe { bucket, key, fib: PhantomData }
+    }
+}
+
+/// A lookup that has been started.
+#[derive(Clone, Copy)]
+pub struct Probe<'r> {
+    bucket: NonNull<Bucket>,
     key: MacKey,
-    reader: PhantomData<&'r Reader>,
+    fib: PhantomData<&'r Fib>,
 }
 
 impl<'r> Probe<'r> {
-    /// Finishes the lookup.
+    /// The MAC that is looked up.
     #[inline(always)]
-    pub fn finish(self) -> Option<Hit<'r>> {
-        // SAFETY: the bucket is one of the table, which stays until the reader is quiescent, and it
+    pub fn key(&self) -> MacKey {
+        self.key
+    }
+
+    /// Finishes a lookup in this FIB. A key whose home has overflowed is looked for anew, perhaps in a later
+    /// table than the one that the lookup was started in.
+    #[inline(always)]
+    pub fn finish(self, fib: &'r Fib, reader: &'r Reader) -> Option<Hit<'r>> {
+        // SAFETY: the bucket is one of a table that stays until the reader is quiescent, and it
         // cannot be that while 'r lasts.
-        match unsafe { look(self.bucket, self.key) } {
+        match unsafe { look(self.bucket.as_ptr(), self.key) } {
             Look::Hit(hit) => Some(hit),
             Look::Miss => None,
-            // SAFETY: as above.
-            Look::Further => unsafe { look_further(self.word, self.bucket, self.key) },
+            Look::Further => fib.buckets(reader).search(self.key),
         }
     }
 }
 
-/// Looks where a key's home has overflowed: in the buckets behind it, round the end of the table.
-///
-/// # Safety
-/// As for [`look`], with the word of the bucket's table.
-#[inline(never)]
-unsafe fn look_further<'r>(
-    word: *mut Bucket,
-    mut bucket: *const Bucket,
-    key: MacKey,
-) -> Option<Hit<'r>> {
-    let (base, log2) = split(word);
-    let end = base.wrapping_add(1 << log2);
-    for _ in 0..MAX_DISTANCE {
-        bucket = bucket.wrapping_add(1);
-        if bucket == end {
-            bucket = base;
+impl<'r> Buckets<'r> {
+    /// Looks in a key's home and the buckets behind it, round the end of the table.
+    #[inline(never)]
+    fn search(&self, key: MacKey) -> Option<Hit<'r>> {
+        let (base, log2) = split(self.word);
+        let home = self.seed.home(key, log2);
+        for distance in 0..=MAX_DISTANCE {
+            let bucket = base.wrapping_add((home + distance) & ((1 << log2) - 1));
+            // SAFETY: as in `finish`.
+            match unsafe { look(bucket, key) } {
+                Look::Hit(hit) => return Some(hit),
+                Look::Miss => return None,
+                Look::Further => {}
+            }
         }
-        // SAFETY: the caller says so.
-        match unsafe { look(bucket, key) } {
-            Look::Hit(hit) => return Some(hit),
-            Look::Miss => return None,
-            Look::Further => {}
-        }
+        None
     }
-    None
 }
 
 /// Compares all keys of a bucket.
@@ -132,19 +150,14 @@ unsafe fn look_further<'r>(
 unsafe fn look<'r>(bucket: *const Bucket, key: MacKey) -> Look<'r> {
     // SAFETY: the caller says so.
     let bucket: &'r Bucket = unsafe { &*bucket };
-    let key = key.bits() | LIVE;
-    let first = bucket.keys[0].load(Ordering::Relaxed);
-    let mut found = u32::from(first & !OVERFLOW == key);
-    for way in 1..WAYS {
-        found |= u32::from(bucket.keys[way].load(Ordering::Relaxed) == key) << way;
-    }
+    let found = equal(&bucket.keys, key.bits() | LIVE, OVERFLOW);
     if found != 0 {
         // A slot is reused only after a grace period from when its key went, so key and value
         // belong together.
         let slot = &bucket.values[found.trailing_zeros() as usize & (WAYS - 1)];
         let entry = Entry::from_word(slot.load(Ordering::Acquire));
         entry.map_or(Look::Miss, |entry| Look::Hit(Hit { slot, entry }))
-    } else if first & OVERFLOW == 0 {
+    } else if bucket.keys[0].load(Ordering::Relaxed) & OVERFLOW == 0 {
         Look::Miss
     } else {
         Look::Further

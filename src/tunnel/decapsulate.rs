@@ -55,6 +55,55 @@ pub struct Inner {
 /// The reason to drop it.
 #[inline(always)]
 pub fn decapsulate(frame: &[u8], vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
+    match frame.first_chunk().and_then(|header| plain(header, vtep, received)) {
+        Some(inner) => Ok(Outer::Tunnel(inner)),
+        None => decapsulate_any(frame, vtep, received),
+    }
+}
+
+/// Bytes before the inner frame, in nearly every tunnel packet.
+const PLAIN: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
+
+/// Recognises what nearly every tunnel packet is, some words at a time: IPv4 without options or fragments, lengths
+/// that agree, no UDP checksum. Whatever else it is, [`decapsulate_any`] tells.
+#[inline(always)]
+fn plain(header: &[u8; PLAIN + ethernet::LENGTH], vtep: Vtep, received: Received) -> Option<Inner> {
+    let word = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let half = |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let number = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let address = u64::from(u32::from(vtep.address).swap_bytes());
+    let udp_port = u64::from(vtep.udp_port.swap_bytes());
+    // EtherType, version and header length; fragment flag, offset and protocol; destination address and port; UDP
+    // checksum and the I flag.
+    let strange = (word(12) ^ 0x0045_0008) & 0x00ff_ffff
+        | (word(20) ^ u64::from(ipv4::UDP) << 24) & 0xff00_ff3f
+        | (word(30) ^ (address | udp_port << 48)) & 0xffff_0000_ffff_ffff
+        | (word(40) ^ 0x0008_0000) & 0x0008_ffff;
+    let (total, datagram) = (usize::from(number(16)), usize::from(number(38)));
+    let fits = ethernet::LENGTH + total <= received.length;
+    let holds_a_frame = datagram >= udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH;
+    if strange != 0 || total != ipv4::LENGTH + datagram || !fits || !holds_a_frame {
+        return None;
+    }
+    if !received.ipv4_verified {
+        // All ones in one's complement: a multiple of 0xffff. The first byte is 0x45, so the sum is not zero.
+        let (first, second) = (word(14), word(22));
+        let low = (first & 0xffff_ffff) + (second & 0xffff_ffff) + u64::from(half(30));
+        if !(low + (first >> 32) + (second >> 32)).is_multiple_of(0xffff) {
+            return None;
+        }
+    }
+    Some(Inner {
+        vni: half(46).swap_bytes() >> 8,
+        source: half(26).swap_bytes().into(),
+        offset: PLAIN,
+        end: ethernet::LENGTH + total,
+    })
+}
+
+/// Every kind of packet.
+#[inline(never)]
+fn decapsulate_any(frame: &[u8], vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
     let truncated = |_| DropReason::TruncatedEthernet;
     let (ethernet, packet) = ethernet::Header::parse(frame).map_err(truncated)?;
     if ethernet.ethertype.get() != ethernet::ethertype::IPV4 {
@@ -136,7 +185,7 @@ mod tests {
             udp_port: 4789,
         };
         let mut header = [0; TEMPLATE_LENGTH];
-        Template::new(&outer).write(&mut header, inner as u16, 0x01_0203, 7, 50_000);
+        Template::new(&outer).write(&mut header, inner as u16, 0x01_0203, 50_000);
         let mut packet = header.to_vec();
         packet.extend(std::iter::repeat_n(0x5a, inner));
         packet
@@ -233,7 +282,7 @@ mod tests {
 
         #[test]
         fn no_change_makes_it_panic_or_reach_beyond_the_packet(
-            changes in prop::collection::vec((0..110usize, any::<u8>()), 1..8)
+            changes in prop::collection::vec((0..110usize, any::<u8>()), 0..8)
         ) {
             let mut packet = packet(60);
             for (at, byte) in changes {
@@ -241,6 +290,8 @@ mod tests {
             }
             let received =
                 Received { length: packet.len(), ipv4_verified: true, udp_verified: true };
+            let any = decapsulate_any(&packet, VTEP, received);
+            prop_assert_eq!(decapsulate(&packet, VTEP, received), any, "the short way differs");
             if let Ok(Outer::Tunnel(inner)) = decapsulate(&packet, VTEP, received) {
                 prop_assert!(inner.offset + 14 <= inner.end && inner.end <= packet.len());
             }

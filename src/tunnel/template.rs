@@ -8,7 +8,6 @@ pub const TEMPLATE_LENGTH: usize = 14 + 20 + 8 + 8;
 /// Offsets into the outer frame.
 mod at {
     pub const IP_LENGTH: usize = 14 + 2;
-    pub const IP_IDENTIFICATION: usize = 14 + 4;
     pub const IP_CHECKSUM: usize = 14 + 10;
     pub const UDP_SOURCE: usize = 34;
     pub const UDP_LENGTH: usize = 34 + 4;
@@ -35,7 +34,7 @@ pub struct OuterHeader {
 #[repr(C)]
 pub struct Template {
     bytes: [u8; TEMPLATE_LENGTH],
-    /// One's-complement sum of the IPv4 header with length, identification and checksum zero.
+    /// One's-complement sum of the IPv4 header with length and checksum zero.
     ip_sum: u16,
 }
 
@@ -45,8 +44,8 @@ impl Template {
     /// No header at all.
     pub const VACANT: Self = Self { bytes: [0; TEMPLATE_LENGTH], ip_sum: 0 };
 
-    /// Builds the header: no ECN or DSCP, don't fragment (RFC 7348 section 4.3), UDP checksum zero
-    /// (section 5), I flag set and all reserved bits zero.
+    /// Builds the header: no ECN or DSCP, don't fragment (RFC 7348 section 4.3) and hence no identification
+    /// (RFC 6864 section 4.1), UDP checksum zero (RFC 7348 section 5), I flag set and all reserved bits zero.
     pub fn new(outer: &OuterHeader) -> Self {
         let mut bytes = [0; TEMPLATE_LENGTH];
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
@@ -70,21 +69,14 @@ impl Template {
     /// Writes the header of one packet: `inner` is the length of the inner frame in bytes,
     /// `entropy_port` the UDP source port (RFC 7348 section 5).
     #[inline(always)]
-    pub fn write(
-        &self,
-        to: &mut [u8; TEMPLATE_LENGTH],
-        inner: u16,
-        vni: u32,
-        identification: u16,
-        entropy_port: u16,
-    ) {
+    pub fn write(&self, to: &mut [u8; TEMPLATE_LENGTH], inner: u16, vni: u32, entropy_port: u16) {
         let udp_length = inner + 16;
         let ip_length = inner + 36;
-        let sum = u32::from(self.ip_sum) + u32::from(ip_length) + u32::from(identification);
+        let sum = u32::from(self.ip_sum) + u32::from(ip_length);
         *to = self.bytes;
         put(to, at::IP_LENGTH, ip_length);
-        put(to, at::IP_IDENTIFICATION, identification);
-        put(to, at::IP_CHECKSUM, !fold(sum));
+        // Of two terms the sum is right after one carry.
+        put(to, at::IP_CHECKSUM, !(sum + (sum >> 16)) as u16);
         put(to, at::UDP_SOURCE, entropy_port);
         put(to, at::UDP_LENGTH, udp_length);
         to[at::VNI..at::VNI + 4].copy_from_slice(&(vni << 8).to_be_bytes());
@@ -113,7 +105,6 @@ mod tests {
         fn every_packets_header_is_right(
             inner in 14..1500u16,
             vni in 1..1u32 << 24,
-            identification: u16,
             entropy in 49152..=65535u16,
             addresses: (u32, u32),
         ) {
@@ -125,7 +116,7 @@ mod tests {
                 udp_port: 4789,
             };
             let mut bytes = [0xff; TEMPLATE_LENGTH];
-            Template::new(&outer).write(&mut bytes, inner, vni, identification, entropy);
+            Template::new(&outer).write(&mut bytes, inner, vni, entropy);
             let (ethernet, packet) = ethernet::Header::parse(&bytes).unwrap();
             prop_assert_eq!(ethernet.destination.0, outer.next_hop_mac);
             prop_assert_eq!(ethernet.source.0, outer.source_mac);
@@ -136,7 +127,7 @@ mod tests {
             prop_assert_eq!(ip.total_length(), usize::from(inner) + 36);
             prop_assert!(ip.dont_fragment() && !ip.is_fragment());
             prop_assert_eq!((ip.ttl, ip.protocol, ip.traffic_class), (64, ipv4::UDP, 0));
-            prop_assert_eq!(ip.identification.get(), identification);
+            prop_assert_eq!(ip.identification.get(), 0);
             let (udp, payload) = udp::Header::parse(segment).unwrap();
             prop_assert_eq!((udp.source_port.get(), udp.destination_port.get()), (entropy, 4789));
             prop_assert_eq!((udp.length(), udp.checksum.get()), (usize::from(inner) + 16, 0));

@@ -17,13 +17,15 @@ const SCTP: u8 = 132;
 pub fn flow_hash(frame: &[u8]) -> u32 {
     // Nearly every frame: untagged IPv4 without options, whole, TCP or UDP.
     if let Some(header) = frame.first_chunk::<38>() {
-        let plain = header[12] == 8 && header[13] == 0 && header[14] == 0x45;
-        let whole = (header[20] & 0x3f) | header[21] == 0;
-        if plain && whole && matches!(header[23], TCP | UDP) {
-            let addresses =
-                header[26..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            let ports = header[34..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            return mix(addresses, u64::from(ports) << 8 | u64::from(header[23]));
+        let word =
+            |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        // EtherType, version and header length; then fragment flag, offset and protocol.
+        let (kind, protocol) = (word(12) & 0x00ff_ffff, word(20) & 0xff00_ff3f);
+        if kind == 0x0045_0008
+            && (protocol == u32::from(UDP) << 24 || protocol == u32::from(TCP) << 24)
+        {
+            let addresses = u64::from(word(26)) | u64::from(word(30)) << 32;
+            return mix(addresses, u64::from(word(34)) << 8 | u64::from(protocol >> 24));
         }
     }
     slow_hash(frame)

@@ -1,10 +1,10 @@
 //! Frames from access ports: which network they belong to.
 
 use super::context::Context;
-use super::forward::{Lane, Lanes, forward};
+use super::forward::{Classifier, Lanes, forward};
 use super::output::pop_tag;
-use super::snapshot::{AccessPort, Attachment, Network, Snapshot};
-use crate::dpdk::{Burst, Mbuf};
+use super::snapshot::{AccessPort, Attachment, Snapshot};
+use crate::dpdk::{Burst, Mbuf, sift};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::wire::ethernet::{self, ethertype::VLAN, is_tag};
@@ -12,7 +12,7 @@ use crate::wire::ethernet::{self, ethertype::VLAN, is_tag};
 const VLAN_ID: u16 = 0x0fff;
 
 /// Classifies a burst from one access port, and forwards it.
-#[inline]
+#[inline(never)]
 pub(super) fn process<'r>(
     context: &mut Context,
     reader: &'r Reader,
@@ -22,41 +22,37 @@ pub(super) fn process<'r>(
     burst: &mut Burst,
 ) {
     let mut lanes = Lanes::new();
-    for frame in burst.iter() {
-        frame.prefetch();
-    }
-    for mut frame in burst.drain(..) {
-        match classify(snapshot, port, &mut frame) {
-            Ok(class) => {
-                let Class { network, ingress, source, destination } = class;
-                lanes.push(Lane { frame, network, ingress, source, destination });
+    let mut classifier = Classifier::new(reader, snapshot);
+    sift(burst, |mut frame| {
+        let classified = classify(snapshot, port, &mut frame).and_then(|class| {
+            let inner = is_tag(class.ethertype);
+            classifier.lane(class.ingress, class.source, class.destination, inner)
+        });
+        match classified {
+            Ok(lane) => lanes.push(lane),
+            Err(reason) => {
+                context.drop(index, frame, reason);
+                return None;
             }
-            Err(reason) => context.drop(index, frame, reason),
         }
-    }
-    forward::<false>(context, reader, snapshot, index, &mut lanes);
+        Some(frame)
+    });
+    forward::<false>(context, reader, snapshot, index, burst, &lanes);
 }
 
-struct Class<'r> {
-    network: &'r Network,
+struct Class {
     ingress: Attachment,
     source: MacKey,
     destination: MacKey,
+    ethertype: u16,
 }
 
-/// Finds the network of a frame, and takes away the VLAN tag that says it.
+/// Finds where a frame comes from, and takes away the VLAN tag that says it.
 #[inline(always)]
-fn classify<'r>(
-    snapshot: &'r Snapshot,
-    port: &AccessPort,
-    frame: &mut Mbuf,
-) -> Result<Class<'r>, DropReason> {
+fn classify(snapshot: &Snapshot, port: &AccessPort, frame: &mut Mbuf) -> Result<Class, DropReason> {
     let header: &[u8; ethernet::LENGTH] =
         frame.data().first_chunk().ok_or(DropReason::TruncatedEthernet)?;
     let (destination, source) = MacKey::pair(header);
-    if source.is_group() || source.is_zero() {
-        return Err(DropReason::InvalidSource);
-    }
     let mut ethertype = u16::from_be_bytes([header[12], header[13]]);
     let mut ingress = port.untagged;
     if ethertype == VLAN {
@@ -79,17 +75,15 @@ fn classify<'r>(
             return Err(DropReason::VlanUnmapped);
         }
     }
-    let network =
-        snapshot.networks.get(ingress.network as usize).ok_or(DropReason::VlanUnmapped)?;
-    if is_tag(ethertype) && !network.keeps_inner_vlan {
-        return Err(DropReason::InnerVlan);
+    if ingress == Attachment::NONE {
+        return Err(DropReason::VlanUnmapped);
     }
-    Ok(Class { network, ingress, source, destination })
+    Ok(Class { ingress, source, destination, ethertype })
 }
 
 /// Whether tagged frames that no VLAN of the port maps belong to the untagged network, tag and all.
 #[cold]
 fn keeps_tags(snapshot: &Snapshot, port: &AccessPort) -> bool {
-    let network = snapshot.networks.get(port.untagged.network as usize);
+    let network = snapshot.networks.get(port.untagged.network() as usize);
     port.vlans.is_none() && network.is_some_and(|network| network.keeps_inner_vlan)
 }

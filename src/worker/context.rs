@@ -31,7 +31,6 @@ pub struct Context {
     pub(super) replication: Replication,
     events: Arc<EventQueue>,
     reported: Reported,
-    identification: u16,
 }
 
 impl Context {
@@ -50,12 +49,12 @@ impl Context {
             replication: Replication::new(),
             events,
             reported: Reported::new(),
-            identification: 0,
         }
     }
 
     /// Drops a frame and counts why.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub fn drop(&self, port: u16, frame: Mbuf, reason: DropReason) {
         drop(frame);
         self.count_drop(port, reason);
@@ -73,13 +72,5 @@ impl Context {
         if !self.reported.report(event, self.tick, &self.events) {
             self.counters.events_lost.add(1);
         }
-    }
-
-    /// The next outer IPv4 identification. Outer packets are never fragmented, so any value would do
-    /// (RFC 6864 section 4.1); a counter keeps them apart in captures.
-    #[inline(always)]
-    pub fn next_identification(&mut self) -> u16 {
-        self.identification = self.identification.wrapping_add(1);
-        self.identification
     }
 }

@@ -1,5 +1,5 @@
-//! The stages that both directions share: look up, learn, decide, send. A whole burst goes
-//! through one stage before the next, so that the memory latency of its packets overlaps.
+//! The stages that both directions share: start the lookups of a whole burst, so that their cache misses
+//! overlap, then learn, decide and send.
 
 use arrayvec::ArrayVec;
 
@@ -8,21 +8,90 @@ use super::event::Event;
 use super::output::{self, Target};
 use super::replicate::{self, Origin};
 use super::snapshot::{Attachment, Network, Snapshot};
-use crate::dpdk::{BURST, Mbuf};
+use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
-use crate::fib::{Entry, Hit, MacKey, Reader};
+use crate::fib::{Buckets, Entry, Hit, MacKey, Probe, Reader};
 
-/// A frame whose network is known: untagged, and without outer headers.
+/// What is known of a frame that is untagged, without outer headers, and of a known network; its lookups have begun.
 pub(super) struct Lane<'r> {
-    pub frame: Mbuf,
-    pub network: &'r Network,
-    pub ingress: Attachment,
-    pub source: MacKey,
-    pub destination: MacKey,
+    network: &'r Network,
+    ingress: Attachment,
+    /// `None`: the lane before has the same MAC and ingress, hence the same answer.
+    source: Option<Probe<'r>>,
+    destination: Option<Probe<'r>>,
 }
 
-/// A burst of them.
+/// Of the frames of a burst, in their order.
 pub(super) type Lanes<'r> = ArrayVec<Lane<'r>, BURST>;
+
+/// Makes lanes of a burst's frames. Frames come in trains, so it keeps what was known of the last.
+pub(super) struct Classifier<'r> {
+    reader: &'r Reader,
+    snapshot: &'r Snapshot,
+    last: Option<Last<'r>>,
+}
+
+struct Last<'r> {
+    ingress: Attachment,
+    network: &'r Network,
+    buckets: Buckets<'r>,
+    source: MacKey,
+    destination: MacKey,
+}
+
+impl<'r> Classifier<'r> {
+    /// For one burst.
+    #[inline(always)]
+    pub fn new(reader: &'r Reader, snapshot: &'r Snapshot) -> Self {
+        Self { reader, snapshot, last: None }
+    }
+
+    /// A frame that came in by `ingress`, between two MACs. `tagged` is whether a VLAN tag is left within.
+    #[inline(always)]
+    pub fn lane(
+        &mut self,
+        ingress: Attachment,
+        source: MacKey,
+        destination: MacKey,
+        tagged: bool,
+    ) -> Result<Lane<'r>, DropReason> {
+        let last = match &mut self.last {
+            Some(last) if last.ingress == ingress => last,
+            _ => self.last.insert(Last::new(self.reader, self.snapshot, ingress)?),
+        };
+        let network = last.network;
+        if tagged && !network.keeps_inner_vlan {
+            return Err(DropReason::InnerVlan);
+        }
+        let mut lane = Lane { network, ingress, source: None, destination: None };
+        if source != last.source {
+            if !source.is_station() {
+                return Err(DropReason::InvalidSource);
+            }
+            last.source = source;
+            lane.source = Some(last.buckets.probe(source));
+        }
+        if destination != last.destination {
+            last.destination = destination;
+            lane.destination = Some(last.buckets.probe(destination));
+        }
+        Ok(lane)
+    }
+}
+
+impl<'r> Last<'r> {
+    #[inline(always)]
+    fn new(
+        reader: &'r Reader,
+        snapshot: &'r Snapshot,
+        ingress: Attachment,
+    ) -> Result<Self, DropReason> {
+        let network = snapshot.networks.get(ingress.network() as usize);
+        let network = network.ok_or(DropReason::NetworkRemoved)?;
+        let buckets = network.fib.buckets(reader);
+        Ok(Self { ingress, network, buckets, source: MacKey::NONE, destination: MacKey::NONE })
+    }
+}
 
 /// Where a frame goes.
 #[derive(Clone, Copy)]
@@ -32,52 +101,46 @@ pub(super) enum Decision<'r> {
     Drop(DropReason),
 }
 
-/// Looks up, learns, decides and sends. `FROM_TUNNEL` is the direction.
-#[inline(always)]
+/// Learns, decides and sends. `FROM_TUNNEL` is the direction.
+#[inline(never)]
 pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
     context: &mut Context,
     reader: &'r Reader,
     snapshot: &'r Snapshot,
     port: u16,
-    lanes: &mut Lanes<'r>,
+    burst: &mut Burst,
+    lanes: &Lanes<'r>,
 ) {
-    let probes: ArrayVec<_, BURST> = lanes
-        .iter()
-        .map(|lane| {
-            let fib = &lane.network.fib;
-            (fib.probe(lane.source, reader), fib.probe(lane.destination, reader))
-        })
-        .collect();
-    let decisions: ArrayVec<_, BURST> = lanes
-        .iter()
-        .zip(probes)
-        .map(|(lane, (source, destination))| {
-            if lane.network.learning {
-                learn(context, lane, source.finish());
-            }
-            let entry = destination.finish().map(|hit| hit.entry());
-            decide::<FROM_TUNNEL>(snapshot, lane, entry)
-        })
-        .collect();
-    for (lane, decision) in lanes.drain(..).zip(decisions) {
+    let mut decision = Decision::Flood;
+    for (frame, lane) in burst.drain(..).zip(lanes) {
+        let fib = &lane.network.fib;
+        if let Some(source) = lane.source
+            && lane.network.learning
+        {
+            learn(context, lane, source.key(), source.finish(fib, reader));
+        }
+        if let Some(destination) = lane.destination {
+            let entry = destination.finish(fib, reader).map(|hit| hit.entry());
+            decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
+        }
         match decision {
-            Decision::Send(target) => output::send(context, port, lane.frame, target),
+            Decision::Send(target) => output::send(context, port, frame, target),
             Decision::Flood => {
-                let Attachment { network, adjacency } = lane.ingress;
+                let adjacency = lane.ingress.location().adjacency();
                 let origin = Origin { port, adjacency, from_tunnel: FROM_TUNNEL };
-                replicate::flood(context, snapshot, network, origin, lane.frame);
+                replicate::flood(context, snapshot, lane.ingress.network(), origin, frame);
             }
-            Decision::Drop(reason) => context.drop(port, lane.frame, reason),
+            Decision::Drop(reason) => context.drop(port, frame, reason),
         }
     }
 }
 
 /// Marks a known source as seen, or reports a new or moved one. A static entry never moves.
 #[inline(always)]
-fn learn(context: &mut Context, lane: &Lane, hit: Option<Hit>) {
+fn learn(context: &mut Context, lane: &Lane, mac: MacKey, hit: Option<Hit>) {
     if let Some(hit) = hit {
         let entry = hit.entry();
-        if entry.adjacency() == lane.ingress.adjacency {
+        if entry.location() == lane.ingress.location() {
             if context.tick.wrapping_sub(entry.tick()) >= lane.network.refresh_after {
                 hit.refresh(context.tick);
             }
@@ -87,8 +150,8 @@ fn learn(context: &mut Context, lane: &Lane, hit: Option<Hit>) {
             return;
         }
     }
-    let Attachment { network, adjacency } = lane.ingress;
-    context.report(Event::Learn { network, adjacency, mac: lane.source });
+    let (network, adjacency) = (lane.ingress.network(), lane.ingress.location().adjacency());
+    context.report(Event::Learn { network, adjacency, mac });
 }
 
 /// The forwarding decision: pure, the same for the workers, for traces and for tests.
@@ -96,10 +159,11 @@ fn learn(context: &mut Context, lane: &Lane, hit: Option<Hit>) {
 pub(super) fn decide<'r, const FROM_TUNNEL: bool>(
     snapshot: &'r Snapshot,
     lane: &Lane,
+    destination: MacKey,
     entry: Option<Entry>,
 ) -> Decision<'r> {
-    if lane.destination.is_group() {
-        return if lane.destination.is_bridge_reserved() {
+    if destination.is_group() {
+        return if destination.is_bridge_reserved() {
             Decision::Drop(DropReason::ReservedMulticast)
         } else {
             Decision::Flood
@@ -111,8 +175,69 @@ pub(super) fn decide<'r, const FROM_TUNNEL: bool>(
     if FROM_TUNNEL && !adjacency.is_local() {
         return Decision::Drop(DropReason::SplitHorizon);
     }
-    if !FROM_TUNNEL && index == lane.ingress.adjacency {
+    if !FROM_TUNNEL && index == lane.ingress.location().adjacency() {
         return Decision::Drop(DropReason::SamePort);
     }
     Decision::Send(Target { index, adjacency, vni: lane.network.vni })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::fib::{Domain, FibWriter, Location};
+    use crate::tunnel::Vtep;
+    use crate::worker::{FloodList, IndexMap};
+
+    fn network(vni: u32) -> Network {
+        Network {
+            vni,
+            refresh_after: 1,
+            learning: true,
+            keeps_inner_vlan: false,
+            fib: FibWriter::new(10).shared(),
+            flood: FloodList::default(),
+            identity: u64::from(vni),
+        }
+    }
+
+    fn mac(last: u8) -> MacKey {
+        [2, 0, 0, 0, 0, last].into()
+    }
+
+    #[test]
+    fn a_lane_takes_after_the_one_before_only_where_ingress_and_mac_are_the_same() {
+        let snapshot = Snapshot {
+            ports: Box::default(),
+            networks: [network(1), network(2)].into(),
+            adjacencies: Box::default(),
+            vnis: IndexMap::new(&[]),
+            peers: IndexMap::new(&[]),
+            vtep: Vtep { address: Ipv4Addr::LOCALHOST, udp_port: 4789 },
+        };
+        let reader = Domain::new(1).register().unwrap();
+        let mut classifier = Classifier::new(&reader, &snapshot);
+        let port = |network, adjacency| Attachment::new(network, Location::new(adjacency, 1));
+        let mut looked_up = |ingress, source, destination, tagged| {
+            let lane = classifier.lane(ingress, mac(source), mac(destination), tagged)?;
+            Ok((lane.network.vni, lane.source.is_some(), lane.destination.is_some()))
+        };
+        assert_eq!(looked_up(port(0, 5), 1, 2, false), Ok((1, true, true)));
+        assert_eq!(looked_up(port(0, 5), 1, 2, false), Ok((1, false, false)));
+        assert_eq!(looked_up(port(0, 5), 3, 2, false), Ok((1, true, false)));
+        assert_eq!(looked_up(port(0, 5), 3, 4, false), Ok((1, false, true)));
+        assert_eq!(looked_up(port(0, 6), 3, 4, false), Ok((1, true, true)), "another port");
+        assert_eq!(looked_up(port(1, 6), 3, 4, false), Ok((2, true, true)), "another network");
+        assert_eq!(looked_up(port(0, 5), 3, 4, true), Err(DropReason::InnerVlan));
+        assert_eq!(looked_up(port(0, 5), 3, 4, false), Ok((1, true, true)), "none before it");
+        let multicast = classifier.lane(port(0, 5), [1, 0, 0, 0, 0, 1].into(), mac(9), false);
+        assert_eq!(multicast.err(), Some(DropReason::InvalidSource));
+        let lane = classifier.lane(port(0, 5), mac(3), mac(9), false).unwrap();
+        assert!(lane.source.is_none() && lane.destination.is_some(), "the dropped one has no lane");
+        assert_eq!(
+            classifier.lane(port(7, 5), mac(3), mac(9), false).err(),
+            Some(DropReason::NetworkRemoved)
+        );
+    }
 }

@@ -27,22 +27,30 @@ pub(super) struct Target<'r> {
 #[inline(always)]
 pub(super) fn send(context: &mut Context, ingress: u16, mut frame: Mbuf, target: Target) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
-    match kind {
-        Kind::Tunnel => {
-            let inner = frame.len();
-            if inner > usize::from(vlan_or_limit) {
-                return context.drop(ingress, frame, DropReason::Oversize);
-            }
-            let entropy = entropy_port(flow_hash(frame.data()));
-            let identification = context.next_identification();
-            let Some(room) = outer_room(&mut frame) else {
-                return context.drop(ingress, frame, DropReason::NoHeadroom);
-            };
-            let template = &target.adjacency.template;
-            template.write(room, inner as u16, target.vni, identification, entropy);
-            context.transmitter.send(port, frame);
+    // One by one, the most frequent first: a jump through a table is hard to predict.
+    if kind == Kind::Tunnel {
+        let inner = frame.len();
+        if inner > usize::from(vlan_or_limit) {
+            return context.drop(ingress, frame, DropReason::Oversize);
         }
-        Kind::Local if vlan_or_limit == 0 => context.transmitter.send(port, frame),
+        let entropy = entropy_port(flow_hash(frame.data()));
+        let Some(room) = outer_room(&mut frame) else {
+            return context.drop(ingress, frame, DropReason::NoHeadroom);
+        };
+        target.adjacency.template.write(room, inner as u16, target.vni, entropy);
+        context.transmitter.send(port, frame);
+    } else if kind == Kind::Local && vlan_or_limit == 0 {
+        context.transmitter.send(port, frame);
+    } else {
+        send_otherwise(context, ingress, frame, target);
+    }
+}
+
+/// What is neither encapsulated nor sent as it is.
+#[inline(never)]
+fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Target) {
+    let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
+    match kind {
         Kind::Local => match push_tag(frame, vlan_or_limit, &context.headers) {
             Ok(frame) => context.transmitter.send(port, frame),
             Err(reason) => context.count_drop(ingress, reason),
@@ -51,7 +59,7 @@ pub(super) fn send(context: &mut Context, ingress: u16, mut frame: Mbuf, target:
             context.drop(ingress, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
         }
-        Kind::Vacant => context.drop(ingress, frame, DropReason::PortRemoved),
+        Kind::Vacant | Kind::Tunnel => context.drop(ingress, frame, DropReason::PortRemoved),
     }
 }
 
@@ -99,9 +107,8 @@ fn encapsulated_copy(
     let mut header = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
     let rest = frame.share(&context.headers).ok_or(DropReason::NoMbuf)?;
     let inner = frame.len() as u16;
-    let identification = context.next_identification();
     let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
-    target.adjacency.template.write(room, inner, target.vni, identification, entropy);
+    target.adjacency.template.write(room, inner, target.vni, entropy);
     header.chain(rest);
     Ok(header)
 }

@@ -51,7 +51,7 @@ impl Replication {
 }
 
 /// Floods a frame of a network.
-#[inline]
+#[inline(never)]
 pub(super) fn flood(
     context: &mut Context,
     snapshot: &Snapshot,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::fib::{Entry, Fib};
+use crate::fib::{Entry, Fib, Location, MacKey};
 use crate::tunnel::{Template, Vtep};
 
 /// Index of an [`Adjacency`] in [`Snapshot::adjacencies`]; it fits 24 bits.
@@ -50,23 +50,39 @@ pub struct AccessPort {
 /// An underlay port.
 pub struct UnderlayPort {
     /// Its MAC address; unicast to others is not ours.
-    pub mac: [u8; 6],
+    pub mac: MacKey,
     /// Port index of its kernel twin.
     pub twin: Option<u16>,
 }
 
 /// A port's (or a port and VLAN's) place in a network.
+///
+/// One word, because a trunk has thousands: the location that leads back out (40 bits), the network's
+/// index (24).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attachment {
-    /// Network index.
-    pub network: u32,
-    /// The adjacency that leads back out.
-    pub adjacency: AdjacencyIndex,
-}
+pub struct Attachment(u64);
 
 impl Attachment {
     /// No network here.
-    pub const NONE: Self = Self { network: u32::MAX, adjacency: AdjacencyIndex::MAX };
+    pub const NONE: Self = Self(u64::MAX);
+
+    /// A network index, modulo 2^24, and the way back out.
+    #[inline(always)]
+    pub fn new(network: u32, location: Location) -> Self {
+        Self(u64::from(network) << 40 | location.bits())
+    }
+
+    /// The network's index.
+    #[inline(always)]
+    pub fn network(self) -> u32 {
+        (self.0 >> 40) as u32
+    }
+
+    /// The way back out.
+    #[inline(always)]
+    pub fn location(self) -> Location {
+        Location::from_bits(self.0)
+    }
 }
 
 /// A tenant's layer-2 domain.

@@ -1,16 +1,16 @@
 //! Packets from underlay ports: tunnel traffic is taken apart, the rest goes to the kernel twin.
 
 use super::context::Context;
-use super::forward::{Lane, Lanes, forward};
+use super::forward::{Classifier, Lane, Lanes, forward};
 use super::snapshot::{Attachment, Snapshot, UnderlayPort};
-use crate::dpdk::{Burst, Checksum, Mbuf};
+use crate::dpdk::{Burst, Checksum, Mbuf, sift};
 use crate::drop_reason::DropReason;
-use crate::fib::{MacKey, Reader};
+use crate::fib::{Location, MacKey, Reader};
 use crate::tunnel::{Inner, Outer, Received, decapsulate};
 use crate::wire::ethernet::{self, is_tag};
 
 /// Takes a burst from one underlay port apart, and forwards what was inside.
-#[inline]
+#[inline(never)]
 pub(super) fn process<'r>(
     context: &mut Context,
     reader: &'r Reader,
@@ -20,26 +20,32 @@ pub(super) fn process<'r>(
     burst: &mut Burst,
 ) {
     let mut lanes = Lanes::new();
-    for frame in burst.iter() {
-        frame.prefetch();
-    }
-    for mut frame in burst.drain(..) {
-        match inspect(snapshot, port, &frame) {
-            Ok(Outer::Tunnel(inner)) => match unwrap(snapshot, &mut frame, inner) {
-                Ok((ingress, destination, source)) => {
-                    let network = &snapshot.networks[ingress.network as usize];
-                    lanes.push(Lane { frame, network, ingress, source, destination });
+    let mut origins = Origins { snapshot, last: None };
+    let mut classifier = Classifier::new(reader, snapshot);
+    sift(burst, |mut frame| {
+        let reason = match inspect(snapshot, port, &frame) {
+            Ok(Outer::Tunnel(inner)) => {
+                match unwrap(&mut origins, &mut classifier, &mut frame, inner) {
+                    Ok(lane) => {
+                        lanes.push(lane);
+                        return Some(frame);
+                    }
+                    Err(reason) => reason,
                 }
-                Err(reason) => context.drop(index, frame, reason),
-            },
+            }
             Ok(Outer::Punt) => match port.twin {
-                Some(twin) => context.transmitter.send(twin, frame),
-                None => context.drop(index, frame, DropReason::NoTwin),
+                Some(twin) => {
+                    context.transmitter.send(twin, frame);
+                    return None;
+                }
+                None => DropReason::NoTwin,
             },
-            Err(reason) => context.drop(index, frame, reason),
-        }
-    }
-    forward::<true>(context, reader, snapshot, index, &mut lanes);
+            Err(reason) => reason,
+        };
+        context.drop(index, frame, reason);
+        None
+    });
+    forward::<true>(context, reader, snapshot, index, burst, &lanes);
 }
 
 /// The outer headers' verdict.
@@ -48,7 +54,8 @@ fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Out
     let data = frame.data();
     let header: &[u8; ethernet::LENGTH] =
         data.first_chunk().ok_or(DropReason::TruncatedEthernet)?;
-    if header[..6] != port.mac && header[0] & 1 == 0 {
+    let (destination, _) = MacKey::pair(header);
+    if destination != port.mac && !destination.is_group() {
         return Err(DropReason::NotOurMac);
     }
     let (ip, udp) = (frame.ip_checksum(), frame.l4_checksum());
@@ -60,28 +67,53 @@ fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Out
     decapsulate(data, snapshot.vtep, received)
 }
 
+/// Which network and peer tunnel packets come from. Neighbours mostly come from the same.
+struct Origins<'r> {
+    snapshot: &'r Snapshot,
+    last: Option<(u64, Attachment)>,
+}
+
+impl Origins<'_> {
+    #[inline(always)]
+    fn of(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
+        let key = u64::from(u32::from(inner.source)) << 32 | u64::from(inner.vni);
+        match self.last {
+            Some((last, attachment)) if last == key => Ok(attachment),
+            _ => {
+                let attachment = self.find(inner)?;
+                self.last = Some((key, attachment));
+                Ok(attachment)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn find(&self, inner: &Inner) -> Result<Attachment, DropReason> {
+        let snapshot = self.snapshot;
+        let network = snapshot.vnis.get(inner.vni).ok_or(DropReason::UnknownVni)?;
+        let peer = snapshot.peers.get(u32::from(inner.source)).ok_or(DropReason::UnknownPeer)?;
+        let adjacency = snapshot.adjacencies.get(peer as usize).ok_or(DropReason::UnknownPeer)?;
+        Ok(Attachment::new(network, Location::new(peer, adjacency.generation)))
+    }
+}
+
 /// Cuts the outer headers and any padding off, and finds network and peer.
 #[inline(always)]
-fn unwrap(
-    snapshot: &Snapshot,
+fn unwrap<'r>(
+    origins: &mut Origins<'r>,
+    classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
     inner: Inner,
-) -> Result<(Attachment, MacKey, MacKey), DropReason> {
-    let network = snapshot.vnis.get(inner.vni).ok_or(DropReason::UnknownVni)?;
-    let adjacency = snapshot.peers.get(u32::from(inner.source)).ok_or(DropReason::UnknownPeer)?;
-    let keeps_inner_vlan =
-        snapshot.networks.get(network as usize).ok_or(DropReason::UnknownVni)?.keeps_inner_vlan;
-    if !frame.truncate(inner.end) || !frame.trim_front(inner.offset) {
+) -> Result<Lane<'r>, DropReason> {
+    let ingress = origins.of(&inner)?;
+    let header: Option<&[u8; ethernet::LENGTH]> =
+        frame.data().get(inner.offset..).and_then(<[u8]>::first_chunk);
+    let header = header.ok_or(DropReason::Segmented)?;
+    let (destination, source) = MacKey::pair(header);
+    let tagged = is_tag(u16::from_be_bytes([header[12], header[13]]));
+    if !frame.narrow(inner.offset, inner.end) {
         return Err(DropReason::Segmented);
     }
-    let header: &[u8; ethernet::LENGTH] =
-        frame.data().first_chunk().ok_or(DropReason::Segmented)?;
-    let (destination, source) = MacKey::pair(header);
-    if source.is_group() || source.is_zero() {
-        return Err(DropReason::InvalidSource);
-    }
-    if is_tag(u16::from_be_bytes([header[12], header[13]])) && !keeps_inner_vlan {
-        return Err(DropReason::InnerVlan);
-    }
-    Ok((Attachment { network, adjacency }, destination, source))
+    // Last of all: whatever has a lane is forwarded.
+    classifier.lane(ingress, source, destination, tagged)
 }

@@ -189,7 +189,7 @@ fn readers_see_only_what_was_written_for_their_key() {
                 while !stop.load(Ordering::Relaxed) {
                     for _ in 0..64 {
                         key = (key * 29 + 7) % (STEADY + CHURN);
-                        let hit = fib.probe(mac(key), &reader).finish();
+                        let hit = fib.buckets(&reader).probe(mac(key)).finish(fib, &reader);
                         if let Some(hit) = hit {
                             let entry = hit.entry();
                             assert_eq!(
