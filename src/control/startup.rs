@@ -34,6 +34,17 @@ pub enum StartError {
         "eal.hugepages is true, and the machine has none free: set some with 'sysctl vm.nr_hugepages=512', or set eal.hugepages to false"
     )]
     NoHugepages,
+    /// Fewer huge pages than `eal.memory` takes.
+    #[error(
+        "eal.memory is {} MiB, and only {} MiB of huge pages are free: raise vm.nr_hugepages, or lower eal.memory",
+        asked.div_ceil(1 << 20), free >> 20
+    )]
+    FewHugepages {
+        /// Bytes that the configuration asks for.
+        asked: u64,
+        /// Bytes that there are.
+        free: u64,
+    },
     /// More ports than this DPDK can handle.
     #[error("{0} ports (twins included) are more than the {1} that this DPDK was built for")]
     TooManyPorts(usize, u32),
@@ -62,8 +73,14 @@ pub fn start(config: Config) -> Result<Control, StartError> {
 /// # Errors
 /// Huge pages that are not there, or too many ports.
 pub fn check_machine(config: &Config) -> Result<(), StartError> {
-    if config.eal.hugepages && !has_hugepages() {
-        return Err(StartError::NoHugepages);
+    if config.eal.hugepages {
+        match (free_hugepages(), config.eal.memory) {
+            (0, _) => return Err(StartError::NoHugepages),
+            (free, Some(asked)) if free < asked => {
+                return Err(StartError::FewHugepages { asked, free });
+            }
+            _ => {}
+        }
     }
     let twins = config.underlay.ports.iter().filter(|port| port.twin.is_some()).count();
     let ports = config.underlay.ports.len() + config.access.len() + twins;
@@ -82,11 +99,16 @@ pub fn pin_to_control_core(config: &Config) {
     }
 }
 
-fn has_hugepages() -> bool {
+/// Bytes of huge pages that nobody uses.
+fn free_hugepages() -> u64 {
     let sizes = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
-    sizes
-        .filter_map(|size| std::fs::read_to_string(size.path().join("free_hugepages")).ok())
-        .any(|free| free.trim().parse::<u64>().is_ok_and(|free| free > 0))
+    let bytes = |size: std::fs::DirEntry| {
+        let name = size.file_name().into_string().ok()?;
+        let size_kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        let free = std::fs::read_to_string(size.path().join("free_hugepages")).ok()?;
+        Some(free.trim().parse::<u64>().ok()? * size_kib * 1024)
+    };
+    sizes.filter_map(bytes).sum()
 }
 
 fn eal_options(config: &Config) -> EalOptions {
