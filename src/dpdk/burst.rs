@@ -10,24 +10,37 @@ pub const BURST: usize = 32;
 /// Up to [`BURST`] packets, held on the stack.
 pub type Burst = ArrayVec<Mbuf, BURST>;
 
-/// Keeps the packets that `keep` gives back, in their order.
+/// Packets whose first bytes are on their way into the cache while one is looked at.
+const AHEAD: usize = 4;
+
+/// Keeps the packets that `keep` gives back, in their order. Returns the bytes of all. What `keep` looks at
+/// has been prefetched.
 #[inline(always)]
-pub fn sift(burst: &mut Burst, mut keep: impl FnMut(Mbuf) -> Option<Mbuf>) {
+pub fn sift(burst: &mut Burst, mut keep: impl FnMut(Mbuf) -> Option<Mbuf>) -> u64 {
+    burst.iter().take(AHEAD).for_each(Mbuf::prefetch);
     let total = burst.len();
     let first = burst.as_mut_ptr();
     let mut kept = 0;
+    let mut bytes = 0;
     // SAFETY: each of the `total` packets is read once, after which its place is free to be written; `kept` never
-    // overtakes `number`. Should `keep` panic, the burst is empty and packets leak.
+    // overtakes `number`, and only packets behind it are prefetched. Should `keep` panic, the burst is empty and packets
+    // leak.
     unsafe {
         burst.set_len(0);
         for number in 0..total {
-            if let Some(packet) = keep(first.add(number).read()) {
+            if number + AHEAD < total {
+                (*first.add(number + AHEAD)).prefetch();
+            }
+            let packet = first.add(number).read();
+            bytes += packet.len() as u64;
+            if let Some(packet) = keep(packet) {
                 first.add(kept).write(packet);
                 kept += 1;
             }
         }
         burst.set_len(kept);
     }
+    bytes
 }
 
 /// Takes the first `count` packets out of the vector without freeing them.

@@ -11,7 +11,7 @@ use crate::wire::ethernet::{self, ethertype::VLAN, is_tag};
 
 const VLAN_ID: u16 = 0x0fff;
 
-/// Classifies a burst from one access port, and forwards it.
+/// Classifies a burst from one access port, and forwards it. Returns its bytes.
 #[inline(never)]
 pub(super) fn process<'r>(
     context: &mut Context,
@@ -20,10 +20,10 @@ pub(super) fn process<'r>(
     index: u16,
     port: &AccessPort,
     burst: &mut Burst,
-) {
+) -> u64 {
     let mut lanes = Lanes::new();
     let mut classifier = Classifier::new(reader, snapshot);
-    sift(burst, |mut frame| {
+    let bytes = sift(burst, |mut frame| {
         let classified = classify(snapshot, port, &mut frame).and_then(|class| {
             let inner = is_tag(class.ethertype);
             classifier.lane(class.ingress, class.source, class.destination, inner)
@@ -38,6 +38,7 @@ pub(super) fn process<'r>(
         Some(frame)
     });
     forward::<false>(context, reader, snapshot, index, burst, &lanes);
+    bytes
 }
 
 struct Class {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::context::Context;
-use super::counters::WorkerCounters;
 use super::idle::{Idle, Idler};
 use super::snapshot::{PortEntry, Snapshot};
 use super::{access, replicate, underlay};
-use crate::dpdk::{Burst, RxQueue, cycles};
+use crate::dpdk::{Burst, RxQueue, cycles, sift};
+use crate::drop_reason::DropReason;
 use crate::fib::{Published, Reader};
 
 /// What all workers read, and the control core alone writes.
@@ -86,28 +86,19 @@ impl Worker {
                 continue;
             }
             active = true;
-            count_received(&context.counters, *port, &burst);
-            dispatch(context, reader, snapshot, *port, &mut burst);
+            let packets = burst.len() as u64;
+            let bytes = dispatch(context, reader, snapshot, *port, &mut burst);
+            let counters = &context.counters.ports[usize::from(*port)];
+            counters.rx_packets.add(packets);
+            counters.rx_bytes.add(bytes);
+            context.counters.bursts.add(1);
         }
         active |= replicate::advance(context, snapshot);
         active | context.transmitter.flush()
     }
 }
 
-/// Counts, and asks the cache for the frames' first bytes.
-#[inline(always)]
-fn count_received(counters: &WorkerCounters, port: u16, burst: &Burst) {
-    let of_port = &counters.ports[usize::from(port)];
-    of_port.rx_packets.add(burst.len() as u64);
-    let mut bytes = 0;
-    for frame in burst {
-        frame.prefetch();
-        bytes += frame.len() as u64;
-    }
-    of_port.rx_bytes.add(bytes);
-    counters.bursts.add(1);
-}
-
+/// Sends a burst on its way. Returns its bytes.
 #[inline(always)]
 fn dispatch<'r>(
     context: &mut Context,
@@ -115,23 +106,21 @@ fn dispatch<'r>(
     snapshot: &'r Snapshot,
     index: u16,
     burst: &mut Burst,
-) {
+) -> u64 {
     match snapshot.ports.get(usize::from(index)) {
         Some(PortEntry::Access(port)) => {
-            access::process(context, reader, snapshot, index, port, burst);
+            access::process(context, reader, snapshot, index, port, burst)
         }
         Some(PortEntry::Underlay(port)) => {
-            underlay::process(context, reader, snapshot, index, port, burst);
+            underlay::process(context, reader, snapshot, index, port, burst)
         }
-        Some(PortEntry::Twin { underlay }) => {
-            for frame in burst.drain(..) {
-                context.transmitter.send(*underlay, frame);
-            }
-        }
-        Some(PortEntry::Vacant) | None => {
-            for frame in burst.drain(..) {
-                context.drop(index, frame, crate::drop_reason::DropReason::PortRemoved);
-            }
-        }
+        Some(PortEntry::Twin { underlay }) => sift(burst, |frame| {
+            context.transmitter.send(*underlay, frame);
+            None
+        }),
+        Some(PortEntry::Vacant) | None => sift(burst, |frame| {
+            context.drop(index, frame, DropReason::PortRemoved);
+            None
+        }),
     }
 }

@@ -9,7 +9,8 @@ use crate::fib::{Location, MacKey, Reader};
 use crate::tunnel::{Inner, Outer, Received, decapsulate};
 use crate::wire::ethernet::{self, is_tag};
 
-/// Takes a burst from one underlay port apart, and forwards what was inside.
+/// Takes a burst from one underlay port apart, and forwards what was inside. Returns
+/// the bytes that came.
 #[inline(never)]
 pub(super) fn process<'r>(
     context: &mut Context,
@@ -18,11 +19,11 @@ pub(super) fn process<'r>(
     index: u16,
     port: &UnderlayPort,
     burst: &mut Burst,
-) {
+) -> u64 {
     let mut lanes = Lanes::new();
     let mut origins = Origins { snapshot, last: None };
     let mut classifier = Classifier::new(reader, snapshot);
-    sift(burst, |mut frame| {
+    let bytes = sift(burst, |mut frame| {
         let reason = match inspect(snapshot, port, &frame) {
             Ok(Outer::Tunnel(inner)) => {
                 match unwrap(&mut origins, &mut classifier, &mut frame, inner) {
@@ -46,6 +47,7 @@ pub(super) fn process<'r>(
         None
     });
     forward::<true>(context, reader, snapshot, index, burst, &lanes);
+    bytes
 }
 
 /// The outer headers' verdict.
