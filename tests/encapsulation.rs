@@ -152,11 +152,14 @@ fn broadcast_goes_once_to_every_peer_and_port_but_never_back() {
 
 #[test]
 fn a_long_list_of_peers_gets_one_copy_each_while_unicast_goes_on() {
-    const PEERS: u8 = 200;
-    let text = |number: u8| format!("198.51.100.{number}");
-    let neighbours: Vec<_> = (1..=PEERS)
-        .map(|n| format!("    - {{ip: {}, mac: \"02:00:00:00:22:{n:02x}\", port: up0}}", text(n)))
-        .collect();
+    const PEERS: u16 = 1000;
+    let text = |number: u16| format!("198.18.{}.{}", number >> 8, number & 0xff);
+    let neighbour = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let ip = text(number);
+        format!("    - {{ip: {ip}, mac: \"02:00:00:22:{high:02x}:{low:02x}\", port: up0}}")
+    };
+    let neighbours: Vec<_> = (1..=PEERS).map(neighbour).collect();
     let peers: Vec<_> = (1..=PEERS).map(text).collect();
     let networks = format!(
         "\n  - {{vni: 1000, name: a, ports: [vm1, vm2], flood: {{peers: [{}]}}}}\n",
@@ -174,12 +177,13 @@ fn a_long_list_of_peers_gets_one_copy_each_while_unicast_goes_on() {
     lab.vm1.send(&unicast);
     lab.vm2.expect_frame(&unicast);
     let copies = lab.underlay.drain();
-    let mut reached: Vec<u8> = copies
+    let mut reached: Vec<u16> = copies
         .iter()
         .map(|packet| {
             assert_eq!(open_vxlan(packet), (1000, flood.clone()));
-            assert_eq!(packet[..6], [2, 0, 0, 0, 0x22, packet[33]]);
-            packet[33]
+            let [high, low] = [packet[32], packet[33]];
+            assert_eq!(packet[..6], [2, 0, 0, 0x22, high, low]);
+            u16::from_be_bytes([high, low])
         })
         .collect();
     reached.sort_unstable();
