@@ -7,13 +7,16 @@ PREFIX ?= /usr/local
 PACKAGES := build-essential clang dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
 	libclang-dev libdpdk-dev pkg-config procps tcpdump valgrind
 
+# What 'make bench' compares with.
+BENCH_PACKAGES := dpdk-dev openvswitch-switch-dpdk
+
 .PHONY: help deps build demo lint test bench install clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 deps: ## Install the Debian packages that are missing (as root)
-	@missing=""; for package in $(PACKAGES); do \
+	@missing=""; for package in $(PACKAGES) $(MORE_PACKAGES); do \
 		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
@@ -36,8 +39,10 @@ test: lint ## Install what is missing, build, lint, run every test (as root)
 	$(CARGO) test --workspace --locked
 	$(MAKE) --no-print-directory demo ARGS=--once
 
-bench: build ## Measure, beside dpdk-testpmd on the same devices (perf/README.md)
-	$(CARGO) bench --locked
+bench: MORE_PACKAGES := $(BENCH_PACKAGES)
+bench: build ## Measure, beside testpmd and OVS-DPDK on the same devices (perf/README.md; ARGS=--all)
+	$(CARGO) bench --locked --bench fib
+	$(CARGO) bench --locked --bench forward -- $(ARGS)
 
 install: build ## Install the binary and example configurations
 	install -D -m 0755 target/release/ferry $(DESTDIR)$(PREFIX)/bin/ferry

@@ -5,24 +5,35 @@
 mod capture;
 #[path = "forward/case.rs"]
 mod case;
+#[path = "forward/config.rs"]
+mod config;
+#[path = "forward/contender.rs"]
+mod contender;
+#[path = "forward/ovs.rs"]
+mod ovs;
+#[path = "forward/plot.rs"]
+mod plot;
 #[path = "forward/process.rs"]
 mod process;
 #[path = "forward/report.rs"]
 mod report;
+#[path = "forward/target.rs"]
+mod target;
 #[path = "forward/testpmd.rs"]
 mod testpmd;
 #[path = "forward/vtep.rs"]
 mod vtep;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
-use case::CASES;
+use case::{CASES, Case};
+use contender::CONTENDERS;
 use report::{Machine, Row};
 
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/perf/results");
@@ -32,14 +43,26 @@ const NETWORK_CEILING: f64 = 4096.0;
 /// Measures forwarding beside dpdk-testpmd.
 #[derive(Parser)]
 struct Options {
-    /// Fail where a rate is below its floor, a packet is dropped, or a network takes too much memory.
+    /// Fail where a target is missed, a packet is dropped, or a network takes too much memory.
     #[arg(long)]
     check: bool,
     /// Rounds, interleaved over all cases and contenders.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only the cases whose name contains this, such as 'encap'.
+    /// All cases, not only the usual ones.
+    #[arg(long)]
+    all: bool,
+    /// Only the contenders whose name contains this, such as 'Ferry' (testpmd io is always among them).
+    #[arg(long)]
+    contender: Option<String>,
+    /// Only the case of this name, such as 'encap-1', or else those whose name contains it, such as 'encap'.
     filter: Option<String>,
+    /// Only write the captures of the chosen cases into this folder, for other generators.
+    #[arg(long, value_name = "FOLDER")]
+    captures: Option<PathBuf>,
+    /// Outer destination MAC of the tunnel packets of `--captures`: the device under test's.
+    #[arg(long, requires = "captures", value_parser = mac)]
+    outer_mac: Option<[u8; 6]>,
     /// Leave the memory of empty networks out.
     #[arg(long)]
     no_memory: bool,
@@ -61,31 +84,34 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Vec<String>> {
+    if let Some(folder) = &options.captures {
+        return captures(options, folder);
+    }
     process::catch_signals()?;
     let machine = machine()?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    let wanted = |name: &str| options.filter.as_deref().is_none_or(|part| name.contains(part));
-    let mut rows: Vec<_> =
-        CASES.into_iter().filter(|case| wanted(&case.name())).map(Row::new).collect();
-    ensure!(!rows.is_empty(), "no case is named so; there are {}", names());
+    let mut rows: Vec<_> = chosen(options)?.into_iter().map(Row::new).collect();
     for row in &rows {
-        capture::write(row.case, &row.case.capture(folder)).context("cannot write a capture")?;
+        let path = config::capture_of(row.case, folder);
+        capture::write(row.case, capture::GROUP, &path).context("cannot write a capture")?;
     }
+    let takes_part = |name: &str| {
+        name == "testpmd io" || options.contender.as_deref().is_none_or(|part| name.contains(part))
+    };
     for round in 1..=options.rounds {
         for row in &mut rows {
             eprintln!("round {round} of {}: {}", options.rounds, row.case.name());
-            row.io.push(testpmd::measure(row.case, "io", folder)?);
-            row.macswap.push(testpmd::measure(row.case, "macswap", folder)?);
-            let run = vtep::measure(row.case, folder)?;
-            row.ferry.push(run.rate);
-            row.drops.extend(run.drops);
+            for (_, measure) in CONTENDERS.iter().filter(|(name, _)| takes_part(name)) {
+                measure(row, folder)?;
+            }
         }
     }
     let Machine { cpu, kernel, dpdk, hertz } = &machine;
-    println!("{cpu}, Linux {kernel}, {dpdk}, {:.3} GHz TSC, 64-byte inner frames\n", hertz / 1e9);
+    println!("{cpu}, Linux {kernel}, {dpdk}, {:.3} GHz TSC\n", hertz / 1e9);
     println!("{}\n", report::table(&rows, &machine));
-    let mut complaints: Vec<_> = rows.iter().flat_map(Row::complaints).collect();
+    let mut complaints: Vec<_> =
+        rows.iter().flat_map(|row| row.complaints(&rows, machine.hertz)).collect();
     let memory = if options.no_memory { None } else { Some(vtep::bytes_per_network(folder)?) };
     if let Some(bytes) = memory {
         println!("A network without MACs takes {bytes:.0} bytes of resident memory.\n");
@@ -101,12 +127,46 @@ fn run(options: &Options) -> Result<Vec<String>> {
     let file = Path::new(RESULTS).join("forward.json");
     fs::create_dir_all(RESULTS)?;
     fs::write(&file, serde_json::to_string_pretty(&report::json(&rows, &machine, memory))?)?;
-    println!("figures in perf/results/forward.json");
+    let title = format!("Mpps of one core: {cpu}, {dpdk}");
+    fs::write(Path::new(RESULTS).join("forward.svg"), plot::rates(&rows, &title))?;
+    println!("figures in perf/results/forward.json, a plot in perf/results/forward.svg");
     Ok(complaints)
 }
 
+/// The cases that the options ask for.
+fn chosen(options: &Options) -> Result<Vec<Case>> {
+    let exact = CASES.iter().any(|case| Some(case.name()) == options.filter);
+    let wanted = |case: &&Case| match &options.filter {
+        Some(name) if exact => case.name() == *name,
+        Some(part) => case.name().contains(part),
+        None => options.all || case.usual,
+    };
+    let cases: Vec<_> = CASES.iter().filter(wanted).copied().collect();
+    ensure!(!cases.is_empty(), "no case is named so; there are {}", names());
+    Ok(cases)
+}
+
+/// Writes captures only.
+fn captures(options: &Options, folder: &Path) -> Result<Vec<String>> {
+    fs::create_dir_all(folder)?;
+    for case in chosen(options)? {
+        let path = config::capture_of(case, folder);
+        capture::write(case, options.outer_mac.unwrap_or(capture::GROUP), &path)?;
+        println!("{}: {} frames", path.display(), case.frames());
+    }
+    Ok(Vec::new())
+}
+
+fn mac(text: &str) -> Result<[u8; 6], String> {
+    let bytes: Option<Vec<u8>> =
+        text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| format!("'{text}' is no MAC such as 02:00:00:00:00:01"))
+}
+
 fn names() -> String {
-    CASES.map(|case| case.name()).join(", ")
+    CASES.iter().map(|case| case.name()).collect::<Vec<_>>().join(", ")
 }
 
 fn machine() -> Result<Machine> {

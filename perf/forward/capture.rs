@@ -6,29 +6,27 @@ use std::path::Path;
 
 use ferry::wire::checksum;
 
-use super::case::{Case, Direction, PEER, VNI, VTEP};
+use super::case::{Case, FLOWS, Size, Way};
+use super::config::{PEER, VTEP, vni};
 
-/// L4 flows among the frames of a capture: outer source ports and, on a NIC, RSS need something to tell apart.
-const FLOWS: usize = 256;
-/// Bytes of an inner frame.
-const INNER: usize = 64;
+/// Where the packets of a tunnel are sent to: a group MAC for a contender whose `net_pcap` port chooses its
+/// own unicast address only when it starts.
+pub const GROUP: [u8; 6] = [0x01, 0, 0x5e, 0, 0, 1];
+/// Sizes in twelve frames of IMIX, mixed.
+const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1514, 64, 594, 64, 64, 594];
 
-/// Writes the capture of a case.
+/// Writes the capture of a case, with tunnel packets to an outer MAC.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write(case: Case, path: &Path) -> io::Result<()> {
+pub fn write(case: Case, outer: [u8; 6], path: &Path) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     // The pcap file header: magic, version 2.4, zone, accuracy, longest packet, Ethernet.
     for word in [0xa1b2_c3d4u32, 2 | 4 << 16, 0, 0, 65535, 1] {
         file.write_all(&word.to_le_bytes())?;
     }
-    for number in 0..case.macs.max(FLOWS) {
-        let inner = inner_frame(number % case.macs, number % FLOWS);
-        let frame = match case.direction {
-            Direction::Encapsulation => inner,
-            Direction::Decapsulation => outer_frame(&inner, number % FLOWS),
-        };
+    for number in 0..case.frames() {
+        let frame = frame(case, outer, number);
         let length = frame.len() as u32;
         for word in [0, 0, length, length] {
             file.write_all(&word.to_le_bytes())?;
@@ -38,7 +36,24 @@ pub fn write(case: Case, path: &Path) -> io::Result<()> {
     file.flush()
 }
 
-/// The destination MAC with a number: in the configuration as static.
+/// One frame after the other belongs to the next network.
+fn frame(case: Case, outer: [u8; 6], number: usize) -> Vec<u8> {
+    let (mac, flow) = (number % case.all_macs(), number % FLOWS);
+    let network = mac % case.networks;
+    let length = match case.size {
+        Size::Bytes(bytes) => bytes,
+        Size::Imix => IMIX[number % IMIX.len()],
+    };
+    let to = if case.way == Way::Replication { [0xff; 6] } else { destination(mac) };
+    let inner = |vlan| inner_frame(to, source(mac), vlan, flow, length);
+    match case.way {
+        Way::Decapsulation => outer_frame(&inner(None), outer, vni(network), flow),
+        _ => inner(case.trunk.then_some(network as u16 + 1)),
+    }
+}
+
+/// The destination MAC with a number: in the configuration as static. Those of a network are its own number and
+/// every so many'th after it.
 pub fn destination(number: usize) -> [u8; 6] {
     mac(0x02, number)
 }
@@ -52,30 +67,38 @@ fn mac(kind: u8, number: usize) -> [u8; 6] {
     [0x02, kind, 0, a, b, c]
 }
 
-/// A 64-byte tenant frame: UDP over IPv4.
-fn inner_frame(number: usize, flow: usize) -> Vec<u8> {
-    let mut frame = ethernet(destination(number), source(number));
-    let payload = INNER - 14 - 20 - 8;
+/// A tenant frame, UDP over IPv4, of a length without its VLAN tag.
+fn inner_frame(
+    to: [u8; 6],
+    from: [u8; 6],
+    vlan: Option<u16>,
+    flow: usize,
+    length: usize,
+) -> Vec<u8> {
+    let mut frame = [to, from].concat();
+    if let Some(vlan) = vlan {
+        frame.extend([0x81, 0x00]);
+        frame.extend(vlan.to_be_bytes());
+    }
+    frame.extend([0x08, 0x00]);
+    let whole = frame.len() - 14 + length;
+    let payload = length - 14 - 20 - 8;
     frame.extend(ipv4(8 + payload, 0, [10, 0, 0, 1], [10, 0, 0, 2]));
     frame.extend(udp(1024 + flow as u16, 80, payload));
-    frame.resize(INNER, 0);
+    frame.resize(whole, 0);
     frame
 }
 
-/// The VXLAN packet (RFC 7348 section 5) of an inner frame, towards a group MAC: `net_pcap` chooses its own
-/// unicast address only when it starts.
-fn outer_frame(inner: &[u8], flow: usize) -> Vec<u8> {
-    let mut frame = ethernet([0x01, 0, 0x5e, 0, 0, 1], [2, 0, 0, 0, 2, 2]);
+/// The VXLAN packet (RFC 7348 section 5) of an inner frame.
+fn outer_frame(inner: &[u8], to: [u8; 6], vni: u32, flow: usize) -> Vec<u8> {
+    let mut frame = [to, [2, 0, 0, 0, 2, 2]].concat();
+    frame.extend([0x08, 0x00]);
     frame.extend(ipv4(8 + 8 + inner.len(), 0x4000, PEER.octets(), VTEP.octets()));
     frame.extend(udp(49152 + flow as u16, 4789, 8 + inner.len()));
     frame.extend([8, 0, 0, 0]);
-    frame.extend((VNI << 8).to_be_bytes());
+    frame.extend((vni << 8).to_be_bytes());
     frame.extend(inner);
     frame
-}
-
-fn ethernet(destination: [u8; 6], source: [u8; 6]) -> Vec<u8> {
-    [&destination[..], &source, &[0x08, 0x00]].concat()
 }
 
 fn ipv4(payload: usize, fragment: u16, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {

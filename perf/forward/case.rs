@@ -1,122 +1,158 @@
-//! What is measured: the cases, and the configuration and devices of each.
+//! What is measured: one line a case, and what follows from it.
 
-use std::fmt::Write;
-use std::net::Ipv4Addr;
-use std::path::Path;
-
-use super::capture;
-
-/// Ferry's tunnel address.
-pub const VTEP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-/// The one peer.
-pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-/// The one network.
-pub const VNI: u32 = 1000;
-/// Packet buffers: `net_pcap` keeps a whole capture in them.
-pub const MBUFS: u32 = 262_143;
+use super::target::Target;
 
 /// The way of the frames.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub enum Way {
     /// From an access port into a tunnel.
     Encapsulation,
     /// From a tunnel to an access port.
     Decapsulation,
+    /// Broadcasts from an access port into a tunnel to each peer.
+    Replication,
+}
+
+/// Sizes of tenants' frames, in bytes without FCS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// All alike.
+    Bytes(usize),
+    /// Seven of 64, four of 594 and one of 1514 bytes in twelve.
+    Imix,
 }
 
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// The way of the frames.
-    pub direction: Direction,
-    /// MACs as destination, and as many others as source.
+    pub way: Way,
+    /// Tenants' networks. Several share the access port as VLANs 1, 2, 3 and so on.
+    pub networks: usize,
+    /// MACs in each network as destination, and as many others as source.
     pub macs: usize,
-    /// The least rate that is right, as a share of testpmd's `io` rate.
-    pub floor: f64,
+    /// Peers in each network's flood list.
+    pub peers: usize,
+    /// Whether the access port is a VLAN trunk.
+    pub trunk: bool,
+    /// Frame sizes.
+    pub size: Size,
+    /// Whether the case belongs to the selection that runs without `--all`.
+    pub usual: bool,
+    /// What must be reached.
+    pub targets: &'static [Target],
 }
 
-/// All cases.
-pub const CASES: [Case; 4] = [
-    Case { direction: Direction::Encapsulation, macs: 1, floor: 0.5 },
-    Case { direction: Direction::Encapsulation, macs: 100_000, floor: 0.25 },
-    Case { direction: Direction::Decapsulation, macs: 1, floor: 0.5 },
-    Case { direction: Direction::Decapsulation, macs: 100_000, floor: 0.25 },
+const fn case(way: Way, networks: usize, macs: usize) -> Case {
+    let trunk = networks > 1;
+    let (size, peers) = (Size::Bytes(64), 1);
+    Case { way, networks, macs, peers, trunk, size, usual: false, targets: &[] }
+}
+
+const fn replicate(peers: usize) -> Case {
+    Case { peers, ..case(Way::Replication, 1, 1) }
+}
+
+impl Case {
+    /// With `--all` only.
+    const fn seldom(self) -> Self {
+        Self { usual: false, ..self }
+    }
+
+    const fn reach(self, targets: &'static [Target]) -> Self {
+        Self { targets, usual: true, ..self }
+    }
+
+    const fn sized(self, size: Size) -> Self {
+        Self { size, ..self }
+    }
+
+    const fn trunk(self) -> Self {
+        Self { trunk: true, ..self }
+    }
+}
+
+use Target::{AboveIo, Copies, OfCase, OfIo, OfOvs};
+use Way::{Decapsulation as Decap, Encapsulation as Encap};
+
+/// All cases. Another one is a line here.
+pub const CASES: &[Case] = &[
+    case(Encap, 1, 1).reach(&[AboveIo(30.0), OfIo(0.5), OfOvs(6.0)]),
+    case(Encap, 1, 1_000),
+    case(Encap, 1, 100_000).reach(&[AboveIo(65.0), OfIo(0.25), OfOvs(50.0)]),
+    case(Encap, 1_000, 100).reach(&[AboveIo(90.0)]),
+    case(Encap, 1, 1_000_000).reach(&[OfCase("encap-1000", 2.0)]).seldom(),
+    case(Encap, 1, 1_000).trunk(),
+    case(Decap, 1, 1).reach(&[AboveIo(35.0), OfIo(0.5), OfOvs(2.0)]),
+    case(Decap, 1, 1_000),
+    case(Decap, 1, 100_000).reach(&[AboveIo(75.0), OfIo(0.25), OfOvs(50.0)]),
+    case(Decap, 1_000, 100).reach(&[AboveIo(95.0)]),
+    case(Decap, 1, 1_000_000).reach(&[OfCase("decap-1000", 2.0)]).seldom(),
+    case(Decap, 1, 1_000).trunk(),
+    replicate(2),
+    replicate(16).reach(&[Copies(12e6)]),
+    replicate(256),
+    case(Encap, 1, 1).sized(Size::Imix),
+    case(Encap, 1, 1).sized(Size::Bytes(1500)),
+    case(Encap, 1, 100_000).sized(Size::Imix),
+    case(Encap, 1, 100_000).sized(Size::Bytes(1500)),
+    case(Encap, 1_000, 100).sized(Size::Imix),
+    case(Encap, 1_000, 100).sized(Size::Bytes(1500)),
+    case(Decap, 1, 1).sized(Size::Imix),
+    case(Decap, 1, 1).sized(Size::Bytes(1500)),
+    case(Decap, 1, 100_000).sized(Size::Imix),
+    case(Decap, 1, 100_000).sized(Size::Bytes(1500)),
+    case(Decap, 1_000, 100).sized(Size::Imix),
+    case(Decap, 1_000, 100).sized(Size::Bytes(1500)),
 ];
+
+/// L4 flows in a capture: outer source ports and, on a NIC, RSS need something to tell apart.
+pub const FLOWS: usize = 256;
 
 impl Case {
     /// Its name in tables and on the command line.
     pub fn name(self) -> String {
-        let direction = match self.direction {
-            Direction::Encapsulation => "encap",
-            Direction::Decapsulation => "decap",
+        let mut name = match self.way {
+            Way::Encapsulation => "encap-".to_owned(),
+            Way::Decapsulation => "decap-".to_owned(),
+            Way::Replication => return format!("replicate-{}", self.peers),
         };
-        format!("{direction}-{}", self.macs)
-    }
-
-    /// The device arguments of input and output.
-    pub fn devices(self, captures: &Path) -> [String; 2] {
-        let capture = self.capture(captures);
-        [
-            format!("net_pcap0,rx_pcap={},infinite_rx=1", capture.display()),
-            "net_null0,no-rx=1".to_owned(),
-        ]
-    }
-
-    /// Where its capture lies.
-    pub fn capture(self, captures: &Path) -> std::path::PathBuf {
-        captures.join(format!("{}.pcap", self.name()))
-    }
-
-    /// Ferry's configuration. Destinations are static, sources are left to be learned.
-    pub fn config(self, captures: &Path, socket: &Path) -> String {
-        let [input, output] = self.devices(captures);
-        let (underlay, access, way) = match self.direction {
-            Direction::Encapsulation => (output, input, format!("peer: {PEER}")),
-            Direction::Decapsulation => (input, output, "port: vm1".to_owned()),
-        };
-        let mut text = preamble(&underlay, &access, socket);
-        let _ = write!(
-            text,
-            "networks:\n  - vni: {VNI}\n    name: bench\n    ports: [vm1]\n    \
-             mac_limit: {}\n    flood: {{peers: [{PEER}]}}\n    macs:\n",
-            4 * self.macs + 1024
-        );
-        for number in 0..self.macs {
-            let mac = text_of(capture::destination(number));
-            let _ = writeln!(text, "      - {{mac: \"{mac}\", {way}}}");
+        match self.networks {
+            1 if self.trunk => name += &format!("vlan-{}", self.macs),
+            1 => name += &self.macs.to_string(),
+            networks => name += &format!("{networks}x{}", self.macs),
         }
-        text
+        match self.size {
+            Size::Bytes(64) => {}
+            Size::Bytes(bytes) => name += &format!("-{bytes}b"),
+            Size::Imix => name += "-imix",
+        }
+        name
     }
-}
 
-/// A configuration with as many networks, all without MACs.
-pub fn empty_networks(count: u32, socket: &Path) -> String {
-    let mut text = preamble("net_null0,no-rx=1", "net_null1,no-rx=1", socket);
-    text.push_str("networks:\n");
-    for number in 1..=count {
-        let _ = writeln!(
-            text,
-            "  - {{vni: {number}, name: net{number}, ports: [{{port: vm1, vlan: {number}}}], \
-             flood: {{peers: [{PEER}]}}}}"
-        );
+    /// Whether the input is the underlay port.
+    pub fn is_from_underlay(self) -> bool {
+        self.way == Way::Decapsulation
     }
-    text
-}
 
-/// One worker on core 1, control on core 0, no hugepages, and a next hop that needs no resolving.
-fn preamble(underlay: &str, access: &str, socket: &Path) -> String {
-    format!(
-        "eal: {{memory: 1536MiB, mbufs: {MBUFS}}}\n\
-         cores: {{control: 0, workers: [1], idle: spin}}\n\
-         api: {{socket: {}}}\n\
-         underlay:\n  ports:\n    - {{name: up0, device: \"{underlay}\"}}\n  \
-         vtep: {{ipv4: {VTEP}}}\n  \
-         neighbours: [{{ip: {PEER}, mac: \"02:00:00:00:02:02\", port: up0}}]\n\
-         access:\n  ports:\n    - {{name: vm1, device: \"{access}\"}}\n",
-        socket.display()
-    )
-}
+    /// Destination MACs in all networks, and source MACs.
+    pub fn all_macs(self) -> usize {
+        self.networks * self.macs
+    }
 
-fn text_of(mac: [u8; 6]) -> String {
-    ferry::wire::MacAddr(mac).to_string()
+    /// Frames in its capture.
+    pub fn frames(self) -> usize {
+        let frames = self.all_macs().max(FLOWS);
+        if self.size == Size::Imix { frames.max(FLOWS * 12) } else { frames }
+    }
+
+    /// Packet buffers: `net_pcap` keeps a whole capture in them.
+    pub fn mbufs(self) -> usize {
+        (self.frames() + 131_072).max(262_143)
+    }
+
+    /// Memory for DPDK, in MiB: without huge pages each buffer takes a page of 4 KiB, as none may cross two.
+    pub fn memory(self) -> usize {
+        512 + self.mbufs() / 250
+    }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 const STEP: Duration = Duration::from_millis(20);
 /// The name that EAL gives the thread of the lcore on core 1.
-const WORKER: &str = "rte-worker-1";
+pub const WORKER: &str = "rte-worker-1";
 /// How long a contender may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,13 +35,16 @@ pub fn catch_signals() -> Result<()> {
 /// The bench was interrupted.
 pub fn pause(length: Duration) -> Result<()> {
     let end = Instant::now() + length;
-    while Instant::now() < end {
+    loop {
         if INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             bail!("interrupted");
         }
-        std::thread::sleep(STEP.min(end.saturating_duration_since(Instant::now())));
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(STEP.min(left));
     }
-    Ok(())
 }
 
 /// A contender that runs; dropping it kills it.
@@ -73,21 +76,21 @@ impl Process {
         self.child.id()
     }
 
-    /// Time that the forwarding thread has spent on its core: what other processes take of the core meanwhile
-    /// is in no contender's rate.
+    /// Time that the forwarding thread, whose name begins so, has spent on its core: what other processes take
+    /// of the core meanwhile is in no contender's rate.
     ///
     /// # Errors
     /// There is no such thread, or the kernel keeps no `schedstat`.
-    pub fn worker_time(&self) -> Result<Duration> {
+    pub fn worker_time(&self, thread: &str) -> Result<Duration> {
         for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
             let task = task?.path();
-            if fs::read_to_string(task.join("comm"))?.trim() == WORKER {
+            if fs::read_to_string(task.join("comm"))?.starts_with(thread) {
                 let statistics = fs::read_to_string(task.join("schedstat"))?;
                 let nanoseconds = statistics.split(' ').next().context("empty schedstat")?;
                 return Ok(Duration::from_nanos(nanoseconds.parse()?));
             }
         }
-        bail!("{} has no thread {WORKER}", self.name)
+        bail!("{} has no thread {thread}", self.name)
     }
 
     /// What it has printed so far.

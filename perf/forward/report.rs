@@ -1,8 +1,11 @@
-//! The figures: medians, spread, floors, as a table and as JSON.
+//! The figures: medians, spread, verdicts, as a table and as JSON.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::case::Case;
+use super::case::{Case, Way};
+use super::contender::CONTENDERS;
 
 /// Rates of one contender over all rounds, in packets a second.
 #[derive(Default)]
@@ -14,15 +17,15 @@ impl Rates {
         self.0.push(rate);
     }
 
-    /// The middle one.
-    pub fn median(&self) -> f64 {
+    /// The middle one, if there is any.
+    pub fn median(&self) -> Option<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
         match sorted.len() {
-            0 => f64::NAN,
-            length if length % 2 == 0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
-            _ => sorted[middle],
+            0 => None,
+            length if length % 2 == 0 => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+            _ => Some(sorted[middle]),
         }
     }
 
@@ -30,12 +33,17 @@ impl Rates {
     pub fn spread(&self) -> f64 {
         let greatest = self.0.iter().copied().fold(f64::MIN, f64::max);
         let least = self.0.iter().copied().fold(f64::MAX, f64::min);
-        (greatest - least) / self.median()
+        self.median().map_or(0.0, |median| (greatest - least) / median)
+    }
+
+    fn cell(&self) -> Option<String> {
+        let median = self.median()?;
+        Some(format!("{:.2} ±{:.0} %", mega(median), self.spread() * 50.0))
     }
 
     fn json(&self) -> Value {
         let all: Vec<_> = self.0.iter().map(|rate| mega(*rate)).collect();
-        json!({ "mpps": mega(self.median()), "spread": self.spread(), "rounds": all })
+        json!({ "mpps": self.median().map(mega), "spread": self.spread(), "rounds": all })
     }
 }
 
@@ -43,12 +51,12 @@ impl Rates {
 pub struct Row {
     /// Which.
     pub case: Case,
-    /// testpmd, mode `io`.
-    pub io: Rates,
-    /// testpmd, mode `macswap`.
-    pub macswap: Rates,
-    /// Ferry.
-    pub ferry: Rates,
+    /// By contender.
+    pub rates: BTreeMap<&'static str, Rates>,
+    /// Why a contender has no rate.
+    pub missing: BTreeMap<&'static str, String>,
+    /// What Ferry sent, where it replicates.
+    pub copies: Rates,
     /// What Ferry dropped in any round: port, reason, packets. No drop is expected.
     pub drops: Vec<(String, String, u64)>,
 }
@@ -56,66 +64,78 @@ pub struct Row {
 impl Row {
     /// Without figures yet.
     pub fn new(case: Case) -> Self {
-        let (io, macswap, ferry) = Default::default();
-        Self { case, io, macswap, ferry, drops: Vec::new() }
+        let (rates, missing, copies) = Default::default();
+        Self { case, rates, missing, copies, drops: Vec::new() }
     }
 
-    /// What is below its floor or was dropped, in words.
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        let (name, floor, ratio) = (self.case.name(), self.case.floor, self.ratio());
-        if ratio.is_nan() || ratio < floor {
-            complaints.push(format!("{name}: {ratio:.2} of testpmd io, the floor is {floor}"));
+    /// A contender's median rate, in packets a second.
+    pub fn median(&self, contender: &str) -> Option<f64> {
+        self.rates.get(contender)?.median()
+    }
+
+    /// Ferry's rate in that of a contender.
+    pub fn ratio(&self, contender: &str) -> Option<f64> {
+        Some(self.median("Ferry")? / self.median(contender)?)
+    }
+
+    /// Ferry's time-stamp cycles a packet, above testpmd `io`.
+    pub fn above_io(&self, hertz: f64) -> Option<f64> {
+        Some(hertz / self.median("Ferry")? - hertz / self.median("testpmd io")?)
+    }
+
+    fn cells(&self, rows: &[Row], hertz: f64) -> Vec<String> {
+        let none = || "-".to_owned();
+        let mut cells = vec![self.case.name()];
+        for (contender, _) in CONTENDERS {
+            cells.push(self.rates.get(contender).and_then(Rates::cell).unwrap_or_else(none));
         }
+        let cycles = self.median("Ferry").map(|rate| hertz / rate);
+        for figure in [cycles, self.above_io(hertz)] {
+            cells.push(figure.map_or_else(none, |figure| format!("{figure:.0}")));
+        }
+        cells.push(self.drops.iter().map(|(.., packets)| packets).sum::<u64>().to_string());
+        let verdicts = self.case.targets.iter().map(|target| target.judge(self, rows, hertz));
+        let verdicts = verdicts.map(|verdict| match verdict.met {
+            Some(true) => format!("met: {}", verdict.text),
+            Some(false) => format!("MISSED: {}", verdict.text),
+            None => verdict.text,
+        });
+        cells.push(verdicts.collect::<Vec<_>>().join("; "));
+        cells
+    }
+
+    /// Targets missed and packets dropped, in words.
+    pub fn complaints(&self, rows: &[Row], hertz: f64) -> Vec<String> {
+        let name = self.case.name();
+        let missed = |target: &super::target::Target| {
+            let verdict = target.judge(self, rows, hertz);
+            (verdict.met == Some(false)).then(|| format!("{name}: {}", verdict.text))
+        };
+        let mut complaints: Vec<_> = self.case.targets.iter().filter_map(missed).collect();
         for (port, reason, packets) in &self.drops {
             complaints.push(format!("{name}: {packets} packets dropped on {port}: {reason}"));
         }
         complaints
     }
 
-    fn ratio(&self) -> f64 {
-        self.ferry.median() / self.io.median()
-    }
-
-    fn cells(&self, hertz: f64) -> [String; 8] {
-        let rate =
-            |rates: &Rates| format!("{:.2} ±{:.0} %", mega(rates.median()), rates.spread() * 50.0);
-        let (cycles, above) = self.cycles(hertz);
-        [
-            self.case.name(),
-            rate(&self.io),
-            rate(&self.macswap),
-            rate(&self.ferry),
-            format!("{cycles:.0}"),
-            format!("{above:.0}"),
-            format!("{:.2}", self.ratio()),
-            self.drops.iter().map(|(.., packets)| packets).sum::<u64>().to_string(),
-        ]
-    }
-
-    /// Cycles a packet in all, and above testpmd `io`.
-    fn cycles(&self, hertz: f64) -> (f64, f64) {
-        let all = hertz / self.ferry.median();
-        (all, all - hertz / self.io.median())
-    }
-
-    fn json(&self, hertz: f64) -> Value {
-        let (cycles, above) = self.cycles(hertz);
-        let drops: Vec<_> = self
-            .drops
-            .iter()
-            .map(|(port, reason, packets)| json!({ "port": port, "reason": reason, "packets": packets }))
-            .collect();
+    fn json(&self, rows: &[Row], hertz: f64) -> Value {
+        let drops = self.drops.iter().map(
+            |(port, reason, packets)| json!({ "port": port, "reason": reason, "packets": packets }),
+        );
+        let verdicts = self.case.targets.iter().map(|target| target.judge(self, rows, hertz));
+        let rates: BTreeMap<_, _> =
+            self.rates.iter().map(|(name, rates)| (name, rates.json())).collect();
         json!({
             "case": self.case.name(),
-            "testpmd_io": self.io.json(),
-            "testpmd_macswap": self.macswap.json(),
-            "ferry": self.ferry.json(),
-            "cycles": cycles,
-            "cycles_above_io": above,
-            "ratio_to_io": self.ratio(),
-            "floor": self.case.floor,
-            "drops": drops,
+            "contenders": rates,
+            "not_measured": self.missing,
+            "copies": (self.case.way == Way::Replication).then(|| self.copies.json()),
+            "cycles": self.median("Ferry").map(|rate| hertz / rate),
+            "cycles_above_io": self.above_io(hertz),
+            "drops": drops.collect::<Vec<_>>(),
+            "targets": verdicts
+                .map(|verdict| json!({ "target": verdict.text, "met": verdict.met }))
+                .collect::<Vec<_>>(),
         })
     }
 }
@@ -132,14 +152,15 @@ pub struct Machine {
     pub hertz: f64,
 }
 
-/// The table, in Markdown.
+/// The table, in Markdown, and below it why contenders have no rate.
 pub fn table(rows: &[Row], machine: &Machine) -> String {
-    let head =
-        ["case", "io Mpps", "macswap Mpps", "Ferry Mpps", "cycles", "above io", "of io", "drops"];
-    let mut lines = vec![head.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| row.cells(machine.hertz)));
+    let mut head = vec!["case".to_owned()];
+    head.extend(CONTENDERS.iter().map(|(name, _)| format!("{name} Mpps")));
+    head.extend(["cycles", "above io", "drops", "targets"].map(str::to_owned));
+    let mut lines = vec![head];
+    lines.extend(rows.iter().map(|row| row.cells(rows, machine.hertz)));
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
-    let widths: Vec<_> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<_> = (0..lines[0].len()).map(|column| width(column).unwrap_or(0)).collect();
     let mut text: Vec<String> = lines
         .iter()
         .map(|line| {
@@ -149,13 +170,22 @@ pub fn table(rows: &[Row], machine: &Machine) -> String {
         .collect();
     let rule: Vec<_> = widths.iter().map(|width| format!("{:->width$}:", "")).collect();
     text.insert(1, format!("|-{}|", rule.join("|-")));
+    text.push(String::new());
+    for row in rows {
+        if let Some(copies) = row.copies.cell() {
+            text.push(format!("{}: {copies} M copies/s", row.case.name()));
+        }
+        for (contender, why) in &row.missing {
+            text.push(format!("{}: no figure of {contender}: {why}", row.case.name()));
+        }
+    }
     text.join("\n")
 }
 
 /// All figures, for programs. Rates in Mpps, spread as a share of the median.
 pub fn json(rows: &[Row], machine: &Machine, bytes_per_network: Option<f64>) -> Value {
     let Machine { cpu, kernel, dpdk, hertz } = machine;
-    let cases: Vec<_> = rows.iter().map(|row| row.json(*hertz)).collect();
+    let cases: Vec<_> = rows.iter().map(|row| row.json(rows, *hertz)).collect();
     json!({
         "cpu": cpu,
         "kernel": kernel,
@@ -166,6 +196,7 @@ pub fn json(rows: &[Row], machine: &Machine, bytes_per_network: Option<f64>) -> 
     })
 }
 
-fn mega(rate: f64) -> f64 {
+/// Millions.
+pub fn mega(rate: f64) -> f64 {
     rate / 1e6
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::case::{Case, MBUFS};
-use super::process::Process;
+use super::case::Case;
+use super::config;
+use super::process::{Process, WORKER};
 
 const PROGRAM: &str = "dpdk-testpmd";
 /// Seconds of warm-up, the first of which has no rate yet.
@@ -20,14 +21,15 @@ const SAMPLES: usize = 2;
 /// # Errors
 /// testpmd does not start or forwards nothing.
 pub fn measure(case: Case, mode: &str, folder: &Path) -> Result<f64> {
-    let [input, output] = case.devices(folder);
+    let [input, output] = config::devices(case, folder);
     let mut command = Command::new(PROGRAM);
     command
-        .args(["-l", "0,1", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m", "1536"])
+        .args(["-l", "0,1", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry"])
+        .args(["-m", &case.memory().to_string()])
         .args(["--vdev", &input, "--vdev", &output, "--"])
         .args(["--nb-cores=1", "--burst=32", "--no-mlockall", "--stats-period=1"])
         .arg(format!("--forward-mode={mode}"))
-        .arg(format!("--total-num-mbufs={MBUFS}"));
+        .arg(format!("--total-num-mbufs={}", case.mbufs()));
     let mut process = Process::start(command, &folder.join("testpmd.log"))?;
     let limit = Duration::from_secs(20);
     let mut seconds = |count| {
@@ -35,7 +37,7 @@ pub fn measure(case: Case, mode: &str, folder: &Path) -> Result<f64> {
             let rates = rates(&process.output());
             (rates.len() >= count).then_some(rates)
         })?;
-        Ok::<_, anyhow::Error>((rates, process.worker_time()?, Instant::now()))
+        Ok::<_, anyhow::Error>((rates, process.worker_time(WORKER)?, Instant::now()))
     };
     let (_, time, start) = seconds(WARM_UP)?;
     let (rates, more_time, end) = seconds(WARM_UP + SAMPLES)?;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::case::{self, Case};
-use super::process::{Process, pause};
+use super::case::{CASES, Case, Way};
+use super::config;
+use super::process::{Process, WORKER, pause};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ferry");
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 const LEARNING: Duration = Duration::from_secs(60);
 /// After all is learned, so that the table has its final size and the caches their content.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -20,8 +21,10 @@ const SAMPLE: Duration = Duration::from_millis(1500);
 
 /// What one run of Ferry came to.
 pub struct Run {
-    /// Packets a second of the worker's time on its core.
+    /// Packets received a second of the worker's time on its core.
     pub rate: f64,
+    /// Packets sent a second of that time.
+    pub sent: f64,
     /// Drops from start to end: port, reason, packets.
     pub drops: Vec<(String, String, u64)>,
 }
@@ -47,12 +50,12 @@ impl Ferry {
         show(&self.socket, what)
     }
 
-    /// Packets received, and the worker's time on its core.
-    fn received(&self) -> Result<(u64, Duration)> {
+    /// Packets received and sent, and the worker's time on its core.
+    fn counters(&self) -> Result<(u64, u64, Duration)> {
         let workers = self.show("workers")?;
-        let time = self.process.worker_time()?;
-        let packets = workers[0]["rx_packets"].as_u64().context("no rx_packets of worker 0")?;
-        Ok((packets, time))
+        let time = self.process.worker_time(WORKER)?;
+        let count = |key: &str| workers[0][key].as_u64().with_context(|| format!("no {key}"));
+        Ok((count("rx_packets")?, count("tx_packets")?, time))
     }
 
     fn stop(self) -> Result<()> {
@@ -67,20 +70,28 @@ impl Ferry {
 /// # Errors
 /// Ferry does not start, does not learn all sources, or does not end well.
 pub fn measure(case: Case, folder: &Path) -> Result<Run> {
-    let mut ferry = Ferry::start(folder, |socket| case.config(folder, socket))?;
+    let mut ferry = Ferry::start(folder, |socket| config::of_case(case, folder, socket))?;
     let socket = ferry.socket.clone();
     ferry.process.wait_for("end of learning", LEARNING, |_| {
         let networks = show(&socket, "networks").ok()?;
-        (networks[0]["macs_learned"].as_u64()? >= case.macs as u64).then_some(())
+        let learned = |network: &Value| network["macs_learned"].as_u64();
+        let learned: u64 = networks.as_array()?.iter().filter_map(learned).sum();
+        (learned >= case.all_macs() as u64).then_some(())
     })?;
     pause(WARM_UP)?;
-    let (packets, time) = ferry.received()?;
+    let (received, sent, time) = ferry.counters()?;
     pause(SAMPLE)?;
-    let (more, more_time) = ferry.received()?;
-    let rate = (more - packets) as f64 / (more_time - time).as_secs_f64();
-    let drops = drops(&ferry.show("drops")?)?;
+    let (more_received, more_sent, more_time) = ferry.counters()?;
+    let seconds = (more_time - time).as_secs_f64();
+    let rate = (more_received - received) as f64 / seconds;
+    let sent = (more_sent - sent) as f64 / seconds;
+    let mut drops = drops(&ferry.show("drops")?)?;
+    if case.way == Way::Replication {
+        // More broadcasts than can be copied is what this case is about.
+        drops.clear();
+    }
     ferry.stop()?;
-    Ok(Run { rate, drops })
+    Ok(Run { rate, sent, drops })
 }
 
 /// Bytes of resident memory that a network costs before it learns: 1,000 networks beside one.
@@ -90,7 +101,7 @@ pub fn measure(case: Case, folder: &Path) -> Result<Run> {
 pub fn bytes_per_network(folder: &Path) -> Result<f64> {
     const MANY: u32 = 1000;
     let resident = |count| -> Result<u64> {
-        let ferry = Ferry::start(folder, |socket| case::empty_networks(count, socket))?;
+        let ferry = Ferry::start(folder, |socket| config::empty_networks(CASES[0], count, socket))?;
         pause(WARM_UP)?;
         let status = fs::read_to_string(format!("/proc/{}/status", ferry.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
