@@ -37,6 +37,7 @@ lint: deps
 
 test: lint ## Install what is missing, build, lint, run every test (as root)
 	$(CARGO) test --workspace --locked
+	$(CARGO) bench --locked --bench forward -- --instructions
 	$(MAKE) --no-print-directory demo ARGS=--once
 
 bench: MORE_PACKAGES := $(BENCH_PACKAGES)

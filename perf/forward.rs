@@ -9,6 +9,8 @@ mod case;
 mod config;
 #[path = "forward/contender.rs"]
 mod contender;
+#[path = "forward/instructions.rs"]
+mod instructions;
 #[path = "forward/ovs.rs"]
 mod ovs;
 #[path = "forward/plot.rs"]
@@ -49,6 +51,9 @@ struct Options {
     /// Rounds, interleaved over all cases and contenders.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// Only count instructions, against perf/instructions.txt, and fail where they differ.
+    #[arg(long)]
+    instructions: bool,
     /// All cases, not only the usual ones.
     #[arg(long)]
     all: bool,
@@ -74,7 +79,8 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     match run(&options) {
-        Ok(complaints) if complaints.is_empty() || !options.check => ExitCode::SUCCESS,
+        Ok(complaints) if complaints.is_empty() => ExitCode::SUCCESS,
+        Ok(_) if !options.check && !options.instructions => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("forward: {error:#}");
@@ -88,6 +94,11 @@ fn run(options: &Options) -> Result<Vec<String>> {
         return captures(options, folder);
     }
     process::catch_signals()?;
+    if options.instructions {
+        let complaints = instructions::check(CASES, tempfile::tempdir()?.path())?;
+        complaints.iter().for_each(|complaint| println!("CHANGED  {complaint}"));
+        return Ok(complaints);
+    }
     let machine = machine()?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
