@@ -108,8 +108,10 @@ impl Row {
     pub fn complaints(&self, rows: &[Row], hertz: f64) -> Vec<String> {
         let name = self.case.name();
         let missed = |target: &super::target::Target| {
+            // What was left out by option is no complaint; what could not be measured is one.
             let verdict = target.judge(self, rows, hertz);
-            (verdict.met == Some(false)).then(|| format!("{name}: {}", verdict.text))
+            let failed = verdict.met.map_or(!self.missing.is_empty(), |met| !met);
+            failed.then(|| format!("{name}: {}", verdict.text))
         };
         let mut complaints: Vec<_> = self.case.targets.iter().filter_map(missed).collect();
         for (port, reason, packets) in &self.drops {
