@@ -91,6 +91,7 @@ fn check_version(version: &str) {
 
 fn bind(flags: &[String]) {
     prefer_matching_libclang();
+    check_libclang();
     let bindings = bindgen::Builder::default()
         .header("src/shim.h")
         .clang_args(flags)
@@ -135,8 +136,8 @@ fn bind(flags: &[String]) {
     }
 }
 
-/// bindgen loads libclang when it runs, and panics without one. Of several, one whose own headers
-/// are installed is taken, because another's `stddef.h` makes it fail in confusing ways.
+/// bindgen loads libclang when it runs. Of several, one whose own headers are installed is taken,
+/// because another's `stddef.h` makes it fail in confusing ways.
 fn prefer_matching_libclang() {
     if env::var_os("LIBCLANG_PATH").is_some() {
         return;
@@ -155,13 +156,23 @@ fn prefer_matching_libclang() {
         }
     }
     found.sort();
-    match found.pop() {
+    if let Some((_, _, lib)) = found.pop() {
         // SAFETY: a build script has one thread.
-        Some((_, _, lib)) => unsafe { env::set_var("LIBCLANG_PATH", lib) },
-        None if Command::new("llvm-config").arg("--version").output().is_err() => {
-            fail("bindgen needs libclang; on Debian: apt-get install libclang-dev clang")
-        }
-        None => {}
+        unsafe { env::set_var("LIBCLANG_PATH", lib) }
+    }
+}
+
+/// Asks for libclang's version, where bindgen would panic for want of it.
+fn check_libclang() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let loaded = std::panic::catch_unwind(bindgen::clang_version);
+    let _ = std::panic::take_hook();
+    if loaded.is_err() {
+        fail(&format!(
+            "bindgen finds no libclang; on Debian: apt-get install libclang-dev clang; elsewhere: \
+             put the folder of libclang.so into LIBCLANG_PATH (now {:?})",
+            env::var("LIBCLANG_PATH").unwrap_or_default()
+        ));
     }
 }
 
