@@ -52,14 +52,11 @@ impl Control {
                     network.moves += 1;
                 }
             }
-            Err(InsertError::LimitReached(limit)) => {
+            Err(error @ (InsertError::LimitReached(_) | InsertError::NoPlace(_))) => {
                 network.refused += 1;
                 if network.refused.is_power_of_two() {
-                    tracing::warn!(
-                        "network {}: the limit of {limit} learned MACs is reached ({} refused so far)",
-                        network.name,
-                        network.refused
-                    );
+                    let Network { name, refused, .. } = network;
+                    tracing::warn!("network {name}: {error} ({refused} refused so far)");
                 }
             }
             Err(InsertError::NotAStation) => {}

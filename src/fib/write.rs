@@ -25,10 +25,13 @@ pub enum Change {
 /// Why an insertion failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InsertError {
-    /// The network has as many learned MACs as it may; or as it can, for want of memory or because a
-    /// MAC found no place ([`FibWriter::crowded`] counts these).
-    #[error("no room for more than {0} learned MACs")]
+    /// The network has as many learned MACs as it may.
+    #[error("the limit of {0} learned MACs is reached")]
     LimitReached(usize),
+    /// No memory for a larger table, or no place near the key's home in any that was tried, though the limit is
+    /// not reached ([`FibWriter::crowded`] counts these).
+    #[error("no place for one more beside {0} MACs, though the limit is not reached")]
+    NoPlace(usize),
     /// The address is all zero or a group address, which no station has.
     #[error("not a station's MAC address")]
     NotAStation,
@@ -131,7 +134,8 @@ impl FibWriter {
     /// table grow takes milliseconds a million entries.
     ///
     /// # Errors
-    /// The limit is reached (static entries do not count), or the address is no station's.
+    /// The limit is reached (static entries do not count), there is no place in the table, or the address is no
+    /// station's.
     pub fn insert(
         &mut self,
         key: MacKey,
@@ -152,7 +156,7 @@ impl FibWriter {
             value.store(entry.word(), Ordering::Release);
         } else if !self.place(key, entry, reclaimer) {
             self.crowded += 1;
-            return Err(InsertError::LimitReached(self.learned));
+            return Err(InsertError::NoPlace(self.learned + self.fixed));
         }
         if let Some(old) = old {
             *self.count(old) -= 1;

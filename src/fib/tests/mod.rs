@@ -281,7 +281,13 @@ fn when_no_seed_is_to_be_had_an_insertion_fails_and_is_counted() {
     let keys = aimed(writer.seed(), 12, TOO_MANY);
     let refused = |writer: &mut FibWriter, reclaimer: &mut Reclaimer| -> Vec<MacKey> {
         let mut refused = keys.clone();
-        refused.retain(|key| writer.insert(*key, Entry::new(1, 1, 0), reclaimer).is_err());
+        refused.retain(|key| match writer.insert(*key, Entry::new(1, 1, 0), reclaimer) {
+            Ok(_) => false,
+            Err(error) => {
+                assert_eq!(error, InsertError::NoPlace(writer.learned()), "not the limit");
+                true
+            }
+        });
         refused
     };
     let missing = refused(&mut writer, &mut reclaimer);
