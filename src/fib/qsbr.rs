@@ -29,6 +29,9 @@ pub struct Domain {
     readers: Box<[CachePadded<AtomicU64>]>,
 }
 
+// A reader's slot is written by that reader alone, in cache lines (pairs, as CPUs fetch them) of its own.
+const _: () = assert!(align_of::<CachePadded<AtomicU64>>() == 128);
+
 /// All reader slots are taken.
 #[derive(Debug, thiserror::Error)]
 #[error("more readers than the {0} that the domain was made for")]

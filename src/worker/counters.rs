@@ -50,7 +50,9 @@ impl PortCounters {
     }
 }
 
-/// One worker's counters.
+/// One worker's counters. Their own cache lines (in pairs, as CPUs fetch them): neighbours on the heap are
+/// other workers'.
+#[repr(align(128))]
 pub struct WorkerCounters {
     /// By port index.
     pub ports: Box<[CachePadded<PortCounters>]>,
@@ -94,5 +96,29 @@ impl Counter {
     #[inline(always)]
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+const _: () =
+    assert!(align_of::<WorkerCounters>() == 128 && align_of::<CachePadded<PortCounters>>() == 128);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// The pairs of cache lines that something lies in.
+    fn lines<T: ?Sized>(of: &T) -> std::ops::RangeInclusive<usize> {
+        let first = std::ptr::from_ref(of).addr();
+        first / 128..=(first + size_of_val(of) - 1) / 128
+    }
+
+    #[test]
+    fn no_cache_line_holds_counters_of_two_workers_or_ports() {
+        let workers: Vec<_> = (0..8).map(|_| Arc::new(WorkerCounters::new(3))).collect();
+        let mut all: Vec<_> = workers.iter().map(|worker| lines(&**worker)).collect();
+        all.extend(workers.iter().flat_map(|worker| worker.ports.iter().map(lines)));
+        all.sort_by_key(|lines| *lines.start());
+        assert!(all.windows(2).all(|pair| pair[0].end() < pair[1].start()), "{all:?}");
     }
 }

@@ -33,22 +33,26 @@ pub const EVENT_QUEUE: usize = 1 << 15;
 /// Remembers what was reported in the current tick, so that a stream of packets from one new MAC is one event.
 /// A fixed, direct-mapped table: a collision costs a repeated event, no more.
 pub struct Reported {
-    seen: Box<[u64; Self::SIZE]>,
+    seen: Box<Seen>,
 }
+
+/// In cache lines of its own.
+#[repr(align(128))]
+struct Seen([u64; Reported::SIZE]);
 
 impl Reported {
     const SIZE: usize = 4096;
 
     /// Nothing reported yet.
     pub fn new() -> Self {
-        Self { seen: Box::new([0; Self::SIZE]) }
+        Self { seen: Box::new(Seen([0; Self::SIZE])) }
     }
 
     /// Queues an event unless it was queued in this tick. `false` when the queue is full.
     #[inline]
     pub fn report(&mut self, event: Event, tick: u16, queue: &EventQueue) -> bool {
         let mark = Self::mark(event) ^ (u64::from(tick) << 1 | 1);
-        let slot = &mut self.seen[(Self::mark(event) >> 52) as usize & (Self::SIZE - 1)];
+        let slot = &mut self.seen.0[(Self::mark(event) >> 52) as usize & (Self::SIZE - 1)];
         if *slot == mark {
             return true;
         }

@@ -29,7 +29,9 @@ pub struct Receiver {
     pub queue: RxQueue,
 }
 
-/// One worker: made on the control core, run on its lcore.
+/// One worker: made on the control core, run on its lcore. It may stay on the heap where it was made, so it keeps
+/// others off its cache lines.
+#[repr(align(128))]
 pub struct Worker {
     shared: Arc<Shared>,
     reader: Reader,

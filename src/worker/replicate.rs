@@ -17,7 +17,8 @@ const SLICE: usize = 64;
 /// Floods that may wait.
 const JOBS: usize = 512;
 
-/// A flood that is not finished.
+/// A flood that is not finished; the queue of them is one worker's, and so are its cache lines.
+#[repr(align(128))]
 struct Job {
     frame: Mbuf,
     origin: Origin,

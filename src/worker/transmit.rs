@@ -14,7 +14,8 @@ pub enum TxPath {
     Handoff(Arc<MbufRing>),
 }
 
-/// A port, as one worker sends to it.
+/// A port, as one worker sends to it: in cache lines of its own, because each packet writes to the buffer.
+#[repr(align(128))]
 pub struct TxPort {
     /// How frames get there; `None` where there is no such port.
     pub path: Option<TxPath>,
