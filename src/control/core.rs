@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, never, unbounded};
 use hashbrown::HashMap;
 
 use super::adjacency::Adjacencies;
+use super::ageing::Ageing;
 use super::clock::{self, Tick};
 use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
@@ -61,6 +62,7 @@ pub(super) struct Parts {
 pub struct Control {
     pub(super) started: Instant,
     tick: Tick,
+    ageing: Ageing,
     /// Follows next hops where there are twins.
     netlink: Option<Netlink>,
     next_hops: Receiver<NextHopUpdate>,
@@ -77,7 +79,14 @@ pub struct Stopped {
 
 impl Control {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { started: Instant::now(), tick: 0, netlink: None, next_hops: never(), parts }
+        Self {
+            started: Instant::now(),
+            tick: 0,
+            ageing: Ageing::default(),
+            netlink: None,
+            next_hops: never(),
+            parts,
+        }
     }
 
     /// The configuration it was started with.
@@ -126,6 +135,7 @@ impl Control {
         while !stop.load(Ordering::Relaxed) {
             let events = self.drain_events();
             self.advance_clock();
+            self.age();
             self.reclaim();
             pause = if events == 0 { (pause * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
             if let Ok(query) = queries.recv_timeout(pause) {
@@ -189,8 +199,13 @@ impl Control {
         if now != self.tick {
             self.tick = now;
             self.parts.shared.tick.store(now, Ordering::Relaxed);
-            self.age();
+            self.ageing.begin(&self.parts.networks);
         }
+    }
+
+    fn age(&mut self) {
+        let (Parts { networks, adjacencies, reclaimer, .. }, tick) = (&mut self.parts, self.tick);
+        self.ageing.step(networks, adjacencies, tick, reclaimer);
     }
 
     fn reclaim(&mut self) {

@@ -1,7 +1,6 @@
-//! MACs: learned from what workers saw, aged out when silent.
+//! MACs, learned from what workers saw.
 
 use super::adjacency::Way;
-use super::clock::{self, Tick};
 use super::core::Control;
 use super::network::Network;
 use crate::fib::{Change, Entry, InsertError, MacKey};
@@ -9,8 +8,6 @@ use crate::worker::{AdjacencyIndex, Event};
 
 /// Events taken from one worker before the others get their turn.
 const BATCH: usize = 4096;
-/// Buckets of a table that one tick's ageing looks at, at most; large tables take several ticks.
-const SWEEP: usize = 1 << 16;
 
 impl Control {
     /// Handles what workers reported. Returns how many events there were.
@@ -62,26 +59,4 @@ impl Control {
             Err(InsertError::NotAStation) => {}
         }
     }
-
-    /// Removes what has been silent for too long, or was voided by a flush.
-    pub(super) fn age(&mut self) {
-        let tick = self.tick();
-        let parts = &mut self.parts;
-        let adjacencies = &parts.adjacencies;
-        for network in &mut parts.networks {
-            let limit = network.policy.ageing.map(clock::ticks);
-            let keep = |_, entry: Entry| {
-                entry.is_static()
-                    || adjacencies.generation(entry.adjacency()) == Some(entry.generation())
-                        && limit.is_none_or(|limit| age(tick, entry) < limit)
-            };
-            let Network { fib, sweep, .. } = network;
-            *sweep = fib.sweep(*sweep, SWEEP, &mut parts.reclaimer, keep);
-        }
-    }
-}
-
-/// Ticks since an entry was last marked as seen.
-pub(super) fn age(now: Tick, entry: Entry) -> Tick {
-    now.wrapping_sub(entry.tick())
 }

@@ -4,6 +4,7 @@
 //! the netlink watcher, which live on threads of their own, by channels. Nobody else changes anything.
 
 mod adjacency;
+mod ageing;
 mod clock;
 mod core;
 mod learn;

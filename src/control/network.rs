@@ -1,5 +1,6 @@
 //! One network, as the control core knows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{self, Tick};
@@ -23,10 +24,10 @@ pub struct Network {
     pub vni: u32,
     /// The operator's name for it.
     pub name: String,
-    /// Adjacencies of its access ports.
-    pub locals: Vec<AdjacencyIndex>,
-    /// Adjacencies of its flood peers.
-    pub peers: Vec<AdjacencyIndex>,
+    locals: Vec<AdjacencyIndex>,
+    peers: Vec<AdjacencyIndex>,
+    /// Made of both once, and shared by all snapshots: a peer's new next hop changes no list.
+    flood: Arc<FloodList>,
     /// What the operator asked for.
     pub policy: Policy,
     /// Its MACs.
@@ -49,6 +50,7 @@ impl Network {
             name,
             locals: Vec::new(),
             peers: Vec::new(),
+            flood: Arc::default(),
             policy,
             fib,
             refused: 0,
@@ -56,6 +58,22 @@ impl Network {
             identity,
             sweep: 0,
         }
+    }
+
+    /// Adjacencies of its access ports.
+    pub fn locals(&self) -> &[AdjacencyIndex] {
+        &self.locals
+    }
+
+    /// Adjacencies of its flood peers.
+    pub fn peers(&self) -> &[AdjacencyIndex] {
+        &self.peers
+    }
+
+    /// Sets where it attaches and whom it floods to.
+    pub fn set_members(&mut self, locals: Vec<AdjacencyIndex>, peers: Vec<AdjacencyIndex>) {
+        self.flood = Arc::new(FloodList::new(locals.clone(), peers.clone()));
+        (self.locals, self.peers) = (locals, peers);
     }
 
     /// What workers read.
@@ -66,7 +84,7 @@ impl Network {
             learning: self.policy.learning,
             keeps_inner_vlan: self.policy.keeps_inner_vlan,
             fib: self.fib.shared(),
-            flood: FloodList::new(self.locals.clone(), self.peers.clone()),
+            flood: self.flood.clone(),
             identity: self.identity,
         }
     }

@@ -49,7 +49,8 @@ pub type NextHopUpdate = (Ipv4Addr, Resolution);
 pub struct Peers(HashMap<Ipv4Addr, Peer>);
 
 impl Peers {
-    /// The adjacency of a peer that a network needs; makes it if it is new.
+    /// The adjacency of a peer that a network needs; makes it if it is new. One network has all its peers join
+    /// before the next does.
     pub fn join(
         &mut self,
         peer: config::Peer,
@@ -63,7 +64,8 @@ impl Peers {
             networks: Vec::new(),
             routed: true,
         });
-        if !peer.networks.contains(&vni) {
+        // A peer may be in thousands of networks, and a network has thousands of static MACs.
+        if peer.networks.last() != Some(&vni) {
             peer.networks.push(vni);
         }
         peer.adjacency

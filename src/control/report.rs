@@ -7,8 +7,8 @@ use std::time::Instant;
 use hashbrown::HashMap;
 
 use super::adjacency::Way;
+use super::ageing::age;
 use super::core::{Control, WorkerHandle};
-use super::learn::age;
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
 use crate::api::{MacCursor, MacFilter, MacPage, Query, model};
@@ -86,7 +86,7 @@ impl Control {
     }
 
     fn report_network(&self, network: &Network) -> model::Network {
-        let ways = network.locals.iter().chain(&network.peers);
+        let ways = network.locals().iter().chain(network.peers());
         let mut ports = Vec::new();
         let mut peers = Vec::new();
         for way in ways.filter_map(|index| self.parts.adjacencies.get(*index)) {

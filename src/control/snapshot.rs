@@ -52,7 +52,7 @@ fn port_entry(
         Role::Access(_) => {
             let mut access = AccessPort { untagged: Attachment::NONE, vlans: None };
             for (network, of) in networks.iter().enumerate() {
-                for adjacency in &of.locals {
+                for adjacency in of.locals() {
                     let Some(generation) = adjacencies.generation(*adjacency) else { continue };
                     let location = Location::new(*adjacency, generation);
                     let attachment = Attachment::new(network as u32, location);

@@ -171,20 +171,20 @@ impl Plan {
         let vni = config.vni.get();
         let fib = FibWriter::new(config.mac_limit as usize);
         let mut network = Network::new(vni, config.name.clone(), policy, fib, identity);
+        let mut locals = Vec::new();
         for member in &config.members {
             let port = running.ports.iter().position(|port| port.role == Role::Access(member.port));
             let way = Way::Local {
                 port: port.unwrap_or_default() as u16,
                 vlan: member.vlan.unwrap_or(0),
             };
-            network.locals.push(self.adjacencies.add(way));
+            locals.push(self.adjacencies.add(way));
         }
-        for peer in &config.peers {
-            network.peers.push(self.peers.join(*peer, vni, &mut self.adjacencies));
-        }
+        let join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
+        network.set_members(locals, config.peers.iter().map(join).collect());
         for fixed in &config.macs {
             let adjacency = match fixed.place {
-                MacPlace::Member(index) => network.locals[index],
+                MacPlace::Member(index) => network.locals()[index],
                 MacPlace::Peer(peer) => self.peers.join(peer, vni, &mut self.adjacencies),
             };
             let generation = self.adjacencies.generation(adjacency).unwrap_or_default();

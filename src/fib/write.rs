@@ -120,6 +120,11 @@ impl FibWriter {
         self.crowded
     }
 
+    /// Buckets of the table.
+    pub fn buckets(&self) -> usize {
+        self.table.buckets().len()
+    }
+
     /// Bytes of the table.
     pub fn memory(&self) -> usize {
         size_of_val(self.table.buckets())

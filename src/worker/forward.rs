@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::fib::{Domain, FibWriter, Location};
     use crate::tunnel::Vtep;
-    use crate::worker::{FloodList, IndexMap};
+    use crate::worker::IndexMap;
 
     fn network(vni: u32) -> Network {
         Network {
@@ -197,7 +197,7 @@ mod tests {
             learning: true,
             keeps_inner_vlan: false,
             fib: FibWriter::new(10).shared(),
-            flood: FloodList::default(),
+            flood: std::sync::Arc::default(),
             identity: u64::from(vni),
         }
     }

@@ -98,7 +98,7 @@ pub struct Network {
     /// The MAC FIB.
     pub fib: Arc<Fib>,
     /// Where broadcast, unknown unicast and multicast go.
-    pub flood: FloodList,
+    pub flood: Arc<FloodList>,
     /// Never used twice: tells a network from a later one with the same index.
     pub identity: u64,
 }

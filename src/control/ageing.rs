@@ -1,0 +1,129 @@
+//! MACs that have been silent for too long go, a few of the tables' buckets at a time.
+
+use super::adjacency::Adjacencies;
+use super::clock::{self, Tick};
+use super::network::Network;
+use crate::fib::{Entry, Reclaimer};
+
+/// Buckets looked at in one step, over all networks: some hundred microseconds, in which workers' events wait.
+const STEP: usize = 1 << 13;
+/// What a network costs, in buckets, however small its table is.
+const NETWORK: usize = 16;
+
+/// A walk through all tables, which begins at most once a tick.
+#[derive(Default)]
+pub struct Ageing {
+    /// The network it has come to; within it, [`Network::sweep`] says where.
+    network: usize,
+}
+
+impl Ageing {
+    /// Begins again at the first network, if the last walk is through.
+    pub fn begin(&mut self, networks: &[Network]) {
+        if self.network >= networks.len() {
+            self.network = 0;
+        }
+    }
+
+    /// Walks on: removes what has been silent for its network's ageing time, and what a flush voided.
+    pub fn step(
+        &mut self,
+        networks: &mut [Network],
+        adjacencies: &Adjacencies,
+        tick: Tick,
+        reclaimer: &mut Reclaimer,
+    ) {
+        let mut budget = STEP;
+        while budget > 0
+            && let Some(network) = networks.get_mut(self.network)
+        {
+            let limit = network.policy.ageing.map(clock::ticks);
+            let keep = |_, entry: Entry| {
+                entry.is_static()
+                    || adjacencies.generation(entry.adjacency()) == Some(entry.generation())
+                        && limit.is_none_or(|limit| age(tick, entry) < limit)
+            };
+            let Network { fib, sweep, .. } = network;
+            let left = fib.buckets().saturating_sub(*sweep);
+            *sweep = fib.sweep(*sweep, budget, reclaimer, keep);
+            if *sweep == 0 {
+                self.network += 1;
+            }
+            budget = budget.saturating_sub(left.max(NETWORK));
+        }
+    }
+}
+
+/// Ticks since an entry was last marked as seen.
+pub fn age(now: Tick, entry: Entry) -> Tick {
+    now.wrapping_sub(entry.tick())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::adjacency::Way;
+    use crate::control::network::Policy;
+    use crate::fib::{Domain, FibWriter, MacKey};
+    use std::time::Duration;
+
+    /// Networks of so many MACs each, learned at tick 0 and silent since; all age out after ten seconds.
+    fn world(macs: &[u32]) -> (Vec<Network>, Adjacencies, Reclaimer) {
+        let mut adjacencies = Adjacencies::default();
+        let way = adjacencies.add(Way::Local { port: 0, vlan: 0 });
+        let generation = adjacencies.generation(way).unwrap();
+        let mut reclaimer = Reclaimer::new(Domain::new(1));
+        let mut networks = Vec::new();
+        for (index, macs) in macs.iter().enumerate() {
+            let ageing = Some(Duration::from_secs(10));
+            let policy = Policy { learning: true, ageing, keeps_inner_vlan: false };
+            let mut fib = FibWriter::new(usize::MAX);
+            for number in 0..*macs {
+                let [a, b, c, d] = number.to_be_bytes();
+                let entry = Entry::new(way, generation, 0);
+                fib.insert(MacKey::from([2, 0, a, b, c, d]), entry, &mut reclaimer).unwrap();
+            }
+            networks.push(Network::new(index as u32, index.to_string(), policy, fib, index as u64));
+        }
+        (networks, adjacencies, reclaimer)
+    }
+
+    fn learned(networks: &[Network]) -> usize {
+        networks.iter().map(|network| network.fib.learned()).sum()
+    }
+
+    #[test]
+    fn a_step_is_bounded_and_a_walk_reaches_every_network() {
+        for macs in [vec![200_000], vec![10; 20_000], vec![0, 100_000, 3, 0, 50_000]] {
+            let (mut networks, adjacencies, mut reclaimer) = world(&macs);
+            let mut ageing = Ageing::default();
+            let all = learned(&networks);
+            ageing.step(&mut networks, &adjacencies, 9, &mut reclaimer);
+            assert_eq!(learned(&networks), all, "nothing is ten seconds old");
+            let mut steps = 0;
+            let mut before = all;
+            while before > 0 {
+                ageing.begin(&networks);
+                ageing.step(&mut networks, &adjacencies, 10, &mut reclaimer);
+                let now = learned(&networks);
+                assert!(before - now <= (STEP + NETWORK) * 4, "one step removed {}", before - now);
+                before = now;
+                steps += 1;
+                assert!(steps < 1000, "{before} of {all} are left");
+            }
+            assert!(steps > 2, "{all} at once");
+        }
+    }
+
+    #[test]
+    fn a_walk_does_not_begin_anew_before_it_is_told_to() {
+        let (mut networks, adjacencies, mut reclaimer) = world(&[5]);
+        let mut ageing = Ageing::default();
+        ageing.step(&mut networks, &adjacencies, 0, &mut reclaimer);
+        ageing.step(&mut networks, &adjacencies, 10, &mut reclaimer);
+        assert_eq!(learned(&networks), 5, "through, and not begun again");
+        ageing.begin(&networks);
+        ageing.step(&mut networks, &adjacencies, 10, &mut reclaimer);
+        assert_eq!(learned(&networks), 0);
+    }
+}
