@@ -1,6 +1,6 @@
 //! The Internet checksum (RFC 1071).
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The one's-complement sum of bytes, not inverted.
 #[inline]
@@ -32,6 +32,37 @@ pub fn compute_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -
     match !fold(sum) {
         0 => 0xffff,
         checksum => checksum,
+    }
+}
+
+/// Whether a UDP header and payload over IPv6, with a checksum other than zero, add up (RFC 8200 section 8.1).
+pub fn verify_udp_v6(source: Ipv6Addr, destination: Ipv6Addr, segment: &[u8]) -> bool {
+    let addresses = accumulate(&source.octets()) + accumulate(&destination.octets());
+    let pseudo = addresses + u64::from(super::ipv4::UDP) + segment.len() as u64;
+    fold(pseudo + accumulate(segment)) == 0xffff
+}
+
+/// A one's-complement sum of bytes that come in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    total: u64,
+    /// Whether an odd number of bytes came so far.
+    odd: bool,
+}
+
+impl Sum {
+    /// Adds a piece of at most 64 KiB.
+    #[inline]
+    pub fn add(&mut self, bytes: &[u8]) {
+        let sum = fold(accumulate(bytes));
+        self.total += u64::from(if self.odd { sum.swap_bytes() } else { sum });
+        self.odd ^= bytes.len() & 1 == 1;
+    }
+
+    /// Folded to 16 bits, not inverted.
+    #[inline]
+    pub fn get(self) -> u16 {
+        fold(self.total)
     }
 }
 
@@ -91,6 +122,40 @@ mod tests {
             prop_assert!(checksum != 0 && verify_udp_v4(a, b, &bytes));
             bytes[flip / 8] ^= 1 << (flip % 8);
             prop_assert!(!verify_udp_v4(a, b, &bytes));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_add_up_to_the_whole(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            cuts: (usize, usize),
+        ) {
+            let first = cuts.0 % (bytes.len() + 1);
+            let second = first + cuts.1 % (bytes.len() - first + 1);
+            let mut pieces = Sum::default();
+            for piece in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
+                pieces.add(piece);
+            }
+            prop_assert_eq!(pieces.get() % 0xffff, sum(&bytes) % 0xffff);
+        }
+    }
+
+    #[test]
+    fn a_udp_checksum_over_ipv6_covers_its_pseudo_header() {
+        let (source, destination) =
+            ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
+        let mut segment = *b"\x00\x01\x00\x02\x00\x09\x00\x00\x55";
+        // RFC 8200 section 8.1, laid out.
+        let mut whole = [Ipv6Addr::octets(&source), Ipv6Addr::octets(&destination)].concat();
+        whole.extend([0, 0, 0, 9, 0, 0, 0, 17]);
+        whole.extend(segment);
+        segment[6..8].copy_from_slice(&(!naive(&whole)).to_be_bytes());
+        assert!(verify_udp_v6(source, destination, &segment));
+        for at in 0..segment.len() {
+            let mut bad = segment;
+            bad[at] ^= 4;
+            assert!(!verify_udp_v6(source, destination, &bad));
         }
     }
 

@@ -8,6 +8,7 @@ pub mod arp;
 pub mod checksum;
 pub mod ethernet;
 pub mod flow;
+pub mod gre;
 pub mod ipv4;
 pub mod ipv6;
 mod mac;
@@ -52,6 +53,7 @@ pub enum Protocol {
     Ipv6,
     Udp,
     Vxlan,
+    Gre,
 }
 
 impl std::fmt::Display for Protocol {
@@ -64,6 +66,7 @@ impl std::fmt::Display for Protocol {
             Self::Ipv6 => "IPv6",
             Self::Udp => "UDP",
             Self::Vxlan => "VXLAN",
+            Self::Gre => "GRE",
         })
     }
 }
@@ -92,6 +95,7 @@ mod tests {
             let _ = ipv6::Header::parse(&bytes);
             let _ = udp::Header::parse(&bytes);
             let _ = vxlan::Header::parse(&bytes);
+            let _ = gre::Header::parse(&bytes).map(|(header, rest)| header.options(rest));
             let _ = flow::flow_hash(&bytes);
         }
     }

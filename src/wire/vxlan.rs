@@ -41,6 +41,21 @@ impl Header {
         Ok((header, rest))
     }
 
+    /// Whether any bit is set that RFC 7348 reserves.
+    #[inline]
+    pub fn has_reserved_bits(&self) -> bool {
+        self.flags != Self::I_FLAG || self.reserved != [0; 3] || self.reserved_last != 0
+    }
+
+    /// Whether it says to be VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe: the P flag) with a payload other than Ethernet.
+    #[inline]
+    pub fn carries_no_ethernet(&self) -> bool {
+        const P_FLAG: u8 = 0x04;
+        const ETHERNET: u8 = 3;
+        let next_protocol = self.reserved[2];
+        self.flags & P_FLAG != 0 && next_protocol != 0 && next_protocol != ETHERNET
+    }
+
     /// The 24-bit network ID.
     #[inline(always)]
     pub fn vni(&self) -> u32 {
@@ -73,6 +88,17 @@ mod tests {
                 _ => prop_assert_eq!(parsed, Ok(0x010203)),
             }
         }
+    }
+
+    #[test]
+    fn reserved_bits_and_other_payloads_are_told() {
+        let header = |bytes: &[u8; 8]| *Header::parse(bytes).unwrap().0;
+        assert!(!header(b"\x08\0\0\0\x01\x02\x03\0").has_reserved_bits());
+        assert!(header(b"\x08\0\0\0\x01\x02\x03\x01").has_reserved_bits());
+        assert!(header(b"\x08\0\x01\0\x01\x02\x03\0").has_reserved_bits());
+        assert!(header(b"\x0c\0\0\x01\x01\x02\x03\0").carries_no_ethernet(), "GPE with IPv4");
+        assert!(!header(b"\x0c\0\0\x03\x01\x02\x03\0").carries_no_ethernet(), "with Ethernet");
+        assert!(!header(b"\x08\0\0\x01\x01\x02\x03\0").carries_no_ethernet(), "no GPE");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Every view of every suffix: a parser answers or says why not, and takes no more than there is.
 #![no_main]
 
-use ferry::wire::{arp, checksum, ethernet, flow, ipv4, ipv6, udp, vxlan};
+use ferry::wire::{arp, checksum, ethernet, flow, gre, ipv4, ipv6, udp, vxlan};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for start in 0..bytes.len().min(64) {
@@ -14,8 +14,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             ipv6::Header::parse(bytes).map(|(_, rest)| rest.len()),
             udp::Header::parse(bytes).map(|(_, rest)| rest.len()),
             vxlan::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            gre::Header::parse(bytes).map(|(_, rest)| rest.len()),
         ];
         assert!(rest.into_iter().flatten().all(|rest| rest < bytes.len()));
+        if let Ok((header, rest)) = gre::Header::parse(bytes)
+            && let Ok(options) = header.options(rest)
+        {
+            assert!(options.length <= bytes.len());
+        }
         flow::flow_hash(bytes);
         checksum::sum(bytes);
     }
