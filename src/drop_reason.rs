@@ -76,16 +76,32 @@ drop_reasons! {
     Ipv4Header = "ipv4_header", "look at the underlay: the packet is damaged or forged";
     /// The outer IPv4 header checksum is wrong.
     Ipv4Checksum = "ipv4_checksum", "look for a faulty link; on veth: ethtool -K IFACE tx off";
+    /// The outer IPv6 header is cut off.
+    TruncatedIpv6 = "truncated_ipv6", "look at the underlay: the packet is damaged";
+    /// The outer IPv6 header's version or payload length is wrong.
+    Ipv6Header = "ipv6_header", "look at the underlay: the packet is damaged or forged";
     /// A tunnel packet came in fragments, which a VTEP must not make (RFC 7348 section 4.3).
     Fragment = "fragment", "raise the underlay's MTU along the peer's path";
     /// The UDP header is cut off or its length is wrong.
     UdpLength = "udp_length", "look at the underlay: the packet is damaged or forged";
     /// The outer UDP checksum is wrong.
     UdpChecksum = "udp_checksum", "look for a faulty link; on veth: ethtool -K IFACE tx off";
+    /// UDP over IPv6 without a checksum (RFC 8200 section 8.1).
+    UdpZeroChecksum = "udp_zero_checksum", "set udp6_zero_checksum: accept on the VTEP if its peers send none (RFC 6935)";
     /// The VXLAN header is cut off.
     TruncatedVxlan = "truncated_vxlan", "look at the peer: it sends something else to the VXLAN port";
     /// The VXLAN header's I flag is not set (RFC 7348 section 5).
     VxlanFlags = "vxlan_flags", "look at the peer: it sends something else to the VXLAN port";
+    /// A reserved bit of the VXLAN header is set.
+    VxlanReserved = "vxlan_reserved", "set reserved_bits: ignore on the VTEP, as RFC 7348 has it, or look at the peer";
+    /// VXLAN-GPE with a payload other than Ethernet.
+    VxlanGpe = "vxlan_gpe", "have the peer send plain VXLAN: Ferry carries Ethernet only";
+    /// The GRE header is cut off.
+    TruncatedGre = "truncated_gre", "look at the peer: it sends damaged GRE";
+    /// The GRE header has another version than 0, or a flag that its tunnel does not use.
+    GreFlags = "gre_flags", "have the peer send NVGRE without checksum and sequence number (RFC 7637), or make it encap: gre";
+    /// The GRE checksum is wrong.
+    GreChecksum = "gre_checksum", "look for a faulty link, or at the peer";
     /// No network has this VNI.
     UnknownVni = "unknown_vni", "add the network here, or take this VTEP off the peer's flood list";
     /// The sender is not one of our peers.

@@ -62,6 +62,10 @@ pub enum Link {
 pub enum Encap {
     /// RFC 7348.
     Vxlan,
+    /// RFC 7637.
+    Nvgre,
+    /// Ethernet over GRE.
+    Gre,
 }
 
 /// A tenant's layer-2 network.
@@ -71,7 +75,7 @@ pub struct Network {
     pub vni: u32,
     /// The operator's name for it.
     pub name: String,
-    /// How its frames are carried.
+    /// How its frames are carried to peers that say nothing else.
     pub encap: Encap,
     /// Where its stations attach.
     pub ports: Vec<NetworkPort>,
@@ -144,6 +148,9 @@ pub struct Peer {
     pub address: IpAddr,
     /// How frames to it are carried.
     pub encap: Encap,
+    /// The ID that its network has at this peer; absent where it is our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
     /// Whether packets to it can leave.
     pub state: PeerState,
     /// Name of the underlay port that they leave by.

@@ -55,6 +55,8 @@ fn attachment(port: &str, vlan: Option<u16>) -> String {
 fn encap(encap: Encap) -> String {
     match encap {
         Encap::Vxlan => "vxlan",
+        Encap::Nvgre => "nvgre",
+        Encap::Gre => "gre",
     }
     .to_owned()
 }
@@ -190,7 +192,10 @@ impl List for Peer {
             };
             [
                 peer.address.to_string(),
-                encap(peer.encap),
+                match peer.id {
+                    Some(id) => format!("{} id {id}", encap(peer.encap)),
+                    None => encap(peer.encap),
+                },
                 state.to_owned(),
                 or_dash(peer.port.as_ref()),
                 or_dash(peer.next_hop),

@@ -8,6 +8,7 @@ mod diagnostic;
 mod host;
 mod item;
 mod network;
+mod peer;
 mod port;
 mod scalar;
 #[cfg(test)]
@@ -24,9 +25,12 @@ use self::port::Ports;
 
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::host::{Api, Cores, Eal};
-pub use self::network::{InnerVlan, MacPlace, Member, Network, Peer, StaticMac};
+pub use self::network::{InnerVlan, MacPlace, Member, Network, StaticMac};
+pub use self::peer::{EncapName, Peer};
 pub use self::port::Port;
-pub use self::underlay::{Neighbour, Twin, Underlay, UnderlayPort, Vtep};
+pub use self::underlay::{
+    Neighbour, ReservedBits, Twin, Underlay, UnderlayPort, Vtep, ZeroChecksum,
+};
 
 /// A configuration that has passed every check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +143,7 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
         .required("cores", "cores: {control: 0, workers: [1]}", |item| host::cores(&item, cpus));
     let api = host::api(fields.get("api"));
     let example = "underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv4: 192.0.2.1}}";
-    let mut reach = underlay::Reach { resolves: true, ..Default::default() };
+    let mut reach = underlay::Reach { resolves: true, own_unknown: true, ..Default::default() };
     let underlay = fields.required("underlay", example, |item| {
         let (underlay, found) = underlay::underlay(&item, &mut ports);
         reach = found;
@@ -152,6 +156,7 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
     let mut readers = Networks::new(&ports, &reach);
     let networks =
         fields.or("networks", Vec::new(), |item| item.list_of(|item| readers.read(&item)));
+    readers.finish(networks.as_deref().unwrap_or_default());
 
     let (networks, access) = (networks?, access?);
     warn_unused(&fields, &access, &networks);

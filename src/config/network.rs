@@ -1,21 +1,26 @@
 //! The tenants' networks.
 
-use std::net::Ipv4Addr;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::item::{Fields, Item, Keys};
+use super::peer::{EncapName, Peer, PeerReader};
 use super::port::{Kind, Ports};
 use super::scalar::{self, Unique};
 use super::underlay::Reach;
+use crate::tunnel::Encap;
 use crate::wire::{MacAddr, Vni};
 
-/// One tenant's layer-2 domain, carried over VXLAN.
+/// One tenant's layer-2 domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Unique.
     pub vni: Vni,
     /// Unique.
     pub name: String,
+    /// What its peers speak, unless one says otherwise.
+    pub encap: EncapName,
     /// Where the network attaches on this host.
     pub members: Vec<Member>,
     /// Ingress replication: who gets broadcast, unknown unicast and multicast.
@@ -39,15 +44,6 @@ pub struct Member {
     pub port: usize,
     /// 802.1Q VLAN, 1 to 4094; `None`: the port's untagged frames.
     pub vlan: Option<u16>,
-}
-
-/// Another VTEP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its unicast address, never this VTEP's own.
-    pub address: Ipv4Addr,
-    /// UDP port that it receives VXLAN at.
-    pub port: u16,
 }
 
 /// What happens to a frame whose inner Ethernet header is followed by a VLAN tag (RFC 7348 section 6.1).
@@ -98,30 +94,33 @@ pub(super) const NETWORK: Keys = Keys {
 pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
 pub(super) const FLOOD: Keys =
     Keys { known: &["peers"], later: &[("group", "list the other VTEPs under 'peers'")] };
-pub(super) const PEER: Keys =
-    Keys { known: &["address", "port"], later: &[("encap", "remove it: every peer speaks VXLAN")] };
 pub(super) const MAC: Keys = Keys {
     known: &["mac", "peer", "port", "vlan"],
     later: &[("ips", "remove it: Ferry does not answer ARP for its networks")],
 };
 
 /// Reads all networks and checks what must be unique among them.
-pub(super) struct Networks<'r> {
+pub(super) struct Networks<'r, 'a> {
     ports: &'r Ports,
-    reach: &'r Reach,
+    peers: PeerReader<'r>,
     vnis: Unique<u64>,
     names: Unique<String>,
     /// By access port and VLAN.
     members: Unique<(usize, Option<u16>)>,
+    /// IDs at peers that differ from ours, by address, whether it is VXLAN, and ID: owner and line.
+    ids: HashMap<(IpAddr, bool, u32), (String, u32)>,
+    /// IDs of our own at peers that have others too, checked when all networks are read.
+    foreign: Vec<(Item<'a>, Peer, String)>,
 }
 
-impl<'r> Networks<'r> {
+impl<'r, 'a> Networks<'r, 'a> {
     pub fn new(ports: &'r Ports, reach: &'r Reach) -> Self {
-        let (vnis, names, members) = Default::default();
-        Networks { ports, reach, vnis, names, members }
+        let (vnis, names, members, ids) = Default::default();
+        let peers = PeerReader::new(reach);
+        Networks { ports, peers, vnis, names, members, ids, foreign: Vec::new() }
     }
 
-    pub fn read(&mut self, item: &Item<'_>) -> Option<Network> {
+    pub fn read(&mut self, item: &Item<'a>) -> Option<Network> {
         let fields = item.fields(&NETWORK)?;
         let name = fields.required("name", "name: tenant-a", |item| scalar::name(&item));
         let owner =
@@ -134,8 +133,8 @@ impl<'r> Networks<'r> {
             ));
         }
         let vni = fields.required("vni", "vni: 101", |item| self.vni(&item, &owner));
-        // VXLAN is all there is, so the choice leaves nothing to remember.
-        let encap = fields.or("encap", (), |item| item.choice(&[("vxlan", ())], &["nvgre", "gre"]));
+        let encap =
+            fields.or("encap", EncapName::Vxlan, |item| item.choice(&EncapName::CHOICES, &[]));
 
         let items = fields.get("ports");
         let members =
@@ -148,7 +147,7 @@ impl<'r> Networks<'r> {
         if whole.is_some_and(<[Member]>::is_empty) {
             item.warn("this network has no ports, so no frame gets in or out; list its access ports under 'ports'");
         }
-        let peers = fields.or("flood", Vec::new(), |item| self.flood(&item));
+        let peers = fields.or("flood", Vec::new(), |item| self.flood(&item, encap?, &owner));
         let learning = fields.or("learning", true, |item| item.boolean());
         let ageing =
             fields.or("ageing", Some(Duration::from_secs(300)), |item| scalar::ageing(&item));
@@ -156,15 +155,23 @@ impl<'r> Networks<'r> {
         let inner_vlan = fields.or("inner_vlan", InnerVlan::Drop, |item| {
             item.choice(&[("drop", InnerVlan::Drop), ("keep", InnerVlan::Keep)], &[])
         });
+        if inner_vlan == Some(InnerVlan::Keep)
+            && let Some(item) = fields.get("inner_vlan")
+        {
+            let nvgre = |peer: &Peer| matches!(peer.encap, Encap::Nvgre { .. });
+            if encap == Some(EncapName::Nvgre) || peers.iter().flatten().any(nvgre) {
+                item.error("NVGRE carries no inner VLAN tags (RFC 7637 section 3.3); use 'inner_vlan: drop', or another 'encap'");
+            }
+        }
         let mut seen = Unique::default();
         let macs = fields.or("macs", Vec::new(), |item| {
             item.list_of(|item| {
                 let known = peers.as_deref().unwrap_or_default();
-                self.static_mac(&item, &owner, whole, known, &mut seen)
+                self.static_mac(&item, &owner, whole, (known, encap), &mut seen)
             })
         });
-        encap?;
         Some(Network {
+            encap: encap?,
             vni: vni?,
             name: name?,
             members: members?,
@@ -211,52 +218,60 @@ impl<'r> Networks<'r> {
         Some(Member { port, vlan })
     }
 
-    fn flood(&self, item: &Item<'_>) -> Option<Vec<Peer>> {
+    fn flood(&mut self, item: &Item<'a>, encap: EncapName, owner: &str) -> Option<Vec<Peer>> {
         let fields = item.fields(&FLOOD)?;
         let mut seen = Unique::default();
         fields.or("peers", Vec::new(), |item| {
             item.list_of(|item| {
-                let (place, address, port) = if item.is_mapping() {
-                    let fields = item.fields(&PEER)?;
-                    let address = fields
-                        .required("address", "address: 192.0.2.2", |item| self.peer_address(&item));
-                    let port =
-                        fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
-                    (fields.get("address")?, address?, port?)
-                } else {
-                    (item.clone(), self.peer_address(&item)?, self.reach.vxlan_port)
-                };
+                let (place, peer) = self.peers.read(&item, encap, owner)?;
+                let address = peer.address;
                 if let Some(earlier) = seen.earlier(address, &place.path, &place) {
                     place.error(format_args!(
                         "{address} is already given by {earlier}; list each peer once"
                     ));
                 }
-                Some(Peer { address, port })
+                if peer.id.is_some() {
+                    self.foreign.push((item, peer, owner.to_owned()));
+                }
+                Some(peer)
             })
         })
     }
 
-    fn peer_address(&self, item: &Item<'_>) -> Option<Ipv4Addr> {
-        let address = scalar::unicast_ipv4(item)?;
-        match self.reach.own {
-            Some((own, line)) if own == address => item.error(format_args!(
-                "{address} is this VTEP's own address (underlay.vtep.ipv4, line {line}); name the other VTEPs only"
-            )),
-            _ if !self.reach.resolves && !self.reach.neighbours.contains(&address) => item.error(format_args!(
-                "{address} cannot be reached: no underlay port has a twin and no neighbour has this address; \
-                 give an underlay port a 'twin', or add {address} to underlay.neighbours"
-            )),
-            _ => {}
+    /// Checks what can be told when all networks are read: that each ID at a peer is one network's.
+    pub fn finish(mut self, networks: &[Network]) {
+        for (item, peer, owner) in &self.foreign {
+            let Some(id) = peer.id else { continue };
+            let vxlan = matches!(peer.encap, Encap::Vxlan { .. });
+            let common =
+                networks.iter().filter(|network| network.vni.get() == id).find(|network| {
+                    network.peers.iter().any(|other| {
+                        let same = matches!(other.encap, Encap::Vxlan { .. }) == vxlan;
+                        other.address == peer.address && same && other.id.is_none()
+                    })
+                });
+            let key = (peer.address, vxlan, id);
+            let first = match (common, self.ids.get(&key)) {
+                (Some(network), _) => format!("network '{}'", network.name),
+                (None, Some((first, line))) => format!("{first} (line {line})"),
+                (None, None) => {
+                    self.ids.insert(key, (owner.clone(), item.line));
+                    continue;
+                }
+            };
+            item.error(format_args!(
+                "ID {id} at {} is already {first}; give each network its own ID there",
+                peer.address
+            ));
         }
-        Some(address)
     }
 
     fn static_mac(
-        &self,
+        &mut self,
         item: &Item<'_>,
         owner: &str,
         members: Option<&[Member]>,
-        peers: &[Peer],
+        (peers, encap): (&[Peer], Option<EncapName>),
         seen: &mut Unique<MacAddr>,
     ) -> Option<StaticMac> {
         let fields = item.fields(&MAC)?;
@@ -276,11 +291,17 @@ impl<'r> Networks<'r> {
                         "a VLAN belongs to a port, and this MAC is behind a peer; remove 'vlan'",
                     );
                 }
-                self.peer_address(&peer).map(|address| {
-                    let listed = peers.iter().find(|peer| peer.address == address);
-                    MacPlace::Peer(
-                        listed.copied().unwrap_or(Peer { address, port: self.reach.vxlan_port }),
-                    )
+                self.peers.address(&peer).and_then(|address| {
+                    let listed = peers.iter().find(|peer| peer.address == address).copied();
+                    let found = match listed {
+                        Some(listed) => listed,
+                        None => {
+                            let plain = self.peers.plain(address, encap?);
+                            self.peers.note(&peer, &plain, owner);
+                            plain
+                        }
+                    };
+                    Some(MacPlace::Peer(found))
                 })
             }
             (None, Some(port)) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::item::Item;
@@ -103,28 +103,64 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start()))
 }
 
+/// An address that one host can have, and that a route leads to.
+pub(super) fn unicast(item: &Item<'_>) -> Option<IpAddr> {
+    let address = item.parse::<IpAddr>("an IP address such as 192.0.2.1 or 2001:db8::1")?;
+    let kind = match address {
+        IpAddr::V4(address) => kind_v4(address),
+        IpAddr::V6(address) => kind_v6(address),
+    };
+    match kind {
+        None => Some(address),
+        Some(kind) => {
+            item.error(format_args!("{address} is {kind}; give the unicast address of one host"));
+            None
+        }
+    }
+}
+
 /// An IPv4 address that one host can have.
 pub(super) fn unicast_ipv4(item: &Item<'_>) -> Option<Ipv4Addr> {
-    let address = match item.parse::<IpAddr>("an IPv4 address such as 192.0.2.1")? {
-        IpAddr::V4(address) => address,
-        IpAddr::V6(address) => {
-            item.error(format_args!(
-                "{address} is an IPv6 address; an IPv6 underlay is not supported yet: use IPv4"
-            ));
-            return None;
-        }
-    };
-    let kind = match address {
+    let what = "an IPv4 address such as 192.0.2.1";
+    item.parse::<Ipv4Addr>(what)?;
+    match unicast(item)? {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => item.expected(what),
+    }
+}
+
+/// An IPv6 address that one host can have.
+pub(super) fn unicast_ipv6(item: &Item<'_>) -> Option<Ipv6Addr> {
+    let what = "an IPv6 address such as 2001:db8::1";
+    item.parse::<Ipv6Addr>(what)?;
+    match unicast(item)? {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => item.expected(what),
+    }
+}
+
+fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
+    Some(match address {
         a if a.is_broadcast() => "the broadcast address",
         a if a.is_multicast() => "a multicast address",
         a if a.is_loopback() => "a loopback address",
         // RFC 1122 section 3.2.1.3: 0.0.0.0/8 is no destination.
         a if a.octets()[0] == 0 => "an unspecified address",
         a if a.octets()[0] >= 240 => "a reserved address",
-        _ => return Some(address),
-    };
-    item.error(format_args!("{address} is {kind}; give the unicast address of one host"));
-    None
+        _ => return None,
+    })
+}
+
+fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
+    Some(match address {
+        a if a.is_multicast() => "a multicast address",
+        a if a.is_loopback() => "a loopback address",
+        a if a.is_unspecified() => "an unspecified address",
+        // Which link it is on would have to be said too.
+        a if a.is_unicast_link_local() => "a link-local address",
+        a if a.to_ipv4_mapped().is_some() => "an IPv4 address in IPv6's clothes",
+        _ => return None,
+    })
 }
 
 /// A MAC address that one station can have.

@@ -1,7 +1,7 @@
 //! The underlay: its ports, this VTEP's address, static neighbours.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -42,17 +42,41 @@ pub struct Twin {
 /// This tunnel endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vtep {
-    /// Source of all that is sent, destination of all that is decapsulated.
-    pub ipv4: Ipv4Addr,
+    /// Source of what is sent to IPv4 peers, destination of what is decapsulated. One of both families at least.
+    pub ipv4: Option<Ipv4Addr>,
+    /// The same for IPv6.
+    pub ipv6: Option<Ipv6Addr>,
     /// UDP port that VXLAN arrives at, 4789 by RFC 7348.
     pub vxlan_port: u16,
+    /// What happens to VXLAN with reserved bits set.
+    pub reserved_bits: ReservedBits,
+    /// What happens to UDP over IPv6 without a checksum.
+    pub udp6_zero_checksum: ZeroChecksum,
+}
+
+/// What happens to VXLAN packets with reserved bits set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservedBits {
+    /// RFC 7348 section 5.
+    Ignore,
+    /// As Linux does since 6.14.
+    Drop,
+}
+
+/// What happens to UDP over IPv6 without a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroChecksum {
+    /// RFC 8200 section 8.1.
+    Drop,
+    /// RFC 6935.
+    Accept,
 }
 
 /// A next hop that is not resolved by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// Address of the peer.
-    pub ip: Ipv4Addr,
+    pub ip: IpAddr,
     /// Destination MAC of what is sent there.
     pub mac: MacAddr,
     /// Index into [`Underlay::ports`]; a port without a twin.
@@ -74,22 +98,31 @@ pub(super) const PORT: Keys = Keys {
     later: &[],
 };
 pub(super) const VTEP: Keys = Keys {
-    known: &["ipv4", "vxlan_port"],
-    later: &[("ipv6", "an IPv6 underlay comes with a later version: remove it and use 'ipv4'")],
+    known: &["ipv4", "ipv6", "vxlan_port", "reserved_bits", "udp6_zero_checksum"],
+    later: &[],
 };
 pub(super) const NEIGHBOUR: Keys = Keys { known: &["ip", "mac", "port"], later: &[] };
 
 /// What the networks must know of the underlay, whatever errors it has.
 #[derive(Default)]
 pub(super) struct Reach {
-    /// This VTEP's address and its line.
-    pub own: Option<(Ipv4Addr, u32)>,
+    /// This VTEP's addresses and their lines.
+    pub own: Vec<(IpAddr, u32)>,
+    /// Errors leave open which addresses this VTEP has.
+    pub own_unknown: bool,
     /// UDP port of peers that name none.
     pub vxlan_port: u16,
     /// Whether the kernel resolves next hops; also true if errors leave that open.
     pub resolves: bool,
     /// Peers with a static neighbour.
-    pub neighbours: HashSet<Ipv4Addr>,
+    pub neighbours: HashSet<IpAddr>,
+}
+
+impl Reach {
+    /// Whether this VTEP has an address of the same family.
+    pub fn has_family(&self, address: IpAddr) -> bool {
+        self.own_unknown || self.own.iter().any(|(own, _)| own.is_ipv4() == address.is_ipv4())
+    }
 }
 
 /// What the twins are, also those of ports with errors.
@@ -104,7 +137,8 @@ struct Twins {
 }
 
 pub(super) fn underlay(item: &Item<'_>, ports: &mut Ports) -> (Option<Underlay>, Reach) {
-    let mut reach = Reach { vxlan_port: 4789, resolves: true, ..Reach::default() };
+    let mut reach =
+        Reach { vxlan_port: 4789, resolves: true, own_unknown: true, ..Reach::default() };
     let Some(fields) = item.fields(&UNDERLAY) else { return (None, reach) };
 
     let mut twins = Twins::default();
@@ -172,31 +206,60 @@ fn address(item: &Item<'_>, twins: &mut Twins) -> Option<IpNet> {
 
 fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
     let fields = item.fields(&VTEP)?;
-    let ipv4 = fields.required("ipv4", "ipv4: 192.0.2.1", |item| {
+    let ipv4 = fields.or("ipv4", None, |item| {
         let address = scalar::unicast_ipv4(&item)?;
-        reach.own = Some((address, item.line));
-        let given = &twins.addresses;
-        // A prefix that holds the address is not enough: the kernel answers ARP for what it owns.
-        let known = !given.is_empty() && !twins.addresses_unknown;
-        if known && !given.iter().any(|net| net.addr() == IpAddr::V4(address)) {
-            let list: Vec<String> = given.iter().map(IpNet::to_string).collect();
-            item.error(format_args!(
-                "{address} is none of the addresses of the twins ({}); use one of them or add it there",
-                list.join(", ")
-            ));
-        }
-        Some(address)
+        own_address(&item, address.into(), twins, reach);
+        Some(Some(address))
     });
+    let ipv6 = fields.or("ipv6", None, |item| {
+        let address = scalar::unicast_ipv6(&item)?;
+        own_address(&item, address.into(), twins, reach);
+        Some(Some(address))
+    });
+    let misspelt = fields.is_misspelt("ipv4") || fields.is_misspelt("ipv6");
+    reach.own_unknown = ipv4.is_none() || ipv6.is_none() || misspelt;
+    if (ipv4, ipv6) == (Some(None), Some(None)) {
+        reach.own_unknown = true;
+        if !misspelt {
+            item.error("this VTEP has no address; add 'ipv4: 192.0.2.1' or 'ipv6: 2001:db8::1'");
+        }
+    }
     let vxlan_port = fields.or("vxlan_port", 4789, |item| item.number(1..=65535));
     reach.vxlan_port = vxlan_port.unwrap_or(4789);
-    Some(Vtep { ipv4: ipv4?, vxlan_port: vxlan_port? })
+    let reserved_bits = fields.or("reserved_bits", ReservedBits::Ignore, |item| {
+        item.choice(&[("ignore", ReservedBits::Ignore), ("drop", ReservedBits::Drop)], &[])
+    });
+    let udp6_zero_checksum = fields.or("udp6_zero_checksum", ZeroChecksum::Drop, |item| {
+        item.choice(&[("drop", ZeroChecksum::Drop), ("accept", ZeroChecksum::Accept)], &[])
+    });
+    Some(Vtep {
+        ipv4: ipv4?,
+        ipv6: ipv6?,
+        vxlan_port: vxlan_port?,
+        reserved_bits: reserved_bits?,
+        udp6_zero_checksum: udp6_zero_checksum?,
+    })
+}
+
+fn own_address(item: &Item<'_>, address: IpAddr, twins: &Twins, reach: &mut Reach) {
+    reach.own.push((address, item.line));
+    let given = &twins.addresses;
+    // A prefix that holds the address is not enough: the kernel answers ARP for what it owns.
+    let known = !given.is_empty() && !twins.addresses_unknown;
+    if known && !given.iter().any(|net| net.addr() == address) {
+        let list: Vec<String> = given.iter().map(IpNet::to_string).collect();
+        item.error(format_args!(
+            "{address} is none of the addresses of the twins ({}); use one of them or add it there",
+            list.join(", ")
+        ));
+    }
 }
 
 fn neighbour(
     item: &Item<'_>,
     ports: &Ports,
     twins: &Twins,
-    seen: &mut Unique<Ipv4Addr>,
+    seen: &mut Unique<IpAddr>,
     reach: &mut Reach,
 ) -> Option<Neighbour> {
     let Some(fields) = item.fields(&NEIGHBOUR) else {
@@ -204,15 +267,13 @@ fn neighbour(
         return None;
     };
     let ip = fields.required("ip", "ip: 192.0.2.2", |item| {
-        let ip = scalar::unicast_ipv4(&item)?;
+        let ip = scalar::unicast(&item)?;
         if let Some(earlier) = seen.earlier(ip, &item.path, &item) {
             item.error(format_args!(
                 "{ip} is already given by {earlier}; give each neighbour once"
             ));
         }
-        if let Some((own, line)) = reach.own
-            && own == ip
-        {
+        if let Some((_, line)) = reach.own.iter().find(|(own, _)| *own == ip) {
             item.error(format_args!(
                 "{ip} is this VTEP's own address (line {line}); a neighbour is another host"
             ));

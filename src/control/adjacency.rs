@@ -1,8 +1,8 @@
 //! The ways out that exist: the control core's side of [`crate::worker::Adjacency`].
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use crate::tunnel::{OuterHeader, Template};
+use crate::tunnel::{AnyTemplate, OuterHeader, Template};
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
 /// A way out.
@@ -18,7 +18,7 @@ pub enum Way {
     /// A peer.
     Peer {
         /// Its VTEP address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The outer header and where it leaves, once the next hop is known.
         next_hop: Option<NextHop>,
     },
@@ -30,7 +30,7 @@ pub struct NextHop {
     /// Port index of the underlay port.
     pub port: u16,
     /// The peer itself, or the gateway on the way.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The outer header.
     pub outer: OuterHeader,
     /// The longest inner frame that the port's MTU has room for, in bytes.
@@ -78,26 +78,34 @@ impl Adjacencies {
         }
     }
 
-    /// What workers read.
-    pub fn build(&self) -> Box<[Adjacency]> {
-        self.records.iter().map(|record| record.as_ref().map_or_else(vacant, published)).collect()
+    /// What workers read: the ways out, and the outer headers that some of them name.
+    pub fn build(&self) -> (Box<[Adjacency]>, Box<[AnyTemplate]>) {
+        let mut templates = Vec::new();
+        let mut build = |record: &Option<Record>| {
+            record.as_ref().map_or_else(vacant, |record| published(record, &mut templates))
+        };
+        (self.records.iter().map(&mut build).collect(), templates.into())
     }
 }
 
-fn published(record: &Record) -> Adjacency {
+fn published(record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
     let adjacency = Adjacency { generation: record.generation, ..vacant() };
     match &record.way {
         Way::Local { port, vlan } => {
             Adjacency { kind: Kind::Local, port: *port, vlan_or_limit: *vlan, ..adjacency }
         }
         Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
-        Way::Peer { next_hop: Some(hop), .. } => Adjacency {
-            kind: Kind::Tunnel,
-            port: hop.port,
-            vlan_or_limit: hop.inner_limit,
-            template: Template::new(&hop.outer),
-            ..adjacency
-        },
+        Way::Peer { next_hop: Some(hop), .. } => {
+            let way = Adjacency { port: hop.port, vlan_or_limit: hop.inner_limit, ..adjacency };
+            match Template::new(&hop.outer) {
+                Some(template) => Adjacency { kind: Kind::Tunnel, template, ..way },
+                None => {
+                    templates.push(AnyTemplate::new(&hop.outer));
+                    let any_template = (templates.len() - 1) as u32;
+                    Adjacency { kind: Kind::AnyTunnel, any_template, ..way }
+                }
+            }
+        }
     }
 }
 
@@ -108,5 +116,6 @@ fn vacant() -> Adjacency {
         port: 0,
         generation: 0,
         vlan_or_limit: 0,
+        any_template: 0,
     }
 }

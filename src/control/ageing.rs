@@ -76,7 +76,8 @@ mod tests {
         let mut networks = Vec::new();
         for (index, macs) in macs.iter().enumerate() {
             let ageing = Some(Duration::from_secs(10));
-            let policy = Policy { learning: true, ageing, keeps_inner_vlan: false };
+            let encap = crate::config::EncapName::Vxlan;
+            let policy = Policy { learning: true, ageing, keeps_inner_vlan: false, encap };
             let mut fib = FibWriter::new(usize::MAX);
             for number in 0..*macs {
                 let [a, b, c, d] = number.to_be_bytes();

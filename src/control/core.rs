@@ -1,6 +1,6 @@
 //! The control core's state and its loop.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ impl Control {
     }
 
     /// A packet was dropped because this peer has no next hop.
-    pub(super) fn want_next_hop(&self, peer: Ipv4Addr) {
+    pub(super) fn want_next_hop(&self, peer: IpAddr) {
         if let Some(netlink) = &self.netlink {
             netlink.want(peer);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{self, Tick};
+use crate::config::EncapName;
 use crate::fib::FibWriter;
 use crate::worker::{AdjacencyIndex, FloodList, Network as Published};
 
@@ -16,6 +17,8 @@ pub struct Policy {
     pub ageing: Option<Duration>,
     /// Whether inner frames may carry VLAN tags.
     pub keeps_inner_vlan: bool,
+    /// What its peers speak, unless one says otherwise.
+    pub encap: EncapName,
 }
 
 /// One network.

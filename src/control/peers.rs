@@ -1,20 +1,18 @@
 //! Remote VTEPs and their next hops.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashMap;
 
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::ports::{ControlPort, Role};
 use crate::config::{self, Config};
-use crate::tunnel::{OuterHeader, TEMPLATE_LENGTH};
+use crate::tunnel::{Encap, OuterHeader};
 use crate::wire::{MacAddr, ethernet};
-use crate::worker::AdjacencyIndex;
+use crate::worker::{AdjacencyIndex, AnyPeer, AnyPeers, Dialect, IndexMap};
 
-/// A peer, over all networks.
+/// A peer, over all networks that speak to it in the same way.
 pub struct Peer {
-    /// The UDP port that it receives VXLAN at.
-    pub udp_port: u16,
     /// Its adjacency.
     pub adjacency: AdjacencyIndex,
     /// The VNIs of the networks that it is part of.
@@ -33,7 +31,7 @@ pub enum Resolution {
         /// The peer's or the gateway's.
         mac: MacAddr,
         /// The peer itself, or the gateway on the way.
-        next_hop: Ipv4Addr,
+        next_hop: IpAddr,
     },
     /// The next hop does not answer.
     Unresolved,
@@ -42,27 +40,30 @@ pub enum Resolution {
 }
 
 /// A peer's next hop, found or lost.
-pub type NextHopUpdate = (Ipv4Addr, Resolution);
+pub type NextHopUpdate = (IpAddr, Resolution);
 
-/// All peers by address.
+/// All peers by address and by how they are spoken to.
 #[derive(Default)]
-pub struct Peers(HashMap<Ipv4Addr, Peer>);
+pub struct Peers {
+    peers: HashMap<config::Peer, Peer>,
+    by_address: HashMap<IpAddr, Vec<config::Peer>>,
+}
 
 impl Peers {
     /// The adjacency of a peer that a network needs; makes it if it is new. One network has all its peers join
     /// before the next does.
     pub fn join(
         &mut self,
-        peer: config::Peer,
+        key: config::Peer,
         vni: u32,
         adjacencies: &mut Adjacencies,
     ) -> AdjacencyIndex {
-        let config::Peer { address, port } = peer;
-        let peer = self.0.entry(address).or_insert_with(|| Peer {
-            udp_port: port,
-            adjacency: adjacencies.add(Way::Peer { address, next_hop: None }),
-            networks: Vec::new(),
-            routed: true,
+        // To say our own ID is to say nothing.
+        let key = config::Peer { id: key.id.filter(|id| *id != vni), ..key };
+        let peer = self.peers.entry(key).or_insert_with(|| {
+            self.by_address.entry(key.address).or_default().push(key);
+            let way = Way::Peer { address: key.address, next_hop: None };
+            Peer { adjacency: adjacencies.add(way), networks: Vec::new(), routed: true }
         });
         // A peer may be in thousands of networks, and a network has thousands of static MACs.
         if peer.networks.last() != Some(&vni) {
@@ -72,38 +73,92 @@ impl Peers {
     }
 
     /// All of them, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (Ipv4Addr, &Peer)> {
-        self.0.iter().map(|(address, peer)| (*address, peer))
+    pub fn iter(&self) -> impl Iterator<Item = (&config::Peer, &Peer)> {
+        self.peers.iter()
     }
 
     /// All addresses, in no order.
-    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.0.keys().copied()
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.by_address.keys().copied()
+    }
+
+    /// Whether any peer speaks GRE or NVGRE.
+    pub fn speak_gre(&self) -> bool {
+        self.peers.keys().any(|key| dialect(key.encap) != Dialect::Vxlan)
+    }
+
+    /// What workers tell senders by: those that need no more than an address, and all others. `network` is a
+    /// network's index by its ID.
+    pub fn build(&self, network: impl Fn(u32) -> Option<u32>) -> (IndexMap, AnyPeers) {
+        let mut plain = Vec::new();
+        let mut others = AnyPeers::default();
+        for (address, keys) in &self.by_address {
+            let (vxlan, gre): (Vec<config::Peer>, Vec<config::Peer>) =
+                keys.iter().partition(|key| dialect(key.encap) == Dialect::Vxlan);
+            match (address, vxlan.as_slice()) {
+                (IpAddr::V4(address), [config::Peer { id: None, .. }]) => {
+                    plain.push((u32::from(*address), self.peers[&vxlan[0]].adjacency));
+                }
+                (_, []) => {}
+                (_, several) => others.insert(*address, self.any_peer(several, &network)),
+            }
+            if !gre.is_empty() {
+                others.insert(*address, self.any_peer(&gre, &network));
+            }
+        }
+        (IndexMap::new(&plain), others)
+    }
+
+    fn any_peer(&self, keys: &[config::Peer], network: &impl Fn(u32) -> Option<u32>) -> AnyPeer {
+        let mut networks = HashMap::new();
+        let numbered = |key: &config::Peer| key.id.is_some() || is_keyless(key.encap);
+        // First what is not valid here, then what is: an ID may be one network's here and another's elsewhere.
+        for key in keys.iter().filter(|key| numbered(key)) {
+            networks.extend(self.peers[key].networks.iter().map(|vni| (Some(*vni), None)));
+        }
+        let common = keys.iter().find(|key| !numbered(key));
+        for key in keys {
+            let peer = &self.peers[key];
+            // Of a peer that is spoken to in one way only, the ID alone tells the network.
+            if common == Some(key) && keys.len() == 1 {
+                continue;
+            }
+            for vni in &peer.networks {
+                let id = if is_keyless(key.encap) { None } else { Some(key.id.unwrap_or(*vni)) };
+                let here = network(*vni).map(|network| (network, peer.adjacency));
+                networks.insert(id, here);
+            }
+        }
+        let adjacency = common.map(|key| self.peers[key].adjacency);
+        AnyPeer { dialect: dialect(keys[0].encap), adjacency, networks }
     }
 
     /// Follows a peer's next hop. Returns whether workers must be told.
     pub fn resolve(
         &mut self,
-        address: Ipv4Addr,
+        address: IpAddr,
         resolution: &Resolution,
         config: &Config,
         ports: &[ControlPort],
         adjacencies: &mut Adjacencies,
     ) -> bool {
-        let Some(peer) = self.0.get_mut(&address) else { return false };
-        peer.routed = *resolution != Resolution::NoRoute;
-        let next_hop = match resolution {
-            Resolution::Resolved { underlay, mac, next_hop } => {
-                let role = Role::Underlay(*underlay);
-                let index = ports.iter().position(|port| port.role == role);
-                index.map(|index| {
-                    let by = (index as u16, &ports[index]);
-                    next_hop_by(config, by, (address, peer.udp_port), (*next_hop, *mac))
-                })
-            }
-            Resolution::Unresolved | Resolution::NoRoute => None,
-        };
-        let changed = adjacencies.set_next_hop(peer.adjacency, next_hop);
+        let mut changed = false;
+        for key in self.by_address.get(&address).into_iter().flatten() {
+            let Some(peer) = self.peers.get_mut(key) else { continue };
+            peer.routed = *resolution != Resolution::NoRoute;
+            let next_hop = match resolution {
+                Resolution::Resolved { underlay, mac, next_hop } => {
+                    let role = Role::Underlay(*underlay);
+                    let index = ports.iter().position(|port| port.role == role);
+                    index.map(|index| {
+                        let by = (index as u16, &ports[index]);
+                        next_hop_by(config, by, key, (*next_hop, *mac))
+                    })
+                }
+                Resolution::Unresolved | Resolution::NoRoute => None,
+            };
+            changed |= adjacencies.set_next_hop(peer.adjacency, next_hop);
+        }
         if changed {
             match resolution {
                 Resolution::Resolved { mac, next_hop, .. } => {
@@ -121,19 +176,38 @@ impl Peers {
     }
 }
 
+/// What a peer speaks, of three.
+fn dialect(encap: Encap) -> Dialect {
+    match encap {
+        Encap::Vxlan { .. } => Dialect::Vxlan,
+        Encap::Nvgre { .. } => Dialect::Nvgre,
+        Encap::Gre { .. } => Dialect::Gre,
+    }
+}
+
+fn is_keyless(encap: Encap) -> bool {
+    matches!(encap, Encap::Gre { key: false, .. })
+}
+
 fn next_hop_by(
     config: &Config,
     (index, port): (u16, &ControlPort),
-    (peer, udp_port): (Ipv4Addr, u16),
-    (address, mac): (Ipv4Addr, MacAddr),
+    peer: &config::Peer,
+    (address, mac): (IpAddr, MacAddr),
 ) -> NextHop {
+    let vtep = &config.underlay.vtep;
     let outer = OuterHeader {
         source_mac: port.port.mac(),
         next_hop_mac: mac.0,
-        source: config.underlay.vtep.ipv4,
-        destination: peer,
-        udp_port,
+        // The configuration names no peer of a family that this VTEP lacks.
+        source: match peer.address {
+            IpAddr::V4(_) => vtep.ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED).into(),
+            IpAddr::V6(_) => vtep.ipv6.unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
+        },
+        destination: peer.address,
+        encap: peer.encap,
+        id: peer.id,
     };
-    let headers = (TEMPLATE_LENGTH - ethernet::LENGTH) as u16;
+    let headers = (outer.length() - ethernet::LENGTH) as u16;
     NextHop { port: index, address, outer, inner_limit: port.port.mtu().saturating_sub(headers) }
 }

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::startup::StartError;
 use crate::config::{self, Config};
 use crate::dpdk::{MbufRing, Mempool, Port, PortOptions, RxQueue, TxQueue};
+use crate::tunnel::AnyTemplate;
 use crate::worker::{Receiver, TxPath, TxPort};
 
 /// What a port is for.
@@ -68,7 +69,7 @@ const DESCRIPTORS: u32 = 1024;
 /// Packet bytes of an mbuf, at least: what most drivers are at their best with.
 const DATA_ROOM: u16 = 2048;
 /// Bytes around an MTU's payload: Ethernet with two tags, and outer headers.
-const OVERHEAD: u16 = 22 + 50;
+const OVERHEAD: u16 = 22 + AnyTemplate::LONGEST as u16;
 /// Mbufs that a worker may have in its caches, buffers and unfinished floods.
 const PER_WORKER: u32 = 4096;
 

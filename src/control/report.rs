@@ -1,6 +1,5 @@
 //! The answers to the API's queries.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,8 +11,10 @@ use super::core::{Control, WorkerHandle};
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
 use crate::api::{MacCursor, MacFilter, MacPage, Query, model};
+use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
+use crate::tunnel::Encap;
 use crate::wire::MacAddr;
 use crate::worker::{Counter, PortCounters, WorkerCounters};
 
@@ -93,13 +94,17 @@ impl Control {
             match way {
                 Way::Local { port, vlan } => ports
                     .push(model::NetworkPort { port: self.port_name(*port), vlan: vlan_of(*vlan) }),
-                Way::Peer { address, .. } => peers.push(IpAddr::V4(*address)),
+                Way::Peer { address, .. } => peers.push(*address),
             }
         }
         model::Network {
             vni: network.vni,
             name: network.name.clone(),
-            encap: model::Encap::Vxlan,
+            encap: match network.policy.encap {
+                EncapName::Vxlan => model::Encap::Vxlan,
+                EncapName::Nvgre => model::Encap::Nvgre,
+                EncapName::Gre => model::Encap::Gre,
+            },
             ports,
             peers,
             macs_learned: network.fib.learned() as u64,
@@ -151,7 +156,7 @@ impl Control {
     fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
         let (port, vlan, peer) = match self.parts.adjacencies.get(entry.adjacency()) {
             Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
-            Some(Way::Peer { address, .. }) => (None, None, Some(IpAddr::V4(*address))),
+            Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
             None => (None, None, None),
         };
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
@@ -169,22 +174,27 @@ impl Control {
 
     fn report_peers(&self) -> Vec<model::Peer> {
         let mut peers: Vec<_> = self.parts.peers.iter().collect();
-        peers.sort_by_key(|(address, _)| *address);
-        let report = |(address, peer): (std::net::Ipv4Addr, &super::peers::Peer)| {
+        peers.sort_by_key(|(key, peer)| (key.address, peer.adjacency));
+        let report = |(key, peer): (&config::Peer, &super::peers::Peer)| {
             let hop = match self.parts.adjacencies.get(peer.adjacency) {
                 Some(Way::Peer { next_hop, .. }) => next_hop.as_ref(),
                 _ => None,
             };
             model::Peer {
-                address: IpAddr::V4(address),
-                encap: model::Encap::Vxlan,
+                address: key.address,
+                encap: match key.encap {
+                    Encap::Vxlan { .. } => model::Encap::Vxlan,
+                    Encap::Nvgre { .. } => model::Encap::Nvgre,
+                    Encap::Gre { .. } => model::Encap::Gre,
+                },
+                id: key.id,
                 state: match hop {
                     Some(_) => model::PeerState::Resolved,
                     None if peer.routed => model::PeerState::Unresolved,
                     None => model::PeerState::NoRoute,
                 },
                 port: hop.map(|hop| self.port_name(hop.port)),
-                next_hop: hop.map(|hop| IpAddr::V4(hop.address)),
+                next_hop: hop.map(|hop| hop.address),
                 mac: hop.map(|hop| MacAddr(hop.outer.next_hop_mac).to_string()),
                 networks: peer.networks.clone(),
             }

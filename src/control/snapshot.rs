@@ -1,10 +1,12 @@
 //! From the control core's tables to what workers read.
 
+use std::net::Ipv4Addr;
+
 use super::adjacency::{Adjacencies, Way};
 use super::network::Network;
 use super::peers::Peers;
 use super::ports::{ControlPort, Role};
-use crate::config::Config;
+use crate::config::{Config, ReservedBits, ZeroChecksum};
 use crate::fib::Location;
 use crate::tunnel::Vtep;
 use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, UnderlayPort};
@@ -19,19 +21,28 @@ pub fn build(
 ) -> Snapshot {
     let vnis: Vec<_> =
         networks.iter().enumerate().map(|(index, network)| (network.vni, index as u32)).collect();
-    let peers: Vec<_> =
-        peers.iter().map(|(address, peer)| (u32::from(address), peer.adjacency)).collect();
+    let vnis = IndexMap::new(&vnis);
+    let gre = peers.speak_gre();
+    let (peers, any_peers) = peers.build(|vni| vnis.get(vni));
+    let (adjacency_table, templates) = adjacencies.build();
+    let vtep = &config.underlay.vtep;
     Snapshot {
         ports: (0..ports.len())
             .map(|index| port_entry(ports, index as u16, adjacencies, networks))
             .collect(),
         networks: networks.iter().map(Network::build).collect(),
-        adjacencies: adjacencies.build(),
-        vnis: IndexMap::new(&vnis),
-        peers: IndexMap::new(&peers),
+        adjacencies: adjacency_table,
+        vnis,
+        peers,
+        any_peers,
+        templates,
         vtep: Vtep {
-            address: config.underlay.vtep.ipv4,
-            udp_port: config.underlay.vtep.vxlan_port,
+            address: vtep.ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            udp_port: vtep.vxlan_port,
+            ipv6: vtep.ipv6,
+            gre,
+            zero_checksum: vtep.udp6_zero_checksum == ZeroChecksum::Accept,
+            drops_reserved_bits: vtep.reserved_bits == ReservedBits::Drop,
         },
     }
 }

@@ -167,6 +167,7 @@ impl Plan {
             learning: config.learning,
             ageing: config.ageing,
             keeps_inner_vlan: config.inner_vlan == InnerVlan::Keep,
+            encap: config.encap,
         };
         let vni = config.vni.get();
         let fib = FibWriter::new(config.mac_limit as usize);

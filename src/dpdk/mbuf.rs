@@ -91,6 +91,22 @@ impl Mbuf {
         unsafe { std::slice::from_raw_parts(self.start(), usize::from(self.header().data_len)) }
     }
 
+    /// The bytes of each segment.
+    #[inline]
+    pub fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        let mut next = Some(self.0);
+        std::iter::from_fn(move || {
+            // SAFETY: the chain is ours, and each `next` is null or a segment of it.
+            let header = unsafe { next?.as_ref() };
+            next = NonNull::new(header.next);
+            // SAFETY: data_len initialised bytes start at data_off, as in `data`.
+            Some(unsafe {
+                let start = header.buf_addr.cast::<u8>().add(usize::from(header.data_off));
+                std::slice::from_raw_parts(start, usize::from(header.data_len))
+            })
+        })
+    }
+
     /// The bytes of the first segment for writing, unless a clone shares them.
     #[inline]
     pub fn data_mut(&mut self) -> Option<&mut [u8]> {

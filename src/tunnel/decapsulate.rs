@@ -1,19 +1,36 @@
 //! The decision on a packet from the underlay: ours to decapsulate, the kernel's, or bad.
 //!
-//! Pure: bytes in, verdict out. The checks are those of RFC 7348 sections 4.1 and 5 and RFC 1122 section 3.2.
+//! Pure: bytes in, verdict out. The checks are those of RFC 7348 sections 4.1 and 5, RFC 1122 section 3.2, RFC 8200
+//! and RFC 2784.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::drop_reason::DropReason;
-use crate::wire::{Malformed, checksum, ethernet, ipv4, udp, vxlan};
+use crate::wire::{Malformed, checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// Our own tunnel end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vtep {
-    /// The address that outer packets come to.
+    /// The address that outer IPv4 packets come to; `0.0.0.0` where there is none.
     pub address: Ipv4Addr,
     /// The UDP port that VXLAN comes to.
     pub udp_port: u16,
+    /// The address that outer IPv6 packets come to.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Whether Ethernet over GRE, and so NVGRE, is ours; else it is the kernel's.
+    pub gre: bool,
+    /// Whether UDP over IPv6 may come without a checksum (RFC 6935).
+    pub zero_checksum: bool,
+    /// Whether VXLAN with reserved bits set is dropped; RFC 7348 section 5 ignores them.
+    pub drops_reserved_bits: bool,
+}
+
+impl Vtep {
+    /// VXLAN over IPv4 as RFC 7348 has it, and nothing else.
+    pub fn vxlan(address: Ipv4Addr, udp_port: u16) -> Self {
+        let (gre, zero_checksum, drops_reserved_bits) = (false, false, false);
+        Self { address, udp_port, ipv6: None, gre, zero_checksum, drops_reserved_bits }
+    }
 }
 
 /// What is known of a packet besides the bytes of its first segment.
@@ -30,8 +47,10 @@ pub struct Received {
 /// What becomes of the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outer {
-    /// A tunnel packet.
+    /// A tunnel packet of the most frequent kind, VXLAN over IPv4.
     Tunnel(Inner),
+    /// Any other tunnel packet.
+    AnyTunnel(AnyInner),
     /// Not tunnel traffic: for the kernel.
     Punt,
 }
@@ -47,6 +66,33 @@ pub struct Inner {
     pub offset: usize,
     /// Bytes up to its end; what follows is Ethernet padding.
     pub end: usize,
+}
+
+/// Where the tenant's frame lies in any other tunnel packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnyInner {
+    /// The sending VTEP.
+    pub source: IpAddr,
+    /// What names the network.
+    pub label: Label,
+    /// Bytes before the inner frame.
+    pub offset: usize,
+    /// Bytes up to its end; what follows is Ethernet padding.
+    pub end: usize,
+}
+
+/// What a tunnel packet says of its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Label {
+    /// A VXLAN network ID, 24 bits.
+    Vxlan(u32),
+    /// Ethernet over GRE. Only the sender tells whether it is NVGRE.
+    Gre {
+        /// The key: in NVGRE a network ID (24 bits) and a flow ID (8).
+        key: Option<u32>,
+        /// Whether a checksum or a sequence number is there, neither of which NVGRE has.
+        extended: bool,
+    },
 }
 
 /// Decides on an Ethernet frame from an underlay port.
@@ -74,15 +120,18 @@ fn plain(header: &[u8; PLAIN + ethernet::LENGTH], vtep: Vtep, received: Received
     let address = u64::from(u32::from(vtep.address).swap_bytes());
     let udp_port = u64::from(vtep.udp_port.swap_bytes());
     // EtherType, version and header length; fragment flag, offset and protocol; destination address and port; UDP
-    // checksum and the I flag.
+    // checksum, the I flag and GPE's P flag.
     let strange = (word(12) ^ 0x0045_0008) & 0x00ff_ffff
         | (word(20) ^ u64::from(ipv4::UDP) << 24) & 0xff00_ff3f
         | (word(30) ^ (address | udp_port << 48)) & 0xffff_0000_ffff_ffff
-        | (word(40) ^ 0x0008_0000) & 0x0008_ffff;
+        | (word(40) ^ 0x0008_0000) & 0x000c_ffff;
     let (total, datagram) = (usize::from(number(16)), usize::from(number(38)));
     let fits = ethernet::LENGTH + total <= received.length;
     let holds_a_frame = datagram >= udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH;
     if strange != 0 || total != ipv4::LENGTH + datagram || !fits || !holds_a_frame {
+        return None;
+    }
+    if vtep.drops_reserved_bits && (word(40) & 0xffff_fff7_0000 != 0 || header[49] != 0) {
         return None;
     }
     if !received.ipv4_verified {
@@ -106,9 +155,27 @@ fn plain(header: &[u8; PLAIN + ethernet::LENGTH], vtep: Vtep, received: Received
 fn decapsulate_any(frame: &[u8], vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
     let truncated = |_| DropReason::TruncatedEthernet;
     let (ethernet, packet) = ethernet::Header::parse(frame).map_err(truncated)?;
-    if ethernet.ethertype.get() != ethernet::ethertype::IPV4 {
-        return Ok(Outer::Punt);
+    match ethernet.ethertype.get() {
+        ethernet::ethertype::IPV4 => over_ipv4(packet, vtep, received),
+        ethernet::ethertype::IPV6 => over_ipv6(packet, vtep, received),
+        _ => Ok(Outer::Punt),
     }
+}
+
+/// What IP carries.
+struct Segment<'p> {
+    source: IpAddr,
+    destination: IpAddr,
+    /// Bytes from the frame's begin.
+    at: usize,
+    /// Bytes by the IP header.
+    length: usize,
+    /// Those of the packet's first mbuf.
+    bytes: &'p [u8],
+    is_fragment: bool,
+}
+
+fn over_ipv4(packet: &[u8], vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
     let (ip, _) = ipv4::Header::parse(packet).map_err(|malformed| match malformed {
         Malformed::Truncated(_) => DropReason::TruncatedIpv4,
         _ => DropReason::Ipv4Header,
@@ -124,25 +191,94 @@ fn decapsulate_any(frame: &[u8], vtep: Vtep, received: Received) -> Result<Outer
         }
     }
     // A later fragment has no ports that tell whose it is; the kernel gives up on it in time.
-    if ip.protocol != ipv4::UDP || ip.destination() != vtep.address || ip.is_later_fragment() {
+    if ip.destination() != vtep.address || ip.is_later_fragment() {
         return Ok(Outer::Punt);
     }
-    let segment = packet.get(ip_header..).ok_or(DropReason::UdpLength)?;
-    let (udp, payload) = udp::Header::parse(segment).map_err(|_| DropReason::UdpLength)?;
+    let segment = Segment {
+        source: ip.source().into(),
+        destination: ip.destination().into(),
+        at: ethernet::LENGTH + ip_header,
+        length: ip.total_length() - ip_header,
+        bytes: packet.get(ip_header..).unwrap_or_default(),
+        is_fragment: ip.is_fragment(),
+    };
+    by_protocol(ip.protocol, &segment, vtep, received)
+}
+
+fn over_ipv6(packet: &[u8], vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
+    let Some(own) = vtep.ipv6 else { return Ok(Outer::Punt) };
+    let (ip, rest) = ipv6::Header::parse(packet).map_err(|malformed| match malformed {
+        Malformed::Truncated(_) => DropReason::TruncatedIpv6,
+        _ => DropReason::Ipv6Header,
+    })?;
+    let at = ethernet::LENGTH + ipv6::LENGTH;
+    if received.length < at + ip.payload_length() {
+        return Err(DropReason::Ipv6Header);
+    }
+    if ip.destination() != own {
+        return Ok(Outer::Punt);
+    }
+    let (source, destination) = (ip.source().into(), own.into());
+    let length = ip.payload_length();
+    let mut segment = Segment { source, destination, at, length, bytes: rest, is_fragment: false };
+    let mut protocol = ip.next_header;
+    if let (ipv6::FRAGMENT, Some([next, _, high, low, ..])) = (protocol, rest.first_chunk::<8>()) {
+        // As over IPv4: only the first fragment tells what it is. RFC 8200 section 4.5: offset, 2 bits, more.
+        if u16::from_be_bytes([*high, *low]) & !7 != 0 || length < 8 {
+            return Ok(Outer::Punt);
+        }
+        protocol = *next;
+        segment.at += 8;
+        segment.length -= 8;
+        segment.bytes = &rest[8..];
+        segment.is_fragment = true;
+    }
+    by_protocol(protocol, &segment, vtep, received)
+}
+
+fn by_protocol(
+    protocol: u8,
+    segment: &Segment,
+    vtep: Vtep,
+    received: Received,
+) -> Result<Outer, DropReason> {
+    match protocol {
+        ipv4::UDP => over_udp(segment, vtep, received),
+        gre::PROTOCOL if vtep.gre => over_gre(segment),
+        // No tunnel of ours, or behind extension headers, which no VTEP sends.
+        _ => Ok(Outer::Punt),
+    }
+}
+
+fn over_udp(segment: &Segment, vtep: Vtep, received: Received) -> Result<Outer, DropReason> {
+    let (udp, payload) = udp::Header::parse(segment.bytes).map_err(|_| DropReason::UdpLength)?;
     if udp.destination_port.get() != vtep.udp_port {
         return Ok(Outer::Punt);
     }
-    if ip.is_fragment() {
+    if segment.is_fragment {
         return Err(DropReason::Fragment);
     }
-    if udp.length() < udp::LENGTH || ip_header + udp.length() > ip.total_length() {
+    if udp.length() < udp::LENGTH || udp.length() > segment.length {
         return Err(DropReason::UdpLength);
     }
-    if udp.checksum.get() != 0 && !received.udp_verified {
-        let segment = segment.get(..udp.length()).ok_or(DropReason::Segmented)?;
-        if !checksum::verify_udp_v4(ip.source(), ip.destination(), segment) {
-            return Err(DropReason::UdpChecksum);
+    if udp.checksum.get() != 0 {
+        if !received.udp_verified {
+            let bytes = segment.bytes.get(..udp.length()).ok_or(DropReason::Segmented)?;
+            let right = match (segment.source, segment.destination) {
+                (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    checksum::verify_udp_v4(source, destination, bytes)
+                }
+                (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                    checksum::verify_udp_v6(source, destination, bytes)
+                }
+                _ => false,
+            };
+            if !right {
+                return Err(DropReason::UdpChecksum);
+            }
         }
+    } else if segment.source.is_ipv6() && !vtep.zero_checksum {
+        return Err(DropReason::UdpZeroChecksum);
     }
     if udp.length() < udp::LENGTH + vxlan::LENGTH {
         return Err(DropReason::TruncatedVxlan);
@@ -151,25 +287,73 @@ fn decapsulate_any(frame: &[u8], vtep: Vtep, received: Received) -> Result<Outer
         Malformed::Flags(_) => DropReason::VxlanFlags,
         _ => DropReason::Segmented,
     })?;
+    if vxlan.carries_no_ethernet() {
+        return Err(DropReason::VxlanGpe);
+    }
+    if vtep.drops_reserved_bits && vxlan.has_reserved_bits() {
+        return Err(DropReason::VxlanReserved);
+    }
     if udp.length() < udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH {
         return Err(DropReason::InnerTruncated);
     }
-    let udp_at = ethernet::LENGTH + ip_header;
-    Ok(Outer::Tunnel(Inner {
-        vni: vxlan.vni(),
-        source: ip.source(),
-        offset: udp_at + udp::LENGTH + vxlan::LENGTH,
-        end: udp_at + udp.length(),
+    let offset = segment.at + udp::LENGTH + vxlan::LENGTH;
+    let (vni, end) = (vxlan.vni(), segment.at + udp.length());
+    Ok(match segment.source {
+        IpAddr::V4(source) => Outer::Tunnel(Inner { vni, source, offset, end }),
+        source => Outer::AnyTunnel(AnyInner { source, label: Label::Vxlan(vni), offset, end }),
+    })
+}
+
+fn over_gre(segment: &Segment) -> Result<Outer, DropReason> {
+    let truncated = |_| DropReason::TruncatedGre;
+    let (header, rest) = gre::Header::parse(segment.bytes).map_err(truncated)?;
+    // Tunnels of other payloads may be the kernel's.
+    if header.protocol.get() != gre::ETHERNET {
+        return Ok(Outer::Punt);
+    }
+    if segment.is_fragment {
+        return Err(DropReason::Fragment);
+    }
+    let options = header.options(rest).map_err(|malformed| match malformed {
+        Malformed::Truncated(_) => DropReason::TruncatedGre,
+        _ => DropReason::GreFlags,
+    })?;
+    if options.length > segment.length {
+        return Err(DropReason::TruncatedGre);
+    }
+    if options.checksum {
+        let bytes = segment.bytes.get(..segment.length).ok_or(DropReason::Segmented)?;
+        if !checksum::verify(bytes) {
+            return Err(DropReason::GreChecksum);
+        }
+    }
+    if segment.length < options.length + ethernet::LENGTH {
+        return Err(DropReason::InnerTruncated);
+    }
+    let extended = options.checksum || options.sequence.is_some();
+    Ok(Outer::AnyTunnel(AnyInner {
+        source: segment.source,
+        label: Label::Gre { key: options.key, extended },
+        offset: segment.at + options.length,
+        end: segment.at + segment.length,
     }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::{OuterHeader, TEMPLATE_LENGTH, Template};
+    use crate::tunnel::any_template::tests::{encaps, outer, packet as any_packet};
+    use crate::tunnel::{Encap, OuterHeader, TEMPLATE_LENGTH, Template};
     use proptest::prelude::*;
 
-    const VTEP: Vtep = Vtep { address: Ipv4Addr::new(192, 0, 2, 1), udp_port: 4789 };
+    const VTEP: Vtep = Vtep {
+        address: Ipv4Addr::new(192, 0, 2, 1),
+        udp_port: 4789,
+        ipv6: Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        gre: true,
+        zero_checksum: false,
+        drops_reserved_bits: false,
+    };
     const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
     const IP: usize = 14;
     const UDP: usize = 34;
@@ -180,12 +364,13 @@ mod tests {
         let outer = OuterHeader {
             source_mac: [2, 0, 0, 0, 0, 2],
             next_hop_mac: [2, 0, 0, 0, 0, 1],
-            source: PEER,
-            destination: VTEP.address,
-            udp_port: 4789,
+            source: PEER.into(),
+            destination: VTEP.address.into(),
+            encap: Encap::vxlan(4789),
+            id: None,
         };
         let mut header = [0; TEMPLATE_LENGTH];
-        Template::new(&outer).write(&mut header, inner as u16, 0x01_0203, 50_000);
+        Template::new(&outer).unwrap().write(&mut header, inner as u16, 0x01_0203, 50_000);
         let mut packet = header.to_vec();
         packet.extend(std::iter::repeat_n(0x5a, inner));
         packet
@@ -242,7 +427,7 @@ mod tests {
 
     #[test]
     fn what_is_not_ours_goes_to_the_kernel() {
-        assert_eq!(changed(60, 12, &[0x86, 0xdd]), Ok(Outer::Punt));
+        assert_eq!(changed(60, 12, &[0x88, 0xcc]), Ok(Outer::Punt));
         assert_eq!(changed(60, IP + 9, &[1]), Ok(Outer::Punt));
         assert_eq!(changed(60, IP + 16, &[192, 0, 2, 9]), Ok(Outer::Punt));
         assert_eq!(changed(60, IP + 7, &[5]), Ok(Outer::Punt));
@@ -274,7 +459,139 @@ mod tests {
         assert_eq!(decide(&packet), tunnel(50, 111));
     }
 
+    /// What [`any_packet`] makes, for each family and encapsulation.
+    fn all() -> impl Iterator<Item = OuterHeader> {
+        let both = |encap| [outer(false, encap, None), outer(true, encap, None)];
+        encaps().into_iter().flat_map(both)
+    }
+
+    #[test]
+    fn every_encapsulation_over_both_families_is_taken_apart() {
+        let vtep = Vtep { zero_checksum: true, ..VTEP };
+        for outer in all() {
+            let mut packet = any_packet(&outer, 0x01_0203, &[7; 60]);
+            packet.extend([0; 5]);
+            let received =
+                Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
+            let (offset, end) = (outer.length(), outer.length() + 60);
+            let label = match outer.encap {
+                Encap::Vxlan { .. } => Label::Vxlan(0x01_0203),
+                Encap::Nvgre { flow_id } => Label::Gre {
+                    key: Some(if flow_id { 0x0102_0350 } else { 0x0102_0300 }),
+                    extended: false,
+                },
+                Encap::Gre { key, checksum } => {
+                    Label::Gre { key: key.then_some(0x01_0203), extended: checksum }
+                }
+            };
+            let right = match (label, outer.source) {
+                (Label::Vxlan(vni), IpAddr::V4(source)) => {
+                    Outer::Tunnel(Inner { vni, source, offset, end })
+                }
+                (label, source) => Outer::AnyTunnel(AnyInner { source, label, offset, end }),
+            };
+            assert_eq!(decapsulate(&packet, vtep, received), Ok(right), "{outer:?}");
+        }
+    }
+
+    #[test]
+    fn cut_anywhere_no_encapsulation_is_delivered() {
+        for outer in all() {
+            let packet = any_packet(&outer, 0x01_0203, &[7; 60]);
+            for length in 0..packet.len() {
+                assert!(decide(&packet[..length]).is_err(), "{outer:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn ipv6_faults_have_their_reasons() {
+        let with = |checksum, at: usize, bytes: &[u8]| {
+            let encap = Encap::Vxlan { udp_port: 4789, checksum };
+            let mut packet = any_packet(&outer(true, encap, None), 0x01_0203, &[7; 60]);
+            packet[at..at + bytes.len()].copy_from_slice(bytes);
+            decide(&packet)
+        };
+        assert_eq!(with(false, 0, &[]), Err(DropReason::UdpZeroChecksum));
+        assert!(matches!(with(true, 0, &[]), Ok(Outer::AnyTunnel(_))));
+        assert_eq!(with(true, 100, &[9]), Err(DropReason::UdpChecksum));
+        assert_eq!(with(true, 14, &[0x50]), Err(DropReason::Ipv6Header));
+        assert_eq!(with(true, 18, &[1, 0]), Err(DropReason::Ipv6Header));
+        assert_eq!(with(true, 53, &[9]), Ok(Outer::Punt), "another's address");
+        assert_eq!(with(true, 20, &[58]), Ok(Outer::Punt), "ICMPv6");
+        assert_eq!(with(true, 56, &[1, 2]), Ok(Outer::Punt), "another UDP port");
+        let mut fragment = any_packet(&outer(true, Encap::vxlan(4789), None), 0x01_0203, &[7; 60]);
+        fragment.splice(54..54, [17, 0, 0, 1, 0, 0, 0, 9]);
+        fragment[20] = 44;
+        fragment[19] += 8;
+        assert_eq!(decide(&fragment), Err(DropReason::Fragment));
+        fragment[57] = 9;
+        assert_eq!(decide(&fragment), Ok(Outer::Punt), "a later fragment");
+        let no_ipv6 = Vtep { ipv6: None, ..VTEP };
+        let received =
+            Received { length: fragment.len(), ipv4_verified: false, udp_verified: false };
+        assert_eq!(decapsulate(&fragment, no_ipv6, received), Ok(Outer::Punt));
+    }
+
+    #[test]
+    fn gre_faults_have_their_reasons() {
+        const GRE: usize = 34;
+        let with = |checksum, at: usize, bytes: &[u8]| {
+            let encap = Encap::Gre { key: true, checksum };
+            let mut packet = any_packet(&outer(false, encap, None), 0x01_0203, &[7; 60]);
+            packet[at..at + bytes.len()].copy_from_slice(bytes);
+            decide(&packet)
+        };
+        assert!(matches!(with(true, 0, &[]), Ok(Outer::AnyTunnel(_))));
+        assert_eq!(with(true, 80, &[9]), Err(DropReason::GreChecksum));
+        assert_eq!(with(false, GRE + 1, &[1]), Err(DropReason::GreFlags), "version 1");
+        assert_eq!(with(false, GRE, &[0x60]), Err(DropReason::GreFlags), "RFC 1701's routing");
+        assert_eq!(with(false, GRE + 2, &[8, 0]), Ok(Outer::Punt), "IPv4 in GRE");
+        let packet = any_packet(&outer(false, Encap::Nvgre { flow_id: true }, None), 7, &[7; 13]);
+        assert_eq!(decide(&packet), Err(DropReason::InnerTruncated));
+        let packet = any_packet(&outer(false, Encap::Nvgre { flow_id: true }, None), 7, &[7; 60]);
+        let received = Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
+        let none = decapsulate(&packet, Vtep { gre: false, ..VTEP }, received);
+        assert_eq!(none, Ok(Outer::Punt), "without GRE in the configuration it is the kernel's");
+    }
+
+    #[test]
+    fn gpe_and_reserved_bits() {
+        assert_eq!(changed(60, VXLAN, &[0x0c, 0, 0, 1]), Err(DropReason::VxlanGpe));
+        assert_eq!(changed(60, VXLAN, &[0x0c, 0, 0, 3]), tunnel(50, 110), "GPE with Ethernet");
+        for bit in (0..32).chain(56..64).filter(|bit| *bit != 4) {
+            let mut packet = packet(60);
+            packet[VXLAN + bit / 8] |= 0x80 >> (bit % 8);
+            let received =
+                Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
+            let strict = Vtep { drops_reserved_bits: true, ..VTEP };
+            let found = decapsulate(&packet, strict, received);
+            assert_eq!(found, Err(DropReason::VxlanReserved), "bit {bit}");
+        }
+        let strict = Vtep { drops_reserved_bits: true, ..VTEP };
+        let received = Received { length: 110, ipv4_verified: false, udp_verified: false };
+        assert_eq!(decapsulate(&packet(60), strict, received), tunnel(50, 110));
+    }
+
     proptest! {
+        #[test]
+        fn no_change_of_any_encapsulation_reaches_beyond_the_packet(
+            changes in prop::collection::vec((12..110usize, any::<u8>()), 0..4),
+            which in 0..16usize,
+        ) {
+            let mut packet = any_packet(&all().nth(which).unwrap(), 0x01_0203, &[7; 60]);
+            for (at, byte) in changes {
+                if let Some(place) = packet.get_mut(at) {
+                    *place = byte;
+                }
+            }
+            let received =
+                Received { length: packet.len(), ipv4_verified: true, udp_verified: true };
+            if let Ok(Outer::AnyTunnel(inner)) = decapsulate(&packet, VTEP, received) {
+                prop_assert!(inner.offset + 14 <= inner.end && inner.end <= packet.len());
+            }
+        }
+
         #[test]
         fn cut_anywhere_it_is_dropped_and_never_panics(length in 0..110usize) {
             prop_assert!(decide(&packet(60)[..length]).is_err());

@@ -1,8 +1,12 @@
 //! Outer headers: the templates that encapsulation copies, and the decision on what arrives from
 //! the underlay.
 
+mod any_template;
 mod decapsulate;
+mod encap;
 mod template;
 
-pub use decapsulate::{Inner, Outer, Received, Vtep, decapsulate};
-pub use template::{OuterHeader, TEMPLATE_LENGTH, Template};
+pub use any_template::{AnyTemplate, Variable};
+pub use decapsulate::{AnyInner, Inner, Label, Outer, Received, Vtep, decapsulate};
+pub use encap::{Encap, OuterHeader};
+pub use template::{TEMPLATE_LENGTH, Template};

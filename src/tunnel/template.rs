@@ -1,6 +1,8 @@
 //! The outer header of a tunnel, built once by the control core and patched per packet.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use super::{Encap, OuterHeader};
 
 /// Bytes of Ethernet, IPv4, UDP and VXLAN headers.
 pub const TEMPLATE_LENGTH: usize = 14 + 20 + 8 + 8;
@@ -12,21 +14,6 @@ mod at {
     pub const UDP_SOURCE: usize = 34;
     pub const UDP_LENGTH: usize = 34 + 4;
     pub const VNI: usize = 42 + 4;
-}
-
-/// What the outer header of one peer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OuterHeader {
-    /// Our underlay port's MAC.
-    pub source_mac: [u8; 6],
-    /// The next hop's MAC: the peer's on one link, else the gateway's.
-    pub next_hop_mac: [u8; 6],
-    /// Our VTEP address.
-    pub source: Ipv4Addr,
-    /// The peer's VTEP address.
-    pub destination: Ipv4Addr,
-    /// The peer's VXLAN port (RFC 7348 section 5: 4789).
-    pub udp_port: u16,
 }
 
 /// A VXLAN-over-IPv4 header with everything in it that does not change from packet to packet.
@@ -45,8 +32,18 @@ impl Template {
     pub const VACANT: Self = Self { bytes: [0; TEMPLATE_LENGTH], ip_sum: 0 };
 
     /// Builds the header: no ECN or DSCP, don't fragment (RFC 7348 section 4.3) and hence no identification
-    /// (RFC 6864 section 4.1), UDP checksum zero (RFC 7348 section 5), I flag set and all reserved bits zero.
-    pub fn new(outer: &OuterHeader) -> Self {
+    /// (RFC 6864 section 4.1), UDP checksum zero (RFC 7348 section 5), I flag set and all reserved bits zero. `None` for
+    /// all that is not just that, which [`super::AnyTemplate`] builds.
+    pub fn new(outer: &OuterHeader) -> Option<Self> {
+        let (
+            IpAddr::V4(source),
+            IpAddr::V4(destination),
+            Encap::Vxlan { udp_port, checksum: false },
+            None,
+        ) = (outer.source, outer.destination, outer.encap, outer.id)
+        else {
+            return None;
+        };
         let mut bytes = [0; TEMPLATE_LENGTH];
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
         bytes[6..12].copy_from_slice(&outer.source_mac);
@@ -55,15 +52,15 @@ impl Template {
         bytes[20] = 0x40;
         bytes[22] = Self::TTL;
         bytes[23] = 17;
-        bytes[26..30].copy_from_slice(&outer.source.octets());
-        bytes[30..34].copy_from_slice(&outer.destination.octets());
-        bytes[36..38].copy_from_slice(&outer.udp_port.to_be_bytes());
+        bytes[26..30].copy_from_slice(&source.octets());
+        bytes[30..34].copy_from_slice(&destination.octets());
+        bytes[36..38].copy_from_slice(&udp_port.to_be_bytes());
         bytes[42] = 0x08;
         let sum: u32 = bytes[14..34]
             .chunks_exact(2)
             .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
             .sum();
-        Self { bytes, ip_sum: fold(sum) }
+        Some(Self { bytes, ip_sum: fold(sum) })
     }
 
     /// Writes the header of one packet: `inner` is the length of the inner frame in bytes,
@@ -111,19 +108,20 @@ mod tests {
             let outer = OuterHeader {
                 source_mac: [2, 0, 0, 0, 0, 1],
                 next_hop_mac: [2, 0, 0, 0, 0, 2],
-                source: addresses.0.into(),
-                destination: addresses.1.into(),
-                udp_port: 4789,
+                source: std::net::Ipv4Addr::from(addresses.0).into(),
+                destination: std::net::Ipv4Addr::from(addresses.1).into(),
+                encap: Encap::vxlan(4789),
+                id: None,
             };
             let mut bytes = [0xff; TEMPLATE_LENGTH];
-            Template::new(&outer).write(&mut bytes, inner, vni, entropy);
+            Template::new(&outer).unwrap().write(&mut bytes, inner, vni, entropy);
             let (ethernet, packet) = ethernet::Header::parse(&bytes).unwrap();
             prop_assert_eq!(ethernet.destination.0, outer.next_hop_mac);
             prop_assert_eq!(ethernet.source.0, outer.source_mac);
             prop_assert_eq!(ethernet.ethertype.get(), ethernet::ethertype::IPV4);
             prop_assert!(checksum::verify(&packet[..20]));
             let (ip, segment) = ipv4::Header::parse(packet).unwrap();
-            prop_assert_eq!((ip.source(), ip.destination()), (outer.source, outer.destination));
+            prop_assert_eq!((u32::from(ip.source()), u32::from(ip.destination())), addresses);
             prop_assert_eq!(ip.total_length(), usize::from(inner) + 36);
             prop_assert!(ip.dont_fragment() && !ip.is_fragment());
             prop_assert_eq!((ip.ttl, ip.protocol, ip.traffic_class), (64, ipv4::UDP, 0));

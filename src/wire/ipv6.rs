@@ -9,6 +9,8 @@ use super::{Malformed, Protocol, view};
 
 /// Bytes of the fixed header.
 pub const LENGTH: usize = size_of::<Header>();
+/// Next header: a fragment header of 8 bytes.
+pub const FRAGMENT: u8 = 44;
 
 /// The fixed IPv6 header: 40 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

@@ -24,7 +24,6 @@ impl Counter {
 }
 
 /// One worker's counters of one port.
-#[derive(Default)]
 pub struct PortCounters {
     /// Frames taken from the port.
     pub rx_packets: Counter,
@@ -35,6 +34,14 @@ pub struct PortCounters {
     /// Their bytes.
     pub tx_bytes: Counter,
     drops: [Counter; DropReason::COUNT],
+}
+
+impl Default for PortCounters {
+    fn default() -> Self {
+        let (rx_packets, rx_bytes, tx_packets, tx_bytes) = Default::default();
+        let drops = std::array::from_fn(|_| Counter::default());
+        Self { rx_packets, rx_bytes, tx_packets, tx_bytes, drops }
+    }
 }
 
 impl PortCounters {

@@ -124,7 +124,7 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
             decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
         }
         match decision {
-            Decision::Send(target) => output::send(context, port, frame, target),
+            Decision::Send(target) => output::send(context, snapshot, port, frame, target),
             Decision::Flood => {
                 let adjacency = lane.ingress.location().adjacency();
                 let origin = Origin { port, adjacency, from_tunnel: FROM_TUNNEL };
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::fib::{Domain, FibWriter, Location};
     use crate::tunnel::Vtep;
-    use crate::worker::IndexMap;
+    use crate::worker::{AnyPeers, IndexMap};
 
     fn network(vni: u32) -> Network {
         Network {
@@ -214,7 +214,9 @@ mod tests {
             adjacencies: Box::default(),
             vnis: IndexMap::new(&[]),
             peers: IndexMap::new(&[]),
-            vtep: Vtep { address: Ipv4Addr::LOCALHOST, udp_port: 4789 },
+            any_peers: AnyPeers::default(),
+            templates: Box::default(),
+            vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
         };
         let reader = Domain::new(1).register().unwrap();
         let mut classifier = Classifier::new(&reader, &snapshot);

@@ -11,6 +11,7 @@ mod counters;
 mod event;
 mod forward;
 mod idle;
+mod origin;
 mod output;
 mod poll;
 mod replicate;
@@ -22,6 +23,7 @@ pub use context::{Context, Pools};
 pub use counters::{Counter, PortCounters, WorkerCounters};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use idle::Idle;
+pub use origin::{AnyPeer, AnyPeers, Dialect};
 pub use poll::{Receiver, Shared, Worker};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,

@@ -2,10 +2,11 @@
 
 use super::context::Context;
 use super::event::Event;
-use super::snapshot::{Adjacency, AdjacencyIndex, Kind};
+use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
-use crate::tunnel::TEMPLATE_LENGTH;
+use crate::tunnel::{AnyTemplate, TEMPLATE_LENGTH, Variable};
+use crate::wire::checksum::Sum;
 use crate::wire::ethernet;
 use crate::wire::flow::{entropy_port, flow_hash};
 
@@ -25,7 +26,13 @@ pub(super) struct Target<'r> {
 
 /// Sends a frame to its one target, or the original of a flood to its last.
 #[inline(always)]
-pub(super) fn send(context: &mut Context, ingress: u16, mut frame: Mbuf, target: Target) {
+pub(super) fn send(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    ingress: u16,
+    mut frame: Mbuf,
+    target: Target,
+) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     // One by one, the most frequent first: a jump through a table is hard to predict.
     if kind == Kind::Tunnel {
@@ -42,15 +49,33 @@ pub(super) fn send(context: &mut Context, ingress: u16, mut frame: Mbuf, target:
     } else if kind == Kind::Local && vlan_or_limit == 0 {
         context.transmitter.send(port, frame);
     } else {
-        send_otherwise(context, ingress, frame, target);
+        send_otherwise(context, snapshot, ingress, frame, target);
     }
 }
 
 /// What is neither encapsulated nor sent as it is.
 #[inline(never)]
-fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Target) {
+fn send_otherwise(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    ingress: u16,
+    mut frame: Mbuf,
+    target: Target,
+) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     match kind {
+        Kind::AnyTunnel if frame.len() > usize::from(vlan_or_limit) => {
+            context.drop(ingress, frame, DropReason::Oversize);
+        }
+        Kind::AnyTunnel => {
+            let entropy = entropy_port(flow_hash(frame.data()));
+            let written = any_header(snapshot, target, &frame, entropy)
+                .and_then(|header| header.write(&mut frame));
+            match written {
+                Ok(()) => context.transmitter.send(port, frame),
+                Err(reason) => context.drop(ingress, frame, reason),
+            }
+        }
         Kind::Local => match push_tag(frame, vlan_or_limit, &context.headers) {
             Ok(frame) => context.transmitter.send(port, frame),
             Err(reason) => context.count_drop(ingress, reason),
@@ -67,6 +92,7 @@ fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Targ
 #[inline]
 pub(super) fn send_copy(
     context: &mut Context,
+    snapshot: &Snapshot,
     ingress: u16,
     frame: &mut Mbuf,
     entropy: u16,
@@ -75,7 +101,11 @@ pub(super) fn send_copy(
     context.counters.copies.add(1);
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     let copy = match kind {
-        Kind::Tunnel if frame.len() > usize::from(vlan_or_limit) => Err(DropReason::Oversize),
+        Kind::Tunnel | Kind::AnyTunnel if frame.len() > usize::from(vlan_or_limit) => {
+            Err(DropReason::Oversize)
+        }
+        Kind::AnyTunnel => any_header(snapshot, target, frame, entropy)
+            .and_then(|header| any_encapsulated_copy(context, frame, header)),
         Kind::Tunnel => encapsulated_copy(context, frame, entropy, target),
         Kind::Local if vlan_or_limit == 0 => {
             frame.share(&context.headers).ok_or(DropReason::NoMbuf)
@@ -111,6 +141,52 @@ fn encapsulated_copy(
     target.adjacency.template.write(room, inner, target.vni, entropy);
     header.chain(rest);
     Ok(header)
+}
+
+/// The outer header of one packet, any but VXLAN over IPv4.
+struct AnyHeader<'r> {
+    template: &'r AnyTemplate,
+    packet: Variable,
+    inner_sum: u16,
+}
+
+impl AnyHeader<'_> {
+    /// Puts it before what an mbuf holds.
+    #[inline]
+    fn write(&self, to: &mut Mbuf) -> Result<(), DropReason> {
+        let room = to.prepend(self.template.length()).ok_or(DropReason::NoHeadroom)?;
+        self.template.write(room, self.packet, self.inner_sum);
+        Ok(())
+    }
+}
+
+#[inline]
+fn any_header<'r>(
+    snapshot: &'r Snapshot,
+    target: Target,
+    frame: &Mbuf,
+    entropy_port: u16,
+) -> Result<AnyHeader<'r>, DropReason> {
+    let template = snapshot.templates.get(target.adjacency.any_template as usize);
+    let template = template.ok_or(DropReason::PortRemoved)?;
+    let mut sum = Sum::default();
+    if template.sums() {
+        frame.chunks().for_each(|chunk| sum.add(chunk));
+    }
+    let packet = Variable { inner: frame.len() as u16, id: target.vni, entropy_port };
+    Ok(AnyHeader { template, packet, inner_sum: sum.get() })
+}
+
+fn any_encapsulated_copy(
+    context: &mut Context,
+    frame: &mut Mbuf,
+    header: AnyHeader,
+) -> Result<Mbuf, DropReason> {
+    let mut copy = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
+    let rest = frame.share(&context.headers).ok_or(DropReason::NoMbuf)?;
+    header.write(&mut copy)?;
+    copy.chain(rest);
+    Ok(copy)
 }
 
 #[inline(always)]

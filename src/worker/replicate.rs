@@ -66,7 +66,7 @@ pub(super) fn flood(
     let entropy = entropy_port(flow_hash(frame.data()));
     let targets = of.flood.targets(origin.from_tunnel);
     match serve(context, snapshot, of, origin, &mut frame, entropy, targets) {
-        Progress::Done(last) => finish(context, origin, frame, last),
+        Progress::Done(last) => finish(context, snapshot, origin, frame, last),
         Progress::Stopped(_) if context.replication.jobs.len() == JOBS => {
             context.drop(origin.port, frame, DropReason::ReplicationBacklog);
         }
@@ -95,7 +95,7 @@ pub(super) fn advance(context: &mut Context, snapshot: &Snapshot) -> bool {
         Some(of) => {
             let targets = of.flood.targets_after(job.served, job.origin.from_tunnel);
             match serve(context, snapshot, of, job.origin, &mut job.frame, job.entropy, targets) {
-                Progress::Done(last) => finish(context, job.origin, job.frame, last),
+                Progress::Done(last) => finish(context, snapshot, job.origin, job.frame, last),
                 Progress::Stopped(served) => {
                     job.served = served;
                     context.replication.jobs.push_back(job);
@@ -132,7 +132,7 @@ fn serve<'r>(
         }
         let Some(adjacency) = snapshot.adjacencies.get(index as usize) else { continue };
         if let Some(target) = last {
-            output::send_copy(context, origin.port, frame, entropy, target);
+            output::send_copy(context, snapshot, origin.port, frame, entropy, target);
             budget -= 1;
             if budget == 0 {
                 return Progress::Stopped(target.served());
@@ -143,9 +143,15 @@ fn serve<'r>(
     Progress::Done(last)
 }
 
-fn finish(context: &mut Context, origin: Origin, frame: Mbuf, last: Option<Target>) {
+fn finish(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    origin: Origin,
+    frame: Mbuf,
+    last: Option<Target>,
+) {
     match last {
-        Some(target) => output::send(context, origin.port, frame, target),
+        Some(target) => output::send(context, snapshot, origin.port, frame, target),
         None => context.drop(origin.port, frame, DropReason::NoDestination),
     }
 }

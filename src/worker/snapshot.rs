@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::origin::AnyPeers;
 use crate::fib::{Entry, Fib, Location, MacKey};
-use crate::tunnel::{Template, Vtep};
+use crate::tunnel::{AnyTemplate, Template, Vtep};
 
 /// Index of an [`Adjacency`] in [`Snapshot::adjacencies`]; it fits 24 bits.
 pub type AdjacencyIndex = u32;
@@ -18,8 +19,12 @@ pub struct Snapshot {
     pub adjacencies: Box<[Adjacency]>,
     /// VNI to network index.
     pub vnis: IndexMap,
-    /// Peer address to adjacency index.
+    /// IPv4 address to adjacency index, of peers that speak VXLAN with our own IDs and in no two ways.
     pub peers: IndexMap,
+    /// All other peers.
+    pub any_peers: AnyPeers,
+    /// Outer headers, for [`Kind::AnyTunnel`].
+    pub templates: Box<[AnyTemplate]>,
     /// Our own tunnel end.
     pub vtep: Vtep,
 }
@@ -164,6 +169,8 @@ pub struct Adjacency {
     pub generation: u16,
     /// For a local port: the VLAN tag to push, 0 for none. For a tunnel: the longest inner frame.
     pub vlan_or_limit: u16,
+    /// For [`Kind::AnyTunnel`]: index into [`Snapshot::templates`].
+    pub any_template: u32,
 }
 
 /// What an adjacency is.
@@ -174,8 +181,10 @@ pub enum Kind {
     Vacant,
     /// An access port, or a VLAN of one.
     Local,
-    /// A peer whose next hop is known.
+    /// A peer by plain VXLAN over IPv4, whose next hop is known.
     Tunnel,
+    /// Any other peer whose next hop is known.
+    AnyTunnel,
     /// A peer whose next hop is not known yet.
     Unresolved,
 }

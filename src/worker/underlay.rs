@@ -2,11 +2,12 @@
 
 use super::context::Context;
 use super::forward::{Classifier, Lane, Lanes, forward};
+use super::origin::Origins;
 use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift};
 use crate::drop_reason::DropReason;
-use crate::fib::{Location, MacKey, Reader};
-use crate::tunnel::{Inner, Outer, Received, decapsulate};
+use crate::fib::{MacKey, Reader};
+use crate::tunnel::{AnyInner, Outer, Received, decapsulate};
 use crate::wire::ethernet::{self, is_tag};
 
 /// Takes a burst from one underlay port apart, and forwards what was inside. Returns
@@ -21,12 +22,24 @@ pub(super) fn process<'r>(
     burst: &mut Burst,
 ) -> u64 {
     let mut lanes = Lanes::new();
-    let mut origins = Origins { snapshot, last: None };
+    let mut origins = Origins::new(snapshot);
     let mut classifier = Classifier::new(reader, snapshot);
     let bytes = sift(burst, |mut frame| {
         let reason = match inspect(snapshot, port, &frame) {
             Ok(Outer::Tunnel(inner)) => {
-                match unwrap(&mut origins, &mut classifier, &mut frame, inner) {
+                let lane = origins.of(&inner).and_then(|ingress| {
+                    unwrap(&mut classifier, &mut frame, ingress, (inner.offset, inner.end))
+                });
+                match lane {
+                    Ok(lane) => {
+                        lanes.push(lane);
+                        return Some(frame);
+                    }
+                    Err(reason) => reason,
+                }
+            }
+            Ok(Outer::AnyTunnel(inner)) => {
+                match unwrap_any(&mut origins, &mut classifier, &mut frame, &inner) {
                     Ok(lane) => {
                         lanes.push(lane);
                         return Some(frame);
@@ -69,51 +82,32 @@ fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Out
     decapsulate(data, snapshot.vtep, received)
 }
 
-/// Which network and peer tunnel packets come from. Neighbours mostly come from the same.
-struct Origins<'r> {
-    snapshot: &'r Snapshot,
-    last: Option<(u64, Attachment)>,
-}
-
-impl Origins<'_> {
-    #[inline(always)]
-    fn of(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
-        let key = u64::from(u32::from(inner.source)) << 32 | u64::from(inner.vni);
-        match self.last {
-            Some((last, attachment)) if last == key => Ok(attachment),
-            _ => {
-                let attachment = self.find(inner)?;
-                self.last = Some((key, attachment));
-                Ok(attachment)
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn find(&self, inner: &Inner) -> Result<Attachment, DropReason> {
-        let snapshot = self.snapshot;
-        let network = snapshot.vnis.get(inner.vni).ok_or(DropReason::UnknownVni)?;
-        let peer = snapshot.peers.get(u32::from(inner.source)).ok_or(DropReason::UnknownPeer)?;
-        let adjacency = snapshot.adjacencies.get(peer as usize).ok_or(DropReason::UnknownPeer)?;
-        Ok(Attachment::new(network, Location::new(peer, adjacency.generation)))
-    }
-}
-
-/// Cuts the outer headers and any padding off, and finds network and peer.
-#[inline(always)]
-fn unwrap<'r>(
+/// The same for all but VXLAN over IPv4, out of its way.
+#[inline(never)]
+fn unwrap_any<'r>(
     origins: &mut Origins<'r>,
     classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
-    inner: Inner,
+    inner: &AnyInner,
 ) -> Result<Lane<'r>, DropReason> {
-    let ingress = origins.of(&inner)?;
+    let ingress = origins.of_any(inner)?;
+    unwrap(classifier, frame, ingress, (inner.offset, inner.end))
+}
+
+/// Cuts the outer headers and any padding off.
+#[inline(always)]
+fn unwrap<'r>(
+    classifier: &mut Classifier<'r>,
+    frame: &mut Mbuf,
+    ingress: Attachment,
+    (offset, end): (usize, usize),
+) -> Result<Lane<'r>, DropReason> {
     let header: Option<&[u8; ethernet::LENGTH]> =
-        frame.data().get(inner.offset..).and_then(<[u8]>::first_chunk);
+        frame.data().get(offset..).and_then(<[u8]>::first_chunk);
     let header = header.ok_or(DropReason::Segmented)?;
     let (destination, source) = MacKey::pair(header);
     let tagged = is_tag(u16::from_be_bytes([header[12], header[13]]));
-    if !frame.narrow(inner.offset, inner.end) {
+    if !frame.narrow(offset, end) {
         return Err(DropReason::Segmented);
     }
     // Last of all: whatever has a lane is forwarded.

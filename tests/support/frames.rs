@@ -112,3 +112,75 @@ pub fn open_vxlan(packet: &[u8]) -> (u32, Vec<u8>) {
 pub fn is_vxlan_to(peer: [u8; 4]) -> impl Fn(&[u8]) -> bool {
     move |packet| packet.len() >= 50 && packet[12..14] == [8, 0] && packet[30..34] == peer
 }
+
+/// VTEP addresses over IPv6: 2001:db8::1, and a peer at ::2 with [`PEER1_MAC`].
+pub const VTEP6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+pub const PEER6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+
+/// A packet of the IPv6 peer to Ferry, whose underlay MAC is `to`.
+pub fn ipv6(to: [u8; 6], protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = [to, PEER1_MAC].concat();
+    frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+    frame.extend((payload.len() as u16).to_be_bytes());
+    frame.extend([protocol, 64]);
+    frame.extend(PEER6);
+    frame.extend(VTEP6);
+    frame.extend(payload);
+    frame
+}
+
+/// Whether UDP, or anything with that kind of checksum, adds up over IPv6.
+pub fn udp6_adds_up(packet: &[u8]) -> bool {
+    let mut sum = packet[22..54].to_vec();
+    sum.extend([0, 0, packet[18], packet[19], 0, 0, 0, packet[20]]);
+    sum.extend(&packet[54..]);
+    internet_sum(&sum) == 0xffff
+}
+
+/// A VXLAN packet from the IPv6 peer, with or without a UDP checksum.
+pub fn vxlan6(to: [u8; 6], vni: u32, inner: &[u8], checksum: bool) -> Vec<u8> {
+    let mut segment = vec![0xc3, 0x50, 0x12, 0xb5];
+    segment.extend((inner.len() as u16 + 16).to_be_bytes());
+    segment.extend([0, 0, 8, 0, 0, 0]);
+    segment.extend((vni << 8).to_be_bytes());
+    segment.extend(inner);
+    let mut packet = ipv6(to, 17, &segment);
+    if checksum {
+        let mut sum = [PEER6, VTEP6].concat();
+        sum.extend([0, 0, packet[18], packet[19], 0, 0, 0, 17]);
+        sum.extend(&segment);
+        packet[60..62].copy_from_slice(&(!internet_sum(&sum)).to_be_bytes());
+    }
+    packet
+}
+
+/// Options of a GRE packet, each there or not.
+#[derive(Clone, Copy, Default)]
+pub struct Gre {
+    pub key: Option<u32>,
+    pub checksum: bool,
+    pub sequence: Option<u32>,
+}
+
+/// Ethernet over GRE (RFC 2784, RFC 2890), without IP.
+pub fn gre(options: Gre, inner: &[u8]) -> Vec<u8> {
+    let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+    let flags = flag(options.checksum, 0x80)
+        | flag(options.key.is_some(), 0x20)
+        | flag(options.sequence.is_some(), 0x10);
+    let mut packet = vec![flags, 0, 0x65, 0x58];
+    packet.extend(vec![0; if options.checksum { 4 } else { 0 }]);
+    packet.extend(options.key.map_or(vec![], |key| key.to_be_bytes().to_vec()));
+    packet.extend(options.sequence.map_or(vec![], |number| number.to_be_bytes().to_vec()));
+    packet.extend(inner);
+    if options.checksum {
+        let sum = !internet_sum(&packet);
+        packet[4..6].copy_from_slice(&sum.to_be_bytes());
+    }
+    packet
+}
+
+/// The same from an IPv4 peer.
+pub fn gre_from(to: [u8; 6], peer: [u8; 4], options: Gre, inner: &[u8]) -> Vec<u8> {
+    ipv4(to, PEER1_MAC, (peer, VTEP), 47, &gre(options, inner))
+}

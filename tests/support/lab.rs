@@ -34,6 +34,11 @@ impl Lab {
 
     /// With further entries of `underlay.neighbours`, a line each.
     pub fn with_neighbours(networks: &str, neighbours: &str) -> Self {
+        Self::with_vtep("ipv4: 192.0.2.1", networks, neighbours)
+    }
+
+    /// With other keys of `underlay.vtep`.
+    pub fn with_vtep(vtep: &str, networks: &str, neighbours: &str) -> Self {
         let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
         let cables = [("eth1", "under"), ("eth2", "one"), ("eth3", "two"), ("eth4", "trunk")];
         for (inside, outside) in cables {
@@ -47,7 +52,7 @@ eal: {{memory: 256MiB}}
 cores: {{control: 0, workers: [1], idle: sleep}}
 underlay:
   ports: [{{name: up0, device: "net_af_packet0,iface=eth1"}}]
-  vtep: {{ipv4: 192.0.2.1}}
+  vtep: {{{vtep}}}
   neighbours:
     - {{ip: {}, mac: "{}", port: up0}}
     - {{ip: {}, mac: "{}", port: up0}}

@@ -177,6 +177,7 @@ pub(crate) fn world() -> World {
             Peer {
                 address: ip("192.0.2.2"),
                 encap: Encap::Vxlan,
+                id: None,
                 state: PeerState::Resolved,
                 port: Some("up0".to_owned()),
                 next_hop: Some(ip("192.0.2.254")),
@@ -186,6 +187,7 @@ pub(crate) fn world() -> World {
             Peer {
                 address: ip("198.51.100.1"),
                 encap: Encap::Vxlan,
+                id: None,
                 state: PeerState::NoRoute,
                 port: None,
                 next_hop: None,

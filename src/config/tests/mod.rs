@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::tunnel::Encap;
 
 mod messages;
 
@@ -60,7 +61,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].macs[].", &network::MAC),
     ];
     let text = reference();
-    let peer = ("networks[].flood.peers[].", &network::PEER);
+    let peer = ("networks[].flood.peers[].", &peer::PEER);
     for (section, keys) in sections.into_iter().chain([peer]) {
         for key in keys.known.iter().chain(keys.later.iter().map(|(key, _)| key)) {
             assert!(text.contains(&format!("`{section}{key}`")), "no word about {section}{key}");
@@ -90,7 +91,11 @@ fn values_and_references_arrive() {
     let [a, b] = &config.networks[..] else { panic!("two networks") };
     let trunk = Member { port: 1, vlan: Some(10) };
     assert_eq!(a.members, [Member { port: 0, vlan: None }, trunk]);
-    let peer = |last, port| Peer { address: Ipv4Addr::new(192, 0, 2, last), port };
+    let peer = |last, port| Peer {
+        address: Ipv4Addr::new(192, 0, 2, last).into(),
+        encap: Encap::vxlan(port),
+        id: None,
+    };
     assert_eq!(a.peers, [peer(2, 4789), peer(3, 4790)]);
     // The static MAC goes to the UDP port that the flood list has for its peer.
     let places: Vec<MacPlace> = a.macs.iter().map(|mac| mac.place).collect();

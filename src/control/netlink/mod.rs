@@ -7,7 +7,7 @@
 mod resolver;
 mod twin;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
+};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -37,7 +39,7 @@ const FULL_ROUND: u64 = 150;
 
 /// The watcher. Dropping it ends its thread.
 pub struct Netlink {
-    wanted: UnboundedSender<Ipv4Addr>,
+    wanted: UnboundedSender<IpAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,7 +51,7 @@ impl Netlink {
     /// A twin that cannot be set up, or no netlink socket.
     pub fn start(
         twins: Vec<Twin>,
-        peers: Vec<Ipv4Addr>,
+        peers: Vec<IpAddr>,
         updates: Sender<NextHopUpdate>,
     ) -> Result<Self, TwinError> {
         let (wanted, mut requests) = mpsc::unbounded_channel();
@@ -83,7 +85,7 @@ impl Netlink {
     }
 
     /// Packets to this peer are being dropped for lack of a next hop.
-    pub fn want(&self, peer: Ipv4Addr) {
+    pub fn want(&self, peer: IpAddr) {
         // The watcher is gone only when everything ends.
         let _ = self.wanted.send(peer);
     }
@@ -113,7 +115,7 @@ struct Watcher {
 impl Watcher {
     async fn new(
         twins: &[Twin],
-        peers: Vec<Ipv4Addr>,
+        peers: Vec<IpAddr>,
         updates: Sender<NextHopUpdate>,
     ) -> Result<Self, TwinError> {
         let groups = [
@@ -121,6 +123,8 @@ impl Watcher {
             MulticastGroup::Neigh,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv6Route,
         ];
         let (connection, handle, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(TwinError::Netlink)?;
@@ -135,7 +139,7 @@ impl Watcher {
     }
 
     /// Follows the kernel for ever.
-    async fn watch(mut self, wanted: &mut mpsc::UnboundedReceiver<Ipv4Addr>) {
+    async fn watch(mut self, wanted: &mut mpsc::UnboundedReceiver<IpAddr>) {
         let mut clock = tokio::time::interval(ROUND);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round = 0;
@@ -186,7 +190,12 @@ impl Watcher {
         let mut mac = None;
         for attribute in &message.attributes {
             match attribute {
-                NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => address = Some(*ip),
+                NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => {
+                    address = Some(IpAddr::V4(*ip));
+                }
+                NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => {
+                    address = Some(IpAddr::V6(*ip));
+                }
                 NeighbourAttribute::LinkLayerAddress(bytes) => {
                     mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr);
                 }
@@ -211,21 +220,23 @@ impl Watcher {
     }
 
     async fn read_neighbours(&mut self) {
-        let request = self.handle.neighbours().get().set_address_family(AddressFamily::Inet);
-        let found: Result<Vec<_>, _> = request.execute().try_collect().await;
-        match found {
-            Ok(messages) => {
-                self.resolver.forget_neighbours();
-                messages.iter().for_each(|message| self.note_neighbour(message, true));
+        let mut found = Vec::new();
+        for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+            let request = self.handle.neighbours().get().set_address_family(family);
+            match request.execute().try_collect::<Vec<_>>().await {
+                Ok(messages) => found.extend(messages),
+                Err(error) => return tracing::warn!("neighbours cannot be read: {error}"),
             }
-            Err(error) => tracing::warn!("neighbours cannot be read: {error}"),
         }
+        self.resolver.forget_neighbours();
+        found.iter().for_each(|message| self.note_neighbour(message, true));
     }
 
     async fn read_routes(&mut self) {
         for peer in self.resolver.peers() {
-            let question =
-                RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(peer, 32).build();
+            let prefix = if peer.is_ipv4() { 32 } else { 128 };
+            let question = RouteMessageBuilder::<IpAddr>::new().destination_prefix(peer, prefix);
+            let Ok(question) = question.map(RouteMessageBuilder::build) else { continue };
             let answer = self.handle.route().get(question).execute().try_next().await;
             let route = match answer {
                 Ok(Some(message)) => route(&message, peer),
@@ -242,7 +253,7 @@ impl Watcher {
             let request = self
                 .handle
                 .neighbours()
-                .add(interface, IpAddr::V4(address))
+                .add(interface, address)
                 .state(NeighbourState::None)
                 .flags(NeighbourFlags::Use)
                 .replace();
@@ -253,7 +264,7 @@ impl Watcher {
     }
 }
 
-fn route(message: &RouteMessage, peer: Ipv4Addr) -> Route {
+fn route(message: &RouteMessage, peer: IpAddr) -> Route {
     if message.header.kind != RouteType::Unicast {
         return Route::None;
     }
@@ -262,7 +273,13 @@ fn route(message: &RouteMessage, peer: Ipv4Addr) -> Route {
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Oif(index) => interface = Some(*index),
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => {
+                gateway = Some(IpAddr::V4(*address));
+            }
+            RouteAttribute::Gateway(RouteAddress::Inet6(address)) => {
+                gateway = Some(IpAddr::V6(*address));
+            }
+            RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = Some(IpAddr::V6(*address)),
             _ => {}
         }
     }

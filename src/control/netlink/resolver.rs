@@ -1,6 +1,6 @@
 //! From routes and neighbours to next hops: the state, without the kernel.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
@@ -20,7 +20,7 @@ pub struct Neighbour {
     /// Interface index.
     pub interface: u32,
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
 }
 
 /// Where a route leads.
@@ -46,17 +46,17 @@ struct Peer {
 pub struct Resolver {
     /// Interface index to underlay port.
     twins: HashMap<u32, usize>,
-    peers: HashMap<Ipv4Addr, Peer>,
+    peers: HashMap<IpAddr, Peer>,
     neighbours: HashMap<Neighbour, MacAddr>,
     /// Those that the administrator made: asking for them would make them ordinary (Linux since 5.16).
     permanent: HashSet<Neighbour>,
     /// Peers whose state may have changed.
-    changed: HashSet<Ipv4Addr>,
+    changed: HashSet<IpAddr>,
 }
 
 impl Resolver {
     /// With the twins as pairs of interface index and underlay port.
-    pub fn new(twins: Vec<(u32, usize)>, peers: Vec<Ipv4Addr>) -> Self {
+    pub fn new(twins: Vec<(u32, usize)>, peers: Vec<IpAddr>) -> Self {
         let now = Instant::now();
         let peer = || Peer { route: Route::None, told: None, next_question: now, pause: SOONEST };
         Self {
@@ -69,12 +69,12 @@ impl Resolver {
     }
 
     /// All peers.
-    pub fn peers(&self) -> Vec<Ipv4Addr> {
+    pub fn peers(&self) -> Vec<IpAddr> {
         self.peers.keys().copied().collect()
     }
 
     /// The kernel's route to a peer.
-    pub fn set_route(&mut self, address: Ipv4Addr, route: Route) {
+    pub fn set_route(&mut self, address: IpAddr, route: Route) {
         if let Some(peer) = self.peers.get_mut(&address)
             && (peer.route != route || peer.told.is_none())
         {
@@ -121,7 +121,7 @@ impl Resolver {
     }
 
     /// A peer's packets are being dropped: ask soon, if that is not under way.
-    pub fn want(&mut self, address: Ipv4Addr) {
+    pub fn want(&mut self, address: IpAddr) {
         if let Some(peer) = self.peers.get_mut(&address) {
             let soon = Instant::now() + SOONEST;
             peer.next_question = peer.next_question.min(soon);
@@ -172,7 +172,7 @@ impl Resolver {
         updates
     }
 
-    fn resolve(&self, address: Ipv4Addr) -> Option<Resolution> {
+    fn resolve(&self, address: IpAddr) -> Option<Resolution> {
         Some(match self.peers.get(&address)?.route {
             Route::None => Resolution::NoRoute,
             Route::Via(hop) => match (self.twins.get(&hop.interface), self.neighbours.get(&hop)) {
@@ -188,11 +188,13 @@ impl Resolver {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-    const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
-    const FAR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 254));
+    const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
     const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
     const OTHER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
 
@@ -204,11 +206,11 @@ mod tests {
         resolver
     }
 
-    fn at(address: Ipv4Addr) -> Neighbour {
+    fn at(address: IpAddr) -> Neighbour {
         Neighbour { interface: 7, address }
     }
 
-    fn resolved(next_hop: Ipv4Addr, mac: MacAddr) -> Resolution {
+    fn resolved(next_hop: IpAddr, mac: MacAddr) -> Resolution {
         Resolution::Resolved { underlay: 0, mac, next_hop }
     }
 

@@ -1,7 +1,7 @@
 //! A packet from the underlay: whatever it says, the inner frame lies within it.
 #![no_main]
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ferry::tunnel::{Outer, Received, Vtep, decapsulate};
 use ferry::wire::flow::flow_hash;
@@ -9,10 +9,17 @@ use ferry::wire::flow::flow_hash;
 libfuzzer_sys::fuzz_target!(|input: (bool, bool, Vec<u8>)| {
     let (ipv4_verified, udp_verified, packet) = input;
     // The address and port that the input itself names most easily: all zero.
-    let vtep = Vtep { address: Ipv4Addr::UNSPECIFIED, udp_port: 0 };
+    let vtep = Vtep {
+        ipv6: Some(Ipv6Addr::UNSPECIFIED),
+        gre: true,
+        ..Vtep::vxlan(Ipv4Addr::UNSPECIFIED, 0)
+    };
     let received = Received { length: packet.len(), ipv4_verified, udp_verified };
-    if let Ok(Outer::Tunnel(inner)) = decapsulate(&packet, vtep, received) {
-        assert!(inner.offset + 14 <= inner.end && inner.vni < 1 << 24);
-        flow_hash(&packet[inner.offset..inner.end]);
-    }
+    let (offset, end) = match decapsulate(&packet, vtep, received) {
+        Ok(Outer::Tunnel(inner)) => (inner.offset, inner.end),
+        Ok(Outer::AnyTunnel(inner)) => (inner.offset, inner.end),
+        _ => return,
+    };
+    assert!(offset + 14 <= end);
+    flow_hash(&packet[offset..end]);
 });

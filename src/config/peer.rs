@@ -1,0 +1,196 @@
+//! Peers: other VTEPs, and how frames to each are carried.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::item::{Fields, Item, Keys};
+use super::scalar;
+use super::underlay::Reach;
+use crate::tunnel::Encap;
+
+/// Another VTEP, as one network speaks to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// Its unicast address, never this VTEP's own.
+    pub address: IpAddr,
+    /// How frames to it are carried.
+    pub encap: Encap,
+    /// The network's ID at this peer, where it is another than ours: 24 bits, for GRE 32.
+    pub id: Option<u32>,
+}
+
+/// The name of an encapsulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncapName {
+    /// RFC 7348.
+    Vxlan,
+    /// RFC 7637.
+    Nvgre,
+    /// Ethernet over GRE.
+    Gre,
+}
+
+impl EncapName {
+    pub(super) const CHOICES: [(&'static str, Self); 3] =
+        [("vxlan", Self::Vxlan), ("nvgre", Self::Nvgre), ("gre", Self::Gre)];
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checksum {
+    Auto,
+    On,
+    Off,
+}
+
+pub(super) const PEER: Keys = Keys {
+    known: &["address", "encap", "id", "port", "checksum", "flow_id", "key"],
+    later: &[("sequence", "remove it: GRE sequence numbers are accepted and none are sent")],
+};
+
+/// What one address speaks by GRE: NVGRE and Ethernet over GRE look the same on the wire, so one of them only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spoken {
+    Nvgre,
+    Keyed,
+    Keyless,
+}
+
+/// Reads peers, and checks what must hold among those of all networks.
+pub(super) struct PeerReader<'r> {
+    reach: &'r Reach,
+    spoken: HashMap<IpAddr, (Spoken, String, u32)>,
+}
+
+impl<'r> PeerReader<'r> {
+    pub fn new(reach: &'r Reach) -> Self {
+        Self { reach, spoken: HashMap::new() }
+    }
+
+    /// An element of `flood.peers`, with the place of its address.
+    pub fn read<'a>(
+        &mut self,
+        item: &Item<'a>,
+        network: EncapName,
+        owner: &str,
+    ) -> Option<(Item<'a>, Peer)> {
+        if !item.is_mapping() {
+            let address = self.address(item)?;
+            let peer = self.plain(address, network);
+            self.note(item, &peer, owner);
+            return Some((item.clone(), peer));
+        }
+        let fields = item.fields(&PEER)?;
+        let address = fields.required("address", "address: 192.0.2.2", |item| self.address(&item));
+        let encap = fields.or("encap", network, |item| item.choice(&EncapName::CHOICES, &[]));
+        let over_ipv6 = address.is_some_and(|address| address.is_ipv6());
+        let options = encap.and_then(|encap| self.options(&fields, encap, over_ipv6));
+        let place = fields.get("address");
+        let (encap, id) = options?;
+        let peer = Peer { address: address?, encap, id };
+        self.note(item, &peer, owner);
+        Some((place?, peer))
+    }
+
+    /// A peer of which only the address is said.
+    pub fn plain(&self, address: IpAddr, encap: EncapName) -> Peer {
+        let udp_port = self.reach.vxlan_port;
+        let encap = match encap {
+            EncapName::Vxlan => Encap::Vxlan { udp_port, checksum: address.is_ipv6() },
+            EncapName::Nvgre => Encap::Nvgre { flow_id: true },
+            EncapName::Gre => Encap::Gre { key: true, checksum: false },
+        };
+        Peer { address, encap, id: None }
+    }
+
+    fn options(
+        &self,
+        fields: &Fields<'_>,
+        encap: EncapName,
+        over_ipv6: bool,
+    ) -> Option<(Encap, Option<u32>)> {
+        let only = |key: &str, right: EncapName, what: &str| {
+            if let Some(item) = fields.get(key)
+                && encap != right
+            {
+                item.error(format_args!("{what}; remove '{key}'"));
+            }
+        };
+        only("port", EncapName::Vxlan, "a UDP port belongs to VXLAN, and GRE has none");
+        only("flow_id", EncapName::Nvgre, "a flow ID belongs to NVGRE");
+        only("key", EncapName::Gre, "whether there is a key is a choice of encap: gre only");
+        let port = fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
+        let flow_id = fields.or("flow_id", true, |item| item.boolean());
+        let key = fields.or("key", true, |item| item.boolean());
+        let checksum = fields.or("checksum", Checksum::Auto, |item| {
+            let choices = [("auto", Checksum::Auto), ("on", Checksum::On), ("off", Checksum::Off)];
+            let checksum = item.choice(&choices, &[])?;
+            if encap == EncapName::Nvgre && checksum == Checksum::On {
+                item.error(
+                    "NVGRE has no checksum (RFC 7637 section 3.2); remove it, or set 'encap: gre'",
+                );
+            }
+            Some(checksum)
+        });
+        let id = fields.or("id", None, |item| {
+            if key == Some(false) {
+                item.error("with 'key: false' no ID is on the wire; remove 'id' or 'key'");
+            }
+            let highest = if encap == EncapName::Gre { u32::MAX.into() } else { 16_777_215 };
+            item.number(1..=highest).map(Some)
+        });
+        let checksum = checksum? == Checksum::On || over_ipv6 && checksum? == Checksum::Auto;
+        let encap = match encap {
+            EncapName::Vxlan => Encap::Vxlan { udp_port: port?, checksum },
+            EncapName::Nvgre => Encap::Nvgre { flow_id: flow_id? },
+            EncapName::Gre => {
+                let asked = fields.get("checksum").and_then(|item| item.as_text());
+                Encap::Gre { key: key?, checksum: asked == Some("on") }
+            }
+        };
+        Some((encap, id?))
+    }
+
+    pub fn address(&self, item: &Item<'_>) -> Option<IpAddr> {
+        let address = scalar::unicast(item)?;
+        let own = self.reach.own.iter().find(|(own, _)| *own == address);
+        let (family, key) = if address.is_ipv4() { ("IPv4", "ipv4") } else { ("IPv6", "ipv6") };
+        if let Some((_, line)) = own {
+            item.error(format_args!(
+                "{address} is this VTEP's own address (underlay.vtep.{key}, line {line}); name the other VTEPs only"
+            ));
+        } else if !self.reach.has_family(address) {
+            item.error(format_args!(
+                "{address} cannot be reached: this VTEP has no {family} address; add underlay.vtep.{key}"
+            ));
+        } else if !self.reach.resolves && !self.reach.neighbours.contains(&address) {
+            item.error(format_args!(
+                "{address} cannot be reached: no underlay port has a twin and no neighbour has this address; \
+                 give an underlay port a 'twin', or add {address} to underlay.neighbours"
+            ));
+        }
+        Some(address)
+    }
+
+    /// Remembers what an address speaks by GRE.
+    pub fn note(&mut self, item: &Item<'_>, peer: &Peer, owner: &str) {
+        let spoken = match peer.encap {
+            Encap::Vxlan { .. } => return,
+            Encap::Nvgre { .. } => Spoken::Nvgre,
+            Encap::Gre { key: true, .. } => Spoken::Keyed,
+            Encap::Gre { key: false, .. } => Spoken::Keyless,
+        };
+        let address = peer.address;
+        let (earlier, first, line) =
+            self.spoken.entry(address).or_insert_with(|| (spoken, owner.to_owned(), item.line));
+        if spoken == Spoken::Keyless && *earlier == Spoken::Keyless && first != owner {
+            item.error(format_args!(
+                "GRE without a key from {address} is already used by {first} (line {line}); use keys, or another address for each network"
+            ));
+        } else if (spoken == Spoken::Nvgre) != (*earlier == Spoken::Nvgre) {
+            item.error(format_args!(
+                "{address} speaks {} in {first} (line {line}), and both look the same on the wire; let it speak one of nvgre and gre",
+                if *earlier == Spoken::Nvgre { "nvgre" } else { "gre" }
+            ));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The outer header of every tunnel but the most frequent one, VXLAN over IPv4, which [`super::Template`] is for.
+
+use std::net::IpAddr;
+
+use super::{Encap, OuterHeader};
+use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
+
+/// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyTemplate {
+    bytes: [u8; AnyTemplate::LONGEST],
+    /// Bytes of the header.
+    length: u8,
+    /// Bytes of Ethernet and IP header.
+    payload_at: u8,
+    over_ipv6: bool,
+    encap: Encap,
+    /// The network's ID at this peer, where it is another than ours.
+    id: Option<u32>,
+    /// One's-complement sum of the IPv4 header with length and checksum zero.
+    ip_sum: u16,
+    /// One's-complement sum of both addresses and the protocol number: the constant part of a UDP pseudo-header.
+    pseudo_sum: u16,
+}
+
+/// What differs from packet to packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Bytes of the inner frame.
+    pub inner: u16,
+    /// The network's ID.
+    pub id: u32,
+    /// The flow's hash as a port of the dynamic range: UDP source port, NVGRE flow ID, IPv6 flow label.
+    pub entropy_port: u16,
+}
+
+impl AnyTemplate {
+    /// Bytes of the longest header: Ethernet, IPv6, UDP and VXLAN.
+    pub const LONGEST: usize = ethernet::LENGTH + ipv6::LENGTH + udp::LENGTH + vxlan::LENGTH;
+
+    /// Builds the header: no ECN or DSCP, hop limit 64, over IPv4 don't fragment and no identification.
+    pub fn new(outer: &OuterHeader) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        bytes[0..6].copy_from_slice(&outer.next_hop_mac);
+        bytes[6..12].copy_from_slice(&outer.source_mac);
+        let protocol = outer.encap.protocol();
+        let mut ip_sum = 0;
+        let mut pseudo = checksum::Sum::default();
+        pseudo.add(&[0, protocol]);
+        let payload_at = match (outer.source, outer.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                put(&mut bytes, 12, ethernet::ethertype::IPV4);
+                bytes[14] = 0x45;
+                bytes[20] = 0x40;
+                bytes[22] = super::Template::TTL;
+                bytes[23] = protocol;
+                bytes[26..30].copy_from_slice(&source.octets());
+                bytes[30..34].copy_from_slice(&destination.octets());
+                ip_sum = checksum::sum(&bytes[14..34]);
+                pseudo.add(&bytes[26..34]);
+                ethernet::LENGTH + ipv4::LENGTH
+            }
+            (source, destination) => {
+                put(&mut bytes, 12, ethernet::ethertype::IPV6);
+                bytes[14] = 0x60;
+                bytes[20] = protocol;
+                bytes[21] = super::Template::TTL;
+                bytes[22..38].copy_from_slice(&octets(source));
+                bytes[38..54].copy_from_slice(&octets(destination));
+                pseudo.add(&bytes[22..54]);
+                ethernet::LENGTH + ipv6::LENGTH
+            }
+        };
+        match outer.encap {
+            Encap::Vxlan { udp_port, .. } => {
+                put(&mut bytes, payload_at + 2, udp_port);
+                bytes[payload_at + udp::LENGTH] = 0x08;
+            }
+            Encap::Nvgre { .. } => {
+                put(&mut bytes, payload_at, gre::KEY);
+                put(&mut bytes, payload_at + 2, gre::ETHERNET);
+            }
+            Encap::Gre { key, checksum } => {
+                let flag = |set, flag| if set { flag } else { 0 };
+                put(&mut bytes, payload_at, flag(key, gre::KEY) | flag(checksum, gre::CHECKSUM));
+                put(&mut bytes, payload_at + 2, gre::ETHERNET);
+            }
+        }
+        Self {
+            bytes,
+            length: outer.length() as u8,
+            payload_at: payload_at as u8,
+            over_ipv6: outer.destination.is_ipv6(),
+            encap: outer.encap,
+            id: outer.id,
+            ip_sum,
+            pseudo_sum: pseudo.get(),
+        }
+    }
+
+    /// Bytes of the header.
+    #[inline(always)]
+    pub fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+
+    /// Whether [`AnyTemplate::write`] needs the inner frame's sum.
+    #[inline(always)]
+    pub fn sums(&self) -> bool {
+        matches!(
+            self.encap,
+            Encap::Vxlan { checksum: true, .. } | Encap::Gre { checksum: true, .. }
+        )
+    }
+
+    /// Writes the header of one packet into [`AnyTemplate::length`] bytes. `inner_sum` is the one's-complement sum of
+    /// the inner frame, where [`AnyTemplate::sums`] asks for it. `false`, and nothing written, into other lengths.
+    #[inline]
+    pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: u16) -> bool {
+        let (length, at) = (self.length(), usize::from(self.payload_at));
+        if to.len() != length || length > Self::LONGEST || at + gre::LENGTH > length {
+            return false;
+        }
+        to.copy_from_slice(&self.bytes[..length]);
+        let segment = packet.inner + (length - at) as u16;
+        if self.over_ipv6 {
+            // The flow label spreads flows in underlays that look no further (RFC 6438).
+            put(to, 16, packet.entropy_port);
+            put(to, 18, segment);
+        } else {
+            let total = segment + ipv4::LENGTH as u16;
+            put(to, 16, total);
+            put(to, 24, !fold(u32::from(self.ip_sum) + u32::from(total)));
+        }
+        let id = self.id.unwrap_or(packet.id);
+        match self.encap {
+            Encap::Vxlan { checksum, .. } => {
+                put(to, at, packet.entropy_port);
+                put(to, at + 4, segment);
+                put_word(to, at + 12, id << 8);
+                if checksum {
+                    let header = u32::from(checksum::sum(&to[at..]));
+                    let pseudo = u32::from(self.pseudo_sum) + u32::from(segment);
+                    // Zero would mean 'none' (RFC 768).
+                    let sum = match !fold(header + pseudo + u32::from(inner_sum)) {
+                        0 => 0xffff,
+                        sum => sum,
+                    };
+                    put(to, at + 6, sum);
+                }
+            }
+            Encap::Nvgre { flow_id } => {
+                let flow = if flow_id { u32::from(packet.entropy_port & 0xff) } else { 0 };
+                put_word(to, at + 4, id << 8 | flow);
+            }
+            Encap::Gre { key, checksum } => {
+                if key {
+                    put_word(to, length - gre::OPTION, id);
+                }
+                if checksum {
+                    let header = u32::from(checksum::sum(&to[at..]));
+                    put(to, at + gre::LENGTH, !fold(header + u32::from(inner_sum)));
+                }
+            }
+        }
+        true
+    }
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+#[inline(always)]
+fn put(to: &mut [u8], offset: usize, value: u16) {
+    to[offset..offset + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+#[inline(always)]
+fn put_word(to: &mut [u8], offset: usize, value: u32) {
+    to[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+#[inline(always)]
+fn fold(sum: u32) -> u16 {
+    let once = (sum & 0xffff) + (sum >> 16);
+    ((once & 0xffff) + (once >> 16)) as u16
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub fn outer(v6: bool, encap: Encap, id: Option<u32>) -> OuterHeader {
+        let (source, destination) = match v6 {
+            false => ("192.0.2.2", "192.0.2.1"),
+            true => ("2001:db8::2", "2001:db8::1"),
+        };
+        OuterHeader {
+            source_mac: [2, 0, 0, 0, 0, 2],
+            next_hop_mac: [2, 0, 0, 0, 0, 1],
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            encap,
+            id,
+        }
+    }
+
+    /// A whole packet around an inner frame.
+    pub fn packet(outer: &OuterHeader, id: u32, inner: &[u8]) -> Vec<u8> {
+        let template = AnyTemplate::new(outer);
+        let mut packet = vec![0xff; template.length()];
+        let variable = Variable { inner: inner.len() as u16, id, entropy_port: 50_000 };
+        assert!(template.write(&mut packet, variable, checksum::sum(inner)));
+        packet.extend(inner);
+        packet
+    }
+
+    pub fn encaps() -> Vec<Encap> {
+        let mut all = vec![];
+        for flag in [false, true] {
+            all.push(Encap::Vxlan { udp_port: 4789, checksum: flag });
+            all.push(Encap::Nvgre { flow_id: flag });
+            all.push(Encap::Gre { key: flag, checksum: false });
+            all.push(Encap::Gre { key: flag, checksum: true });
+        }
+        all
+    }
+
+    #[test]
+    fn vxlan_over_ipv4_is_what_the_short_template_writes() {
+        let outer = outer(false, Encap::vxlan(4789), None);
+        let mut short = [0; crate::tunnel::TEMPLATE_LENGTH];
+        super::super::Template::new(&outer).unwrap().write(&mut short, 60, 0x01_0203, 50_000);
+        assert_eq!(packet(&outer, 0x01_0203, &[7; 60])[..50], short);
+    }
+
+    #[test]
+    fn nvgre_has_a_key_and_nothing_else() {
+        let flow = outer(false, Encap::Nvgre { flow_id: true }, None);
+        let found = packet(&flow, 0x01_0203, &[7; 60]);
+        assert_eq!(found[34..42], [0x20, 0, 0x65, 0x58, 1, 2, 3, 0x50]);
+        let none = outer(false, Encap::Nvgre { flow_id: false }, Some(0x00_1234));
+        let found = packet(&none, 0x01_0203, &[7; 60]);
+        assert_eq!(found[34..42], [0x20, 0, 0x65, 0x58, 0, 0x12, 0x34, 0]);
+    }
+
+    #[test]
+    fn no_other_room_than_the_headers() {
+        let template = AnyTemplate::new(&outer(true, Encap::vxlan(4789), None));
+        let variable = Variable { inner: 60, id: 1, entropy_port: 50_000 };
+        assert!(!template.write(&mut [0; 69], variable, 0));
+        assert!(!template.write(&mut [0; 71], variable, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn every_checksum_is_right(
+            inner in prop::collection::vec(any::<u8>(), 14..200),
+            v6: bool,
+            which in 0..8usize,
+            id in 1..1u32 << 24,
+        ) {
+            let outer = outer(v6, encaps()[which], None);
+            let packet = packet(&outer, id, &inner);
+            let at = outer.length() - outer.encap.length();
+            if !v6 {
+                prop_assert!(checksum::verify(&packet[14..34]));
+            }
+            match (outer.encap, outer.source, outer.destination) {
+                (Encap::Vxlan { checksum: false, .. }, ..) => {
+                    prop_assert_eq!(&packet[at + 6..at + 8], &[0, 0]);
+                }
+                (Encap::Vxlan { .. }, IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    prop_assert!(checksum::verify_udp_v4(source, destination, &packet[at..]));
+                }
+                (Encap::Vxlan { .. }, IpAddr::V6(source), IpAddr::V6(destination)) => {
+                    prop_assert!(checksum::verify_udp_v6(source, destination, &packet[at..]));
+                }
+                (Encap::Gre { checksum: true, .. }, ..) => {
+                    prop_assert!(checksum::verify(&packet[at..]));
+                }
+                _ => {}
+            }
+        }
+    }
+}
