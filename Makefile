@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 
 # What a Debian 12 machine needs to build, test and show Ferry.
 PACKAGES := build-essential clang dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
-	libclang-dev libdpdk-dev pkg-config procps tcpdump valgrind
+	libclang-dev libdpdk-dev openvswitch-switch pkg-config procps tcpdump tshark valgrind
 
 # What 'make bench' compares with.
 BENCH_PACKAGES := dpdk-dev openvswitch-switch-dpdk
