@@ -87,7 +87,7 @@ fn a_core_that_is_missing_or_taken() {
     let attempt = Attempt::new();
     attempt.expect_refusal(&but("workers: [1]", "workers: [900]"), &["cores.workers[0]", "900"]);
     attempt.expect_refusal(
-        &but("workers: [1]", "workers: [0]"),
+        &but("workers: [1], idle: sleep", "workers: [0], idle: spin"),
         &["cores.workers[0]", "control core"],
     );
 }

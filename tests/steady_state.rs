@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ferry::config::Config;
 use ferry::{api, control};
-use support::frames::{BROADCAST, ethernet, mac, udp};
+use support::frames::{BROADCAST, ethernet, mac, pcap, udp};
 use tempfile::TempDir;
 
 /// Counts what the first worker lcore allocates and frees.
@@ -43,19 +43,6 @@ fn count() {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// A capture in the classic pcap format.
-fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
-    let words =
-        |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    let mut file = words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65535, 1]);
-    for frame in frames {
-        let length = frame.len() as u32;
-        file.extend(words(&[0, 0, length, length]));
-        file.extend(frame);
-    }
-    file
-}
 
 #[test]
 fn the_worker_loop_allocates_nothing() {

@@ -24,7 +24,8 @@ pub struct Eal {
 pub struct Cores {
     /// Core of the control thread.
     pub control: u16,
-    /// One worker on each of these cores; distinct, never empty, never the control core.
+    /// One worker on each of these cores; distinct, never empty; one may be the control core's where
+    /// idle workers leave it.
     pub workers: Vec<u16>,
     /// What a worker does when its queues are empty.
     pub idle: Idle,
@@ -97,10 +98,12 @@ pub(super) fn cores(item: &Item<'_>, available: Option<&[usize]>) -> Option<Core
     let fields = item.fields(&CORES)?;
     let control_item = fields.get("control");
     let control = fields.or("control", 0, |item| core(&item, available));
-    let workers = fields
-        .required("workers", "workers: [1]", |item| workers(&item, &fields, control, available));
     let idle = fields.or("idle", Idle::Yield, |item| {
         item.choice(&[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)], &[])
+    });
+    let workers = fields.required("workers", "workers: [1]", |item| {
+        let taken = control.map(|control| (control, idle));
+        workers(&item, &fields, taken, available)
     });
     if let (Some(0), None, Some(list)) = (control, &control_item, available)
         && !list.contains(&0)
@@ -113,7 +116,7 @@ pub(super) fn cores(item: &Item<'_>, available: Option<&[usize]>) -> Option<Core
 fn workers(
     item: &Item<'_>,
     fields: &Fields<'_>,
-    control: Option<u16>,
+    taken: Option<(u16, Option<Idle>)>,
     available: Option<&[usize]>,
 ) -> Option<Vec<u16>> {
     let items = item.list()?;
@@ -129,11 +132,19 @@ fn workers(
                 "core {core} is already used by {earlier}; give each worker its own core"
             ));
         }
-        if Some(core) == control {
+        if let Some((control, idle)) = taken
+            && control == core
+        {
             let default = if fields.get("control").is_some() { "" } else { " by default" };
-            item.error(format_args!(
-                "core {core} is the control core{default}; a worker polls all the time: give it another core, or set cores.control"
-            ));
+            match idle {
+                Some(Idle::Spin) => item.error(format_args!(
+                    "core {core} is the control core{default}; a worker that spins never leaves it: give the worker another core, set cores.control, or set cores.idle to yield"
+                )),
+                Some(Idle::Yield | Idle::Sleep) => item.warn(format_args!(
+                    "core {core} is the control core{default}, so MACs are learned later while this worker is busy; give it another core if there is one"
+                )),
+                None => {}
+            }
         }
         workers.push(core);
     }

@@ -202,34 +202,31 @@ fn deal_receivers(
     }
 }
 
-/// Each worker gets a queue; where the device has too few, the rest hand over to those who have one.
+/// Each worker gets a queue; where the device has too few, the rest hand over to those who have one. Who that is
+/// changes from port to port, so that the single queues of many ports are not all one worker's burden.
 fn deal_transmitters(
     queues: Vec<TxQueue>,
     index: u16,
     port: &Port,
     transmitters: &mut [Vec<TxPort>],
 ) -> Result<(), StartError> {
-    let owners = queues.len();
-    let shared = owners < transmitters.len();
+    let (owners, workers) = (queues.len(), transmitters.len());
     let mut rings = Vec::new();
-    for owner in 0..owners {
-        rings.push(if shared {
+    if owners < workers {
+        for owner in 0..owners {
             let name = format!("handoff-{index}-{owner}");
-            Some(Arc::new(MbufRing::new(&name, HANDOFF, port.socket())?))
-        } else {
-            None
-        });
+            rings.push(Arc::new(MbufRing::new(&name, HANDOFF, port.socket())?));
+        }
     }
     let mut queues = queues.into_iter();
-    for (worker, ports) in transmitters.iter_mut().enumerate() {
+    for turn in 0..workers {
+        let ring = || rings.get(turn % owners.max(1)).cloned();
         let (path, handed) = match queues.next() {
-            Some(queue) => (Some(TxPath::Queue(queue)), rings[worker].clone()),
-            None => {
-                let ring = rings.get(worker % owners.max(1)).and_then(Clone::clone);
-                (ring.map(TxPath::Handoff), None)
-            }
+            Some(queue) => (Some(TxPath::Queue(queue)), ring()),
+            None => (ring().map(TxPath::Handoff), None),
         };
-        ports.push(TxPort::new(path, handed, port.sends_chains()));
+        let worker = (usize::from(index) + turn) % workers;
+        transmitters[worker].push(TxPort::new(path, handed, port.sends_chains()));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Frames, built without Ferry's own code, so that a shared mistake cannot hide.
 
+use std::time::Duration;
+
 pub const BROADCAST: [u8; 6] = [0xff; 6];
 
 pub fn mac(number: u8) -> [u8; 6] {
@@ -183,4 +185,33 @@ pub fn gre(options: Gre, inner: &[u8]) -> Vec<u8> {
 /// The same from an IPv4 peer.
 pub fn gre_from(to: [u8; 6], peer: [u8; 4], options: Gre, inner: &[u8]) -> Vec<u8> {
     ipv4(to, PEER1_MAC, (peer, VTEP), 47, &gre(options, inner))
+}
+
+/// A capture in the classic pcap format.
+pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
+    let words =
+        |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let mut file = words(&[0xa1b2_c3d4, 0x0004_0002, 0, 0, 65535, 1]);
+    for frame in frames {
+        let length = frame.len() as u32;
+        file.extend(words(&[0, 0, length, length]));
+        file.extend(frame);
+    }
+    file
+}
+
+/// The frames of a capture as `net_pcap` writes it, with the times when that was.
+pub fn open_pcap(file: &[u8]) -> Vec<(Duration, Vec<u8>)> {
+    let (header, mut file) = file.split_at(24);
+    assert_eq!(header[..4], 0xa1b2_3c4d_u32.to_le_bytes(), "times in nanoseconds");
+    let mut frames = Vec::new();
+    while let Some((header, rest)) = file.split_first_chunk::<16>() {
+        let [seconds, nanos, length, _]: [u32; 4] = std::array::from_fn(|at| {
+            u32::from_le_bytes(std::array::from_fn(|byte| header[at * 4 + byte]))
+        });
+        let (frame, next) = rest.split_at(length as usize);
+        frames.push((Duration::new(seconds.into(), nanos), frame.to_vec()));
+        file = next;
+    }
+    frames
 }

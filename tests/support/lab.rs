@@ -34,11 +34,20 @@ impl Lab {
 
     /// With further entries of `underlay.neighbours`, a line each.
     pub fn with_neighbours(networks: &str, neighbours: &str) -> Self {
-        Self::with_vtep("ipv4: 192.0.2.1", networks, neighbours)
+        Self::build("[1]", "ipv4: 192.0.2.1", networks, neighbours)
     }
 
     /// With other keys of `underlay.vtep`.
     pub fn with_vtep(vtep: &str, networks: &str, neighbours: &str) -> Self {
+        Self::build("[1]", vtep, networks, neighbours)
+    }
+
+    /// With workers on these cores.
+    pub fn with_workers(workers: &str, networks: &str, neighbours: &str) -> Self {
+        Self::build(workers, "ipv4: 192.0.2.1", networks, neighbours)
+    }
+
+    fn build(workers: &str, vtep: &str, networks: &str, neighbours: &str) -> Self {
         let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
         let cables = [("eth1", "under"), ("eth2", "one"), ("eth3", "two"), ("eth4", "trunk")];
         for (inside, outside) in cables {
@@ -49,7 +58,7 @@ impl Lab {
         let config = format!(
             r#"
 eal: {{memory: 256MiB}}
-cores: {{control: 0, workers: [1], idle: sleep}}
+cores: {{control: 0, workers: {workers}, idle: sleep}}
 underlay:
   ports: [{{name: up0, device: "net_af_packet0,iface=eth1"}}]
   vtep: {{{vtep}}}

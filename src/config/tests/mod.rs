@@ -191,6 +191,17 @@ fn idle_ports_and_networks_are_warned_of() {
 }
 
 #[test]
+fn a_worker_that_leaves_its_core_when_idle_may_share_the_control_cores() {
+    for idle in ["yield", "sleep"] {
+        let text = BASE.replace("workers: [1]", "workers: [1, 0]");
+        let config = right(&text.replace("idle: yield", &format!("idle: {idle}")));
+        assert_eq!(config.cores.workers, [1, 0]);
+        let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+        assert_eq!((warning.line, warning.path.as_str()), (Some(6), "cores.workers[1]"));
+    }
+}
+
+#[test]
 fn cores_must_be_those_of_the_machine() {
     let errors = |text: &str, cpus: &[usize]| read("f", text, Some(cpus)).unwrap_err().to_string();
     assert!(read("f", BASE, Some(&[0, 1])).is_ok());
