@@ -3,10 +3,11 @@
 
 use arrayvec::ArrayVec;
 
+use super::bum;
 use super::context::Context;
 use super::event::Event;
 use super::output::{self, Target};
-use super::replicate::{self, Origin};
+use super::replicate::Origin;
 use super::snapshot::{Attachment, Network, Snapshot};
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
@@ -14,8 +15,8 @@ use crate::fib::{Buckets, Entry, Hit, MacKey, Probe, Reader};
 
 /// What is known of a frame that is untagged, without outer headers, and of a known network; its lookups have begun.
 pub(super) struct Lane<'r> {
-    network: &'r Network,
-    ingress: Attachment,
+    pub(super) network: &'r Network,
+    pub(super) ingress: Attachment,
     /// `None`: the lane before has the same MAC and ingress, hence the same answer.
     source: Option<Probe<'r>>,
     destination: Option<Probe<'r>>,
@@ -128,7 +129,7 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
             Decision::Flood => {
                 let adjacency = lane.ingress.location().adjacency();
                 let origin = Origin { port, adjacency, from_tunnel: FROM_TUNNEL };
-                replicate::flood(context, snapshot, lane.ingress.network(), origin, frame);
+                bum::forward(context, snapshot, lane, origin, frame);
             }
             Decision::Drop(reason) => context.drop(port, frame, reason),
         }
