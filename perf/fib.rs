@@ -87,7 +87,7 @@ trait Table {
 }
 
 struct Ferry {
-    fib: std::sync::Arc<ferry::fib::Fib>,
+    fib: ferry::fib::Fib,
     reader: ferry::fib::Reader,
     _writer: FibWriter,
 }

@@ -3,17 +3,27 @@
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use super::compare::equal;
 use super::entry::{Entry, MacKey};
+use super::memory;
 use super::qsbr::Reader;
 use super::sync::{AtomicPtr, AtomicU64, Ordering};
 use super::table::{Bucket, LIVE, MAX_DISTANCE, OVERFLOW, Seed, Table, WAYS};
 
-/// A network's MAC FIB as workers see it. On a cache line of its own: counting references to it
-/// disturbs no reader.
-#[repr(align(64))]
+/// A network's MAC FIB as workers see it: where its line is, and a share in it.
+#[derive(Clone)]
 pub struct Fib {
+    line: NonNull<Line>,
+    /// Apart from the line, so that counting references disturbs no reader.
+    _owner: Arc<Owner>,
+}
+
+/// What readers load first. The lines of all FIBs lie close together ([`super::memory`]).
+#[repr(C, align(32))]
+#[derive(Default)]
+struct Line {
     /// Address of the buckets; in the low five bits log2 of their number, in the sixth which seed it
     /// is: one load tells all.
     word: AtomicPtr<Bucket>,
@@ -21,26 +31,41 @@ pub struct Fib {
     seeds: [AtomicU64; 2],
 }
 
+/// Frees line and table with the last share.
+struct Owner(NonNull<Line>);
+
+// SAFETY: a line is atomics, and lives as long as any share in it.
+unsafe impl Send for Fib {}
+// SAFETY: as above.
+unsafe impl Sync for Fib {}
+// SAFETY: as above; only the last share drops.
+unsafe impl Send for Owner {}
+// SAFETY: as above.
+unsafe impl Sync for Owner {}
+
 impl Fib {
     const SIDE: u32 = 5;
 
-    /// Takes a table over; it is freed with the FIB, or by who replaces it.
-    pub(super) fn new(table: &ManuallyDrop<Table>) -> Self {
-        let seeds = [table.seed().bits(), 0].map(AtomicU64::new);
-        Self { word: AtomicPtr::new(table.word()), seeds }
+    /// Takes a table over; it is freed with the FIB, or by who replaces it. `None` where there is no memory.
+    pub(super) fn new(table: &ManuallyDrop<Table>) -> Option<Self> {
+        let line = memory::allocate(1)?;
+        let fib = Self { line, _owner: Arc::new(Owner(line)) };
+        fib.publish(table, 0);
+        Some(fib)
+    }
+
+    #[inline(always)]
+    fn line(&self) -> &Line {
+        // SAFETY: the share that we have keeps the line.
+        unsafe { self.line.as_ref() }
     }
 
     /// Shows readers another table, and gives the old one up to the caller. `side` is where the seed
     /// is; a side may get another seed only when no reader uses it any more.
     pub(super) fn publish(&self, table: &ManuallyDrop<Table>, side: usize) {
-        self.seeds[side & 1].store(table.seed().bits(), Ordering::Relaxed);
+        self.line().seeds[side & 1].store(table.seed().bits(), Ordering::Relaxed);
         let word = table.word().map_addr(|address| address | (side & 1) << Self::SIDE);
-        self.word.store(word, Ordering::Release);
-    }
-
-    #[inline(always)]
-    fn seed(&self, word: *mut Bucket) -> Seed {
-        Seed::from_bits(self.seeds[word.addr() >> Self::SIDE & 1].load(Ordering::Relaxed))
+        self.line().word.store(word, Ordering::Release);
     }
 
     /// The table as it is now, to start lookups in. The reader is one of the domain that the writer's
@@ -48,8 +73,9 @@ impl Fib {
     #[inline(always)]
     pub fn buckets<'r>(&'r self, reader: &'r Reader) -> Buckets<'r> {
         debug_assert!(reader.is_online());
-        let word = self.word.load(Ordering::Acquire);
-        Buckets { word, seed: self.seed(word), fib: PhantomData }
+        let line = self.line();
+        let word = line.word.load(Ordering::Acquire);
+        Buckets { word, seed: line.seed(word), fib: PhantomData }
     }
 
     /// Looks one MAC up.
@@ -58,11 +84,22 @@ impl Fib {
     }
 }
 
-impl Drop for Fib {
+impl Line {
+    #[inline(always)]
+    fn seed(&self, word: *mut Bucket) -> Seed {
+        Seed::from_bits(self.seeds[word.addr() >> Fib::SIDE & 1].load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Owner {
     fn drop(&mut self) {
-        let word = self.word.load(Ordering::Acquire);
-        // SAFETY: the last holder of the FIB is gone, so no reader and no writer sees the table.
-        drop(unsafe { Table::from_word(word, self.seed(word)) });
+        // SAFETY: the last share is gone, so no reader and no writer sees line or table; the line was allocated as one.
+        unsafe {
+            let line = self.0.as_ref();
+            let word = line.word.load(Ordering::Acquire);
+            drop(Table::from_word(word, line.seed(word)));
+            memory::release(self.0, 1);
+        }
     }
 }
 

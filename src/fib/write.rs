@@ -2,7 +2,6 @@
 
 use std::alloc::{Layout, handle_alloc_error};
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
 
 use super::entry::{Entry, MacKey};
 use super::qsbr::Reclaimer;
@@ -39,7 +38,7 @@ pub enum InsertError {
 
 /// The one who writes a [`Fib`].
 pub struct FibWriter {
-    fib: Arc<Fib>,
+    fib: Fib,
     /// The FIB's own table.
     table: ManuallyDrop<Table>,
     /// Where the FIB has the table's seed.
@@ -71,10 +70,9 @@ impl FibWriter {
 
     pub(super) fn with_seed(limit: usize, seed: Seed) -> Self {
         let table = Table::new(Table::SMALLEST, seed);
-        let table = table.unwrap_or_else(|| handle_alloc_error(Layout::new::<Table>()));
-        let table = ManuallyDrop::new(table);
+        let table = ManuallyDrop::new(table.unwrap_or_else(|| no_memory()));
         Self {
-            fib: Arc::new(Fib::new(&table)),
+            fib: Fib::new(&table).unwrap_or_else(|| no_memory()),
             table,
             side: 0,
             reseeded: None,
@@ -90,7 +88,7 @@ impl FibWriter {
     }
 
     /// The readers' side.
-    pub fn shared(&self) -> Arc<Fib> {
+    pub fn shared(&self) -> Fib {
         self.fib.clone()
     }
 
@@ -368,4 +366,9 @@ struct Copy {
 /// log2 of the buckets for so many entries at three eighths of the slots.
 fn fitting(entries: usize) -> u32 {
     (entries * 8 / 3 / WAYS).next_power_of_two().trailing_zeros().max(Table::SMALLEST)
+}
+
+/// For the little that an empty FIB takes.
+fn no_memory() -> ! {
+    handle_alloc_error(Layout::new::<Table>())
 }

@@ -101,7 +101,7 @@ pub struct Network {
     /// Whether inner frames may carry a VLAN tag (RFC 7348 section 6.1 says no).
     pub keeps_inner_vlan: bool,
     /// The MAC FIB.
-    pub fib: Arc<Fib>,
+    pub fib: Fib,
     /// Where broadcast, unknown unicast and multicast go.
     pub flood: Arc<FloodList>,
     /// Never used twice: tells a network from a later one with the same index.
