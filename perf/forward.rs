@@ -9,6 +9,8 @@ mod case;
 mod config;
 #[path = "forward/contender.rs"]
 mod contender;
+#[path = "forward/hugepages.rs"]
+mod hugepages;
 #[path = "forward/instructions.rs"]
 mod instructions;
 #[path = "forward/ovs.rs"]
@@ -34,7 +36,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
-use case::{CASES, Case};
+use case::{CASES, Case, Pages};
 use contender::CONTENDERS;
 use report::{Machine, Row};
 
@@ -68,6 +70,9 @@ struct Options {
     /// Outer destination MAC of the tunnel packets of `--captures`: the device under test's.
     #[arg(long, requires = "captures", value_parser = mac)]
     outer_mac: Option<[u8; 6]>,
+    /// No huge pages for any contender, though the machine may have some.
+    #[arg(long)]
+    no_huge: bool,
     /// Leave the memory of empty networks out.
     #[arg(long)]
     no_memory: bool,
@@ -99,7 +104,7 @@ fn run(options: &Options) -> Result<Vec<String>> {
         complaints.iter().for_each(|complaint| println!("CHANGED  {complaint}"));
         return Ok(complaints);
     }
-    let machine = machine()?;
+    let mut machine = machine()?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     let mut rows: Vec<_> = chosen(options)?.into_iter().map(Row::new).collect();
@@ -107,6 +112,17 @@ fn run(options: &Options) -> Result<Vec<String>> {
         let path = config::capture_of(row.case, folder);
         capture::write(row.case, capture::GROUP, &path).context("cannot write a capture")?;
     }
+    let reserved = if options.no_huge {
+        Err("--no-huge was given".to_owned())
+    } else {
+        let needed = rows.iter().map(|row| row.case.memory(Pages::Huge)).max().unwrap_or(0);
+        hugepages::Reserved::new(needed.max(ovs::MEMORY))
+    };
+    let pages = if reserved.is_ok() { Pages::Huge } else { Pages::Small };
+    machine.pages = match &reserved {
+        Ok(_) => "2 MiB pages".to_owned(),
+        Err(why) => format!("no huge pages ({why})"),
+    };
     let takes_part = |name: &str| {
         name == "testpmd io" || options.contender.as_deref().is_none_or(|part| name.contains(part))
     };
@@ -114,12 +130,12 @@ fn run(options: &Options) -> Result<Vec<String>> {
         for row in &mut rows {
             eprintln!("round {round} of {}: {}", options.rounds, row.case.name());
             for (_, measure) in CONTENDERS.iter().filter(|(name, _)| takes_part(name)) {
-                measure(row, folder)?;
+                measure(row, pages, folder)?;
             }
         }
     }
-    let Machine { cpu, kernel, dpdk, hertz } = &machine;
-    println!("{cpu}, Linux {kernel}, {dpdk}, {:.3} GHz TSC\n", hertz / 1e9);
+    let Machine { cpu, kernel, dpdk, hertz, pages } = &machine;
+    println!("{cpu}, Linux {kernel}, {dpdk}, {:.3} GHz TSC, {pages}\n", hertz / 1e9);
     println!("{}\n", report::table(&rows, &machine));
     let mut complaints: Vec<_> =
         rows.iter().flat_map(|row| row.complaints(&rows, machine.hertz)).collect();
@@ -186,7 +202,7 @@ fn machine() -> Result<Machine> {
     let cpu = model.and_then(|line| line.split(':').nth(1)).unwrap_or("unknown CPU").trim();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
     let dpdk = ferry::dpdk::version();
-    Ok(Machine { cpu: cpu.to_owned(), kernel, dpdk, hertz: tsc_hertz() })
+    Ok(Machine { cpu: cpu.to_owned(), kernel, dpdk, hertz: tsc_hertz(), pages: String::new() })
 }
 
 /// Time-stamp cycles a second, by the clock.

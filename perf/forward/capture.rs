@@ -45,7 +45,7 @@ fn frame(case: Case, outer: [u8; 6], number: usize) -> Vec<u8> {
         Size::Imix => IMIX[number % IMIX.len()],
     };
     let to = if case.way == Way::Replication { [0xff; 6] } else { destination(mac) };
-    let inner = |vlan| inner_frame(to, source(mac), vlan, flow, length);
+    let inner = |vlan| inner_frame(to, source(mac), vlan, mac, flow, length);
     match case.way {
         Way::Decapsulation => outer_frame(&inner(None), outer, vni(network), flow),
         _ => inner(case.trunk.then_some(network as u16 + 1)),
@@ -72,6 +72,7 @@ fn inner_frame(
     to: [u8; 6],
     from: [u8; 6],
     vlan: Option<u16>,
+    station: usize,
     flow: usize,
     length: usize,
 ) -> Vec<u8> {
@@ -83,7 +84,9 @@ fn inner_frame(
     frame.extend([0x08, 0x00]);
     let whole = frame.len() - 14 + length;
     let payload = length - 14 - 20 - 8;
-    frame.extend(ipv4(8 + payload, 0, [10, 0, 0, 1], [10, 0, 0, 2]));
+    // As each station has an IP address of its own: OVS's caches, and NICs, tell flows by these.
+    let [_, a, b, c] = (station as u32 + 1).to_be_bytes();
+    frame.extend(ipv4(8 + payload, 0, [10, a, b, c], [11, a, b, c]));
     frame.extend(udp(1024 + flow as u16, 80, payload));
     frame.resize(whole, 0);
     frame

@@ -2,6 +2,15 @@
 
 use super::target::Target;
 
+/// What DPDK's memory lies in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// 2 MiB pages, as on bare metal.
+    Huge,
+    /// 4 KiB pages.
+    Small,
+}
+
 /// The way of the frames.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -151,8 +160,10 @@ impl Case {
         (self.frames() + 131_072).max(262_143)
     }
 
-    /// Memory for DPDK, in MiB: without huge pages each buffer takes a page of 4 KiB, as none may cross two.
-    pub fn memory(self) -> usize {
-        512 + self.mbufs() / 250
+    /// Memory for DPDK, in MiB: without huge pages each buffer takes a page of 4 KiB, as none may cross two; in
+    /// huge pages it takes 2,432 bytes.
+    pub fn memory(self, pages: Pages) -> usize {
+        let in_a_mebibyte = if pages == Pages::Huge { 420 } else { 250 };
+        512 + self.mbufs() / in_a_mebibyte
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::capture;
-use super::case::{Case, Way};
+use super::case::{Case, Pages, Way};
 
 /// Ferry's tunnel address.
 pub const VTEP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -37,11 +37,11 @@ pub fn devices(case: Case, folder: &Path) -> [String; 2] {
 }
 
 /// Ferry's configuration. Destinations are static, sources are left to be learned.
-pub fn of_case(case: Case, folder: &Path, socket: &Path) -> String {
+pub fn of_case(case: Case, pages: Pages, folder: &Path, socket: &Path) -> String {
     let [input, output] = devices(case, folder);
     let (underlay, access) =
         if case.is_from_underlay() { (input, output) } else { (output, input) };
-    let mut text = preamble(case, &underlay, &access, socket);
+    let mut text = preamble(case, pages, &underlay, &access, socket);
     let peers: Vec<_> = (0..case.peers).map(|number| peer(number).to_string()).collect();
     let peers = peers.join(", ");
     text.push_str("networks:\n");
@@ -80,7 +80,7 @@ fn statics(text: &mut String, case: Case, network: usize) {
 
 /// A configuration with as many networks, all without MACs.
 pub fn empty_networks(case: Case, count: u32, socket: &Path) -> String {
-    let mut text = preamble(case, "net_null0,no-rx=1", "net_null1,no-rx=1", socket);
+    let mut text = preamble(case, Pages::Small, "net_null0,no-rx=1", "net_null1,no-rx=1", socket);
     text.push_str("networks:\n");
     for number in 1..=count {
         let _ = writeln!(
@@ -92,17 +92,18 @@ pub fn empty_networks(case: Case, count: u32, socket: &Path) -> String {
     text
 }
 
-/// One worker on core 1, control on core 0, no hugepages, and next hops that need no resolving.
-fn preamble(case: Case, underlay: &str, access: &str, socket: &Path) -> String {
+/// One worker on core 1, control on core 0, and next hops that need no resolving.
+fn preamble(case: Case, pages: Pages, underlay: &str, access: &str, socket: &Path) -> String {
     // net_pcap has no setting of the MTU, and what arrives there is not held against it.
     let mtu = if case.is_from_underlay() { "" } else { ", mtu: 1600" };
     let mut text = format!(
-        "eal: {{memory: {}MiB, mbufs: {}}}\n\
+        "eal: {{hugepages: {}, memory: {}MiB, mbufs: {}}}\n\
          cores: {{control: 0, workers: [1], idle: spin}}\n\
          api: {{socket: {}}}\n\
          underlay:\n  ports:\n    - {{name: up0, device: \"{underlay}\"{mtu}}}\n  \
          vtep: {{ipv4: {VTEP}}}\n  neighbours:\n",
-        case.memory(),
+        pages == Pages::Huge,
+        case.memory(pages),
         case.mbufs(),
         socket.display()
     );

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::case::Case;
+use super::case::{Case, Pages};
 use super::process::{Process, pause};
 use super::{capture, config};
 
@@ -60,7 +60,7 @@ pub fn check(cases: &[Case], folder: &Path) -> Result<Vec<String>> {
 fn count(case: Case, folder: &Path) -> Result<f64> {
     capture::write(case, capture::GROUP, &config::capture_of(case, folder))?;
     let (file, socket) = (folder.join("counted.yaml"), folder.join("counted.sock"));
-    fs::write(&file, config::of_case(case, folder, &socket))?;
+    fs::write(&file, config::of_case(case, Pages::Small, folder, &socket))?;
     let (log, counts) = (folder.join("counted.log"), folder.join("counts"));
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--fair-sched=yes"]);

@@ -6,14 +6,14 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ferry::wire::MacAddr;
 use serde_json::{Value, json};
 
 use super::capture;
-use super::case::{Case, Size, Way};
+use super::case::{Case, Pages, Size, Way};
 use super::config::{PEER, VTEP, vni};
 use super::process::{Process, pause};
 
@@ -23,9 +23,13 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const THREAD: &str = "pmd-c01";
 /// The MAC of the underlay bridge, to which tunnel packets must be sent.
 const MAC: [u8; 6] = [0x02, 0, 0, 0, 0x01, 0x01];
+/// Memory for DPDK, in MiB, for as many packet buffers as it can have.
+pub const MEMORY: usize = 2048;
 const START: Duration = Duration::from_secs(30);
-/// From the first packet on. With many MACs OVS is still making flows then.
-const WARM_UP: Duration = Duration::from_secs(3);
+/// The longest that OVS may take to make its flows from the first packet on.
+const MAKING_FLOWS: Duration = Duration::from_secs(30);
+/// After all are made.
+const WARM_UP: Duration = Duration::from_secs(1);
 const SAMPLE: Duration = Duration::from_secs(2);
 
 /// The flows of the integration bridge.
@@ -58,13 +62,14 @@ pub fn obstacle(case: Case) -> Option<String> {
 ///
 /// # Errors
 /// OVS does not start, or forwards nothing to where it should.
-pub fn measure(case: Case, tables: Tables, folder: &Path) -> Result<f64> {
-    let ovs = Instance::start(&folder.join("ovs"))?;
+pub fn measure(case: Case, tables: Tables, pages: Pages, folder: &Path) -> Result<f64> {
+    let ovs = Instance::start(&folder.join("ovs"), pages)?;
     let [input, output] = ovs.connect(case, folder)?;
     ovs.device(output)?;
     ovs.program(case, tables)?;
     // Last: packets of unknown MACs keep OVS so busy that it takes minutes to enter 100,000.
     ovs.device(input)?;
+    ovs.made_flows(case)?;
     pause(WARM_UP)?;
     let (packets, sent, time) = ovs.counters(case)?;
     pause(SAMPLE)?;
@@ -119,7 +124,7 @@ impl Drop for Namespace {
 }
 
 impl Instance {
-    fn start(folder: &Path) -> Result<Self> {
+    fn start(folder: &Path, pages: Pages) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
@@ -138,6 +143,8 @@ impl Instance {
         database.wait_for("database socket", START, |_| socket.exists().then_some(()))?;
         let server = format!("unix:{}", socket.display());
         let set = "other_config:";
+        // OVS adds --in-memory, which --no-huge does not go with, unless it sees --legacy-mem.
+        let small = if pages == Pages::Small { "--no-huge --legacy-mem --no-shconf " } else { "" };
         run(
             "ovs-vsctl",
             &[
@@ -150,10 +157,7 @@ impl Instance {
                 "Open_vSwitch",
                 ".",
                 &format!("{set}dpdk-init=true"),
-                // OVS adds --in-memory, which --no-huge does not go with, unless it sees --legacy-mem.
-                &format!(
-                    "{set}dpdk-extra=\"--no-huge --legacy-mem --no-pci --no-shconf --no-telemetry -m 2048\""
-                ),
+                &format!("{set}dpdk-extra=\"{small}--no-pci --no-telemetry -m {MEMORY}\""),
                 &format!("{set}dpdk-lcore-mask=0x1"),
                 &format!("{set}pmd-cpu-mask=0x2"),
                 // Its documentation's advice for many flows: fewer insertions into the exact-match cache,
@@ -162,6 +166,8 @@ impl Instance {
                 &format!("{set}smc-enable=true"),
                 &format!("{set}flow-limit=1000000"),
                 &format!("{set}max-idle=600000"),
+                // The limit of flows begins low and may grow with each revalidation: five times as many of these.
+                &format!("{set}max-revalidator=100"),
             ],
         )?;
         let mut command = environment(namespace.command(PROGRAM));
@@ -280,6 +286,21 @@ impl Instance {
             }
         }
         Ok(())
+    }
+
+    /// Waits until there is a flow for each pair of MACs: until then nearly every packet is an upcall, and flows
+    /// beyond the limit of the moment are thrown away again.
+    fn made_flows(&self, case: Case) -> Result<()> {
+        let end = Instant::now() + MAKING_FLOWS;
+        loop {
+            let shown = self.control(&["dpctl/show", "netdev@ovs-netdev"])?;
+            let flows = shown.lines().find_map(|line| line.trim().strip_prefix("flows:"));
+            let flows: usize = flows.and_then(|count| count.trim().parse().ok()).unwrap_or(0);
+            if flows >= case.all_macs() || Instant::now() > end {
+                return Ok(());
+            }
+            pause(Duration::from_millis(200))?;
+        }
     }
 
     /// Packets received, packets sent by the output device, and the thread's time on its core.

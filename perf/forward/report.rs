@@ -152,6 +152,8 @@ pub struct Machine {
     pub dpdk: String,
     /// Time-stamp cycles a second.
     pub hertz: f64,
+    /// Huge pages, or why there are none.
+    pub pages: String,
 }
 
 /// The table, in Markdown, and below it why contenders have no rate.
@@ -186,13 +188,14 @@ pub fn table(rows: &[Row], machine: &Machine) -> String {
 
 /// All figures, for programs. Rates in Mpps, spread as a share of the median.
 pub fn json(rows: &[Row], machine: &Machine, bytes_per_network: Option<f64>) -> Value {
-    let Machine { cpu, kernel, dpdk, hertz } = machine;
+    let Machine { cpu, kernel, dpdk, hertz, pages } = machine;
     let cases: Vec<_> = rows.iter().map(|row| row.json(rows, *hertz)).collect();
     json!({
         "cpu": cpu,
         "kernel": kernel,
         "dpdk": dpdk,
         "tsc_hertz": hertz,
+        "pages": pages,
         "bytes_per_network": bytes_per_network,
         "cases": cases,
     })

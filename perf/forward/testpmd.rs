@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::case::Case;
+use super::case::{Case, Pages};
 use super::config;
 use super::process::{Process, WORKER};
 
@@ -20,12 +20,16 @@ const SAMPLES: usize = 2;
 ///
 /// # Errors
 /// testpmd does not start or forwards nothing.
-pub fn measure(case: Case, mode: &str, folder: &Path) -> Result<f64> {
+pub fn measure(case: Case, mode: &str, pages: Pages, folder: &Path) -> Result<f64> {
     let [input, output] = config::devices(case, folder);
     let mut command = Command::new(PROGRAM);
     command
-        .args(["-l", "0,1", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry"])
-        .args(["-m", &case.memory().to_string()])
+        .args(["-l", "0,1", "--no-pci", "--no-telemetry"])
+        .args(match pages {
+            Pages::Huge => ["--in-memory"].as_slice(),
+            Pages::Small => &["--no-huge", "--no-shconf"],
+        })
+        .args(["-m", &case.memory(pages).to_string()])
         .args(["--vdev", &input, "--vdev", &output, "--"])
         .args(["--nb-cores=1", "--burst=32", "--no-mlockall", "--stats-period=1"])
         .arg(format!("--forward-mode={mode}"))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::case::{CASES, Case, Way};
+use super::case::{CASES, Case, Pages, Way};
 use super::config;
 use super::process::{Process, WORKER, pause};
 
@@ -69,8 +69,8 @@ impl Ferry {
 ///
 /// # Errors
 /// Ferry does not start, does not learn all sources, or does not end well.
-pub fn measure(case: Case, folder: &Path) -> Result<Run> {
-    let mut ferry = Ferry::start(folder, |socket| config::of_case(case, folder, socket))?;
+pub fn measure(case: Case, pages: Pages, folder: &Path) -> Result<Run> {
+    let mut ferry = Ferry::start(folder, |socket| config::of_case(case, pages, folder, socket))?;
     let socket = ferry.socket.clone();
     ferry.process.wait_for("end of learning", LEARNING, |_| {
         let networks = show(&socket, "networks").ok()?;
