@@ -231,13 +231,15 @@ impl Hit<'_> {
     }
 }
 
+/// Into the second-level cache: a burst's packets and the two lines of each are more than the first level keeps until
+/// they are looked at.
 #[inline(always)]
 fn prefetch(bucket: *const Bucket) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(bucket.cast());
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(bucket.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bucket;
