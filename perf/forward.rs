@@ -5,6 +5,8 @@
 mod capture;
 #[path = "forward/case.rs"]
 mod case;
+#[path = "forward/changes.rs"]
+mod changes;
 #[path = "forward/config.rs"]
 mod config;
 #[path = "forward/contender.rs"]
@@ -13,6 +15,8 @@ mod contender;
 mod hugepages;
 #[path = "forward/instructions.rs"]
 mod instructions;
+#[path = "forward/learning.rs"]
+mod learning;
 #[path = "forward/ovs.rs"]
 mod ovs;
 #[path = "forward/plot.rs"]
@@ -21,12 +25,18 @@ mod plot;
 mod process;
 #[path = "forward/report.rs"]
 mod report;
+#[path = "forward/scale.rs"]
+mod scale;
 #[path = "forward/target.rs"]
 mod target;
 #[path = "forward/testpmd.rs"]
 mod testpmd;
+#[path = "forward/trial.rs"]
+mod trial;
 #[path = "forward/vtep.rs"]
 mod vtep;
+#[path = "forward/workers.rs"]
+mod workers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +49,7 @@ use clap::Parser;
 use case::{CASES, Case, Pages};
 use contender::CONTENDERS;
 use report::{Machine, Row};
+use trial::{TRIALS, Trial};
 
 const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/perf/results");
 /// Most bytes that a network may cost before it learns.
@@ -62,7 +73,7 @@ struct Options {
     /// Only the contenders whose name contains this, such as 'Ferry' (testpmd io is always among them).
     #[arg(long)]
     contender: Option<String>,
-    /// Only the case of this name, such as 'encap-1', or else those whose name contains it, such as 'encap'.
+    /// Only the case or trial of this name, such as 'encap-1', or else those whose name contains it, such as 'encap'.
     filter: Option<String>,
     /// Only write the captures of the chosen cases into this folder, for other generators.
     #[arg(long, value_name = "FOLDER")]
@@ -107,7 +118,8 @@ fn run(options: &Options) -> Result<Vec<String>> {
     let mut machine = machine()?;
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
-    let mut rows: Vec<_> = chosen(options)?.into_iter().map(Row::new).collect();
+    let (cases, trials) = chosen(options)?;
+    let mut rows: Vec<_> = cases.into_iter().map(Row::new).collect();
     for row in &rows {
         let path = config::capture_of(row.case, folder);
         capture::write(row.case, capture::GROUP, &path).context("cannot write a capture")?;
@@ -115,8 +127,9 @@ fn run(options: &Options) -> Result<Vec<String>> {
     let reserved = if options.no_huge {
         Err("--no-huge was given".to_owned())
     } else {
-        let needed = rows.iter().map(|row| row.case.memory(Pages::Huge)).max().unwrap_or(0);
-        hugepages::Reserved::new(needed.max(ovs::MEMORY))
+        let cases = rows.iter().map(|row| row.case.memory(Pages::Huge).max(ovs::MEMORY));
+        let needed = cases.chain(trials.iter().map(|trial| trial.memory)).max();
+        hugepages::Reserved::new(needed.unwrap_or_default())
     };
     let pages = if reserved.is_ok() { Pages::Huge } else { Pages::Small };
     machine.pages = match &reserved {
@@ -134,11 +147,27 @@ fn run(options: &Options) -> Result<Vec<String>> {
             }
         }
     }
-    let Machine { cpu, kernel, dpdk, hertz, pages } = &machine;
-    println!("{cpu}, Linux {kernel}, {dpdk}, {:.3} GHz TSC, {pages}\n", hertz / 1e9);
-    println!("{}\n", report::table(&rows, &machine));
+    let Machine { cpu, kernel, dpdk, hertz, pages: memory } = &machine;
+    println!("{cpu}, Linux {kernel}, {dpdk}, {:.3} GHz TSC, {memory}\n", hertz / 1e9);
+    if !rows.is_empty() {
+        println!("{}\n", report::table(&rows, &machine));
+    }
     let mut complaints: Vec<_> =
         rows.iter().flat_map(|row| row.complaints(&rows, machine.hertz)).collect();
+    let mut trial_figures = Vec::new();
+    for trial in trials {
+        eprintln!("{}", trial.name);
+        let outcome = (trial.run)(pages, folder).with_context(|| trial.name)?;
+        outcome.lines.iter().for_each(|line| println!("{line}"));
+        for (text, met) in &outcome.verdicts {
+            println!("  {}: {text}", if *met { "met" } else { "MISSED" });
+            if !met {
+                complaints.push(format!("{}: {text}", trial.name));
+            }
+        }
+        trial_figures.push(trial::json(trial.name, &outcome));
+    }
+    println!();
     let memory = if options.no_memory { None } else { Some(vtep::bytes_per_network(folder)?) };
     if let Some(bytes) = memory {
         println!("A network without MACs takes {bytes:.0} bytes of resident memory.\n");
@@ -151,32 +180,37 @@ fn run(options: &Options) -> Result<Vec<String>> {
     for complaint in &complaints {
         println!("MISSED  {complaint}");
     }
+    let mut results = report::json(&rows, &machine, memory);
+    results["trials"] = trial_figures.into();
     let file = Path::new(RESULTS).join("forward.json");
     fs::create_dir_all(RESULTS)?;
-    fs::write(&file, serde_json::to_string_pretty(&report::json(&rows, &machine, memory))?)?;
+    fs::write(&file, serde_json::to_string_pretty(&results)?)?;
     let title = format!("Mpps of one core: {cpu}, {dpdk}");
     fs::write(Path::new(RESULTS).join("forward.svg"), plot::rates(&rows, &title))?;
     println!("figures in perf/results/forward.json, a plot in perf/results/forward.svg");
     Ok(complaints)
 }
 
-/// The cases that the options ask for.
-fn chosen(options: &Options) -> Result<Vec<Case>> {
+/// The cases and trials that the options ask for.
+fn chosen(options: &Options) -> Result<(Vec<Case>, Vec<&'static Trial>)> {
     let exact = CASES.iter().any(|case| Some(case.name()) == options.filter);
-    let wanted = |case: &&Case| match &options.filter {
-        Some(name) if exact => case.name() == *name,
-        Some(part) => case.name().contains(part),
-        None => options.all || case.usual,
+    let wanted = |name: &str, usual: bool| match &options.filter {
+        Some(whole) if exact => name == whole,
+        Some(part) => name.contains(part.as_str()),
+        None => options.all || usual,
     };
-    let cases: Vec<_> = CASES.iter().filter(wanted).copied().collect();
-    ensure!(!cases.is_empty(), "no case is named so; there are {}", names());
-    Ok(cases)
+    let cases = CASES.iter().filter(|case| wanted(&case.name(), case.usual));
+    let trials = TRIALS.iter().filter(|trial| wanted(trial.name, trial.usual));
+    let (cases, trials): (Vec<_>, Vec<_>) = (cases.copied().collect(), trials.collect());
+    let some = !cases.is_empty() || !trials.is_empty();
+    ensure!(some, "no case is named so; there are {}", names());
+    Ok((cases, trials))
 }
 
 /// Writes captures only.
 fn captures(options: &Options, folder: &Path) -> Result<Vec<String>> {
     fs::create_dir_all(folder)?;
-    for case in chosen(options)? {
+    for case in chosen(options)?.0 {
         let path = config::capture_of(case, folder);
         capture::write(case, options.outer_mac.unwrap_or(capture::GROUP), &path)?;
         println!("{}: {} frames", path.display(), case.frames());
@@ -193,7 +227,8 @@ fn mac(text: &str) -> Result<[u8; 6], String> {
 }
 
 fn names() -> String {
-    CASES.iter().map(|case| case.name()).collect::<Vec<_>>().join(", ")
+    let trials = TRIALS.iter().map(|trial| trial.name.to_owned());
+    CASES.iter().map(|case| case.name()).chain(trials).collect::<Vec<_>>().join(", ")
 }
 
 fn machine() -> Result<Machine> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use ferry::wire::checksum;
@@ -20,13 +21,20 @@ const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1514, 64, 594, 64, 64, 594]
 /// # Errors
 /// The file cannot be written.
 pub fn write(case: Case, outer: [u8; 6], path: &Path) -> io::Result<()> {
+    write_frames(path, (0..case.frames()).map(|number| frame(case, outer, number)))
+}
+
+/// Writes a capture of any frames.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_frames(path: &Path, frames: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     // The pcap file header: magic, version 2.4, zone, accuracy, longest packet, Ethernet.
     for word in [0xa1b2_c3d4u32, 2 | 4 << 16, 0, 0, 65535, 1] {
         file.write_all(&word.to_le_bytes())?;
     }
-    for number in 0..case.frames() {
-        let frame = frame(case, outer, number);
+    for frame in frames {
         let length = frame.len() as u32;
         for word in [0, 0, length, length] {
             file.write_all(&word.to_le_bytes())?;
@@ -34,6 +42,11 @@ pub fn write(case: Case, outer: [u8; 6], path: &Path) -> io::Result<()> {
         file.write_all(&frame)?;
     }
     file.flush()
+}
+
+/// A 64-byte frame between the stations of two numbers, of one of [`FLOWS`].
+pub fn station_frame(to: usize, from: usize, vlan: Option<u16>, flow: usize) -> Vec<u8> {
+    inner_frame(destination(to), source(from), vlan, from, flow % FLOWS, 64)
 }
 
 /// One frame after the other belongs to the next network.
@@ -47,7 +60,7 @@ fn frame(case: Case, outer: [u8; 6], number: usize) -> Vec<u8> {
     let to = if case.way == Way::Replication { [0xff; 6] } else { destination(mac) };
     let inner = |vlan| inner_frame(to, source(mac), vlan, mac, flow, length);
     match case.way {
-        Way::Decapsulation => outer_frame(&inner(None), outer, vni(network), flow),
+        Way::Decapsulation => outer_frame(&inner(None), outer, PEER, vni(network), flow),
         _ => inner(case.trunk.then_some(network as u16 + 1)),
     }
 }
@@ -93,11 +106,11 @@ fn inner_frame(
 }
 
 /// The VXLAN packet (RFC 7348 section 5) of an inner frame.
-fn outer_frame(inner: &[u8], to: [u8; 6], vni: u32, flow: usize) -> Vec<u8> {
+pub fn outer_frame(inner: &[u8], to: [u8; 6], peer: Ipv4Addr, vni: u32, flow: usize) -> Vec<u8> {
     let mut frame = [to, [2, 0, 0, 0, 2, 2]].concat();
     frame.extend([0x08, 0x00]);
-    frame.extend(ipv4(8 + 8 + inner.len(), 0x4000, PEER.octets(), VTEP.octets()));
-    frame.extend(udp(49152 + flow as u16, 4789, 8 + inner.len()));
+    frame.extend(ipv4(8 + 8 + inner.len(), 0x4000, peer.octets(), VTEP.octets()));
+    frame.extend(udp(49152 + (flow % FLOWS) as u16, 4789, 8 + inner.len()));
     frame.extend([8, 0, 0, 0]);
     frame.extend((vni << 8).to_be_bytes());
     frame.extend(inner);

@@ -160,10 +160,15 @@ impl Case {
         (self.frames() + 131_072).max(262_143)
     }
 
-    /// Memory for DPDK, in MiB: without huge pages each buffer takes a page of 4 KiB, as none may cross two; in
-    /// huge pages it takes 2,432 bytes.
+    /// Memory for DPDK, in MiB.
     pub fn memory(self, pages: Pages) -> usize {
-        let in_a_mebibyte = if pages == Pages::Huge { 420 } else { 250 };
-        512 + self.mbufs() / in_a_mebibyte
+        memory(pages, self.mbufs())
     }
+}
+
+/// Memory for DPDK with so many packet buffers, in MiB: without huge pages each takes a page of 4 KiB, as none
+/// may cross two; in huge pages it takes 2,432 bytes.
+pub fn memory(pages: Pages, mbufs: usize) -> usize {
+    let in_a_mebibyte = if pages == Pages::Huge { 420 } else { 250 };
+    512 + mbufs / in_a_mebibyte
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::capture;
-use super::case::{Case, Pages, Way};
+use super::case::{Case, Pages, Way, memory};
 
 /// Ferry's tunnel address.
 pub const VTEP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -17,7 +17,8 @@ pub fn vni(network: usize) -> u32 {
     1000 + network as u32
 }
 
-fn peer(number: usize) -> Ipv4Addr {
+/// A peer's address.
+pub fn peer(number: usize) -> Ipv4Addr {
     let [.., high, low] = (number as u32).to_be_bytes();
     if number == 0 { PEER } else { Ipv4Addr::new(198, 18, high, low) }
 }
@@ -38,10 +39,18 @@ pub fn devices(case: Case, folder: &Path) -> [String; 2] {
 
 /// Ferry's configuration. Destinations are static, sources are left to be learned.
 pub fn of_case(case: Case, pages: Pages, folder: &Path, socket: &Path) -> String {
-    let [input, output] = devices(case, folder);
+    let host = Host { pages, mbufs: case.mbufs(), peers: case.peers, ..Host::new() };
+    with_host(case, &host, folder, socket)
+}
+
+/// The same with other cores or queues. Each queue plays the whole capture.
+pub fn with_host(case: Case, host: &Host, folder: &Path, socket: &Path) -> String {
+    let capture = format!(",rx_pcap={}", capture_of(case, folder).display());
+    let input = format!("net_pcap0{},infinite_rx=1", capture.repeat(host.queues));
+    let output = "net_null0,no-rx=1";
     let (underlay, access) =
-        if case.is_from_underlay() { (input, output) } else { (output, input) };
-    let mut text = preamble(case, pages, &underlay, &access, socket);
+        if case.is_from_underlay() { (input.as_str(), output) } else { (output, input.as_str()) };
+    let mut text = host.preamble(underlay, access, socket);
     let peers: Vec<_> = (0..case.peers).map(|number| peer(number).to_string()).collect();
     let peers = peers.join(", ");
     text.push_str("networks:\n");
@@ -79,8 +88,8 @@ fn statics(text: &mut String, case: Case, network: usize) {
 }
 
 /// A configuration with as many networks, all without MACs.
-pub fn empty_networks(case: Case, count: u32, socket: &Path) -> String {
-    let mut text = preamble(case, Pages::Small, "net_null0,no-rx=1", "net_null1,no-rx=1", socket);
+pub fn empty_networks(count: u32, socket: &Path) -> String {
+    let mut text = Host::new().preamble("net_null0,no-rx=1", "net_null1,no-rx=1", socket);
     text.push_str("networks:\n");
     for number in 1..=count {
         let _ = writeln!(
@@ -92,25 +101,67 @@ pub fn empty_networks(case: Case, count: u32, socket: &Path) -> String {
     text
 }
 
-/// One worker on core 1, control on core 0, and next hops that need no resolving.
-fn preamble(case: Case, pages: Pages, underlay: &str, access: &str, socket: &Path) -> String {
-    // net_pcap has no setting of the MTU, and what arrives there is not held against it.
-    let mtu = if case.is_from_underlay() { "" } else { ", mtu: 1600" };
-    let mut text = format!(
-        "eal: {{hugepages: {}, memory: {}MiB, mbufs: {}}}\n\
-         cores: {{control: 0, workers: [1], idle: spin}}\n\
-         api: {{socket: {}}}\n\
-         underlay:\n  ports:\n    - {{name: up0, device: \"{underlay}\"{mtu}}}\n  \
-         vtep: {{ipv4: {VTEP}}}\n  neighbours:\n",
-        pages == Pages::Huge,
-        case.memory(pages),
-        case.mbufs(),
-        socket.display()
-    );
-    for number in 0..case.peers {
-        let ip = peer(number);
-        let _ = writeln!(text, "    - {{ip: {ip}, mac: \"02:00:00:00:02:02\", port: up0}}");
+/// All of a configuration but access ports and networks: control on core 0, next hops that need no resolving.
+pub struct Host {
+    /// What DPDK's memory lies in.
+    pub pages: Pages,
+    /// Packet buffers.
+    pub mbufs: usize,
+    /// The workers' cores.
+    pub cores: &'static str,
+    /// What idle workers do.
+    pub idle: &'static str,
+    /// Peers.
+    pub peers: usize,
+    /// Receive queues of each port.
+    pub queues: usize,
+}
+
+impl Host {
+    /// One worker, on core 1.
+    pub fn new() -> Self {
+        let (cores, idle) = ("[1]", "spin");
+        Self { pages: Pages::Small, mbufs: 262_143, cores, idle, peers: 1, queues: 1 }
     }
-    let _ = write!(text, "access:\n  ports:\n    - {{name: vm1, device: \"{access}\"}}\n");
-    text
+
+    /// Up to the underlay's ports, which come next.
+    pub fn head(&self, socket: &Path) -> String {
+        format!(
+            "eal: {{hugepages: {}, memory: {}MiB, mbufs: {}}}\n\
+             cores: {{control: 0, workers: {}, idle: {}}}\n\
+             api: {{socket: {}}}\n\
+             underlay:\n  ports:\n",
+            self.pages == Pages::Huge,
+            memory(self.pages, self.mbufs),
+            self.mbufs,
+            self.cores,
+            self.idle,
+            socket.display()
+        )
+    }
+
+    /// What follows them.
+    pub fn vtep(&self, text: &mut String) {
+        let _ = write!(text, "  vtep: {{ipv4: {VTEP}}}\n  neighbours:\n");
+        for number in 0..self.peers {
+            let ip = peer(number);
+            let _ = writeln!(text, "    - {{ip: {ip}, mac: \"02:00:00:00:02:02\", port: up0}}");
+        }
+    }
+
+    /// With the ports `up0` and `vm1`.
+    pub fn preamble(&self, underlay: &str, access: &str, socket: &Path) -> String {
+        let queues = self.queues;
+        // net_pcap has no setting of the MTU, and what arrives there is not held against it.
+        let mtu = if underlay.contains("pcap") { "" } else { ", mtu: 1600" };
+        let mut text = self.head(socket);
+        let _ =
+            writeln!(text, "    - {{name: up0, device: \"{underlay}\", queues: {queues}{mtu}}}");
+        self.vtep(&mut text);
+        let _ = write!(
+            text,
+            "access:\n  ports:\n    - {{name: vm1, device: \"{access}\", queues: {queues}}}\n"
+        );
+        text
+    }
 }

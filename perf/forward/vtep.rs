@@ -6,15 +6,18 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use ferry::api::client::Client;
+use ferry::api::model::Network;
 use serde_json::Value;
 
-use super::case::{CASES, Case, Pages, Way};
+use super::case::{Case, Pages, Way};
 use super::config;
 use super::process::{Process, WORKER, pause};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ferry");
 const START: Duration = Duration::from_secs(120);
-const LEARNING: Duration = Duration::from_secs(60);
+/// The longest that a case may take to learn its sources.
+pub const LEARNING: Duration = Duration::from_secs(60);
 /// After all is learned, so that the table has its final size and the caches their content.
 const WARM_UP: Duration = Duration::from_millis(500);
 const SAMPLE: Duration = Duration::from_millis(1500);
@@ -30,35 +33,106 @@ pub struct Run {
 }
 
 /// A running Ferry.
-struct Ferry {
-    process: Process,
-    socket: PathBuf,
+pub struct Ferry {
+    /// It.
+    pub process: Process,
+    /// Of its API.
+    pub socket: PathBuf,
 }
 
 impl Ferry {
-    fn start(folder: &Path, config: impl FnOnce(&Path) -> String) -> Result<Self> {
-        let (file, socket) = (folder.join("ferry.yaml"), folder.join("ferry.sock"));
-        fs::write(&file, config(&socket))?;
-        let mut command = Command::new(PROGRAM);
-        command.arg("run").arg("-c").arg(file);
-        let mut process = Process::start(command, &folder.join("ferry.log"))?;
-        process.wait_for("answer on its socket", START, |_| show(&socket, "workers").ok())?;
-        Ok(Self { process, socket })
+    /// Starts it with a configuration and waits until it forwards.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn start(folder: &Path, config: impl FnOnce(&Path) -> String) -> Result<Self> {
+        let file = folder.join("ferry.yaml");
+        fs::write(&file, config(&folder.join("ferry.sock")))?;
+        let mut ferry = Self::run(folder, &file)?;
+        let socket = ferry.socket.clone();
+        ferry.process.wait_for("answer on its socket", START, |_| {
+            Client::connect(&socket).ok()?.get::<Value>("/v1/totals").ok()
+        })?;
+        Ok(ferry)
     }
 
-    fn show(&self, what: &str) -> Result<Value> {
-        show(&self.socket, what)
+    /// Starts it and waits for nothing. Its socket is `ferry.sock` in the folder.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn run(folder: &Path, file: &Path) -> Result<Self> {
+        let mut command = Command::new(PROGRAM);
+        command.arg("run").arg("-c").arg(file);
+        let process = Process::start(command, &folder.join("ferry.log"))?;
+        Ok(Self { process, socket: folder.join("ferry.sock") })
+    }
+
+    /// Runs `ferry check`.
+    ///
+    /// # Errors
+    /// The configuration has errors.
+    pub fn check(file: &Path) -> Result<()> {
+        let output = Command::new(PROGRAM).args(["check", "-c"]).arg(file).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
+    /// A connection to its API, for many questions at little cost.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::connect(&self.socket)?)
+    }
+
+    /// An answer of its API.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn show(&self, what: &str) -> Result<Value> {
+        Ok(self.client()?.get(&format!("/v1/{what}"))?)
+    }
+
+    /// Waits until so many MACs are learned, over all networks.
+    ///
+    /// # Errors
+    /// They are not within the limit.
+    pub fn learn(&mut self, macs: u64, limit: Duration) -> Result<()> {
+        let socket = self.socket.clone();
+        self.process.wait_for("end of learning", limit, |_| {
+            let networks: Vec<Network> = Client::connect(&socket).ok()?.get("/v1/networks").ok()?;
+            let learned: u64 = networks.iter().map(|network| network.macs_learned).sum();
+            (learned >= macs).then_some(())
+        })
     }
 
     /// Packets received and sent, and the worker's time on its core.
-    fn counters(&self) -> Result<(u64, u64, Duration)> {
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn counters(&self) -> Result<(u64, u64, Duration)> {
         let workers = self.show("workers")?;
         let time = self.process.worker_time(WORKER)?;
         let count = |key: &str| workers[0][key].as_u64().with_context(|| format!("no {key}"));
         Ok((count("rx_packets")?, count("tx_packets")?, time))
     }
 
-    fn stop(self) -> Result<()> {
+    /// Bytes of resident memory; huge pages that EAL took are not counted there.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn resident(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+        Ok(kibibytes.parse::<u64>()? * 1024)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// It does not end well.
+    pub fn stop(self) -> Result<()> {
         let status = self.process.stop()?;
         ensure!(status.success(), "ferry ended with {status} (3: mbufs did not come home)");
         Ok(())
@@ -71,13 +145,7 @@ impl Ferry {
 /// Ferry does not start, does not learn all sources, or does not end well.
 pub fn measure(case: Case, pages: Pages, folder: &Path) -> Result<Run> {
     let mut ferry = Ferry::start(folder, |socket| config::of_case(case, pages, folder, socket))?;
-    let socket = ferry.socket.clone();
-    ferry.process.wait_for("end of learning", LEARNING, |_| {
-        let networks = show(&socket, "networks").ok()?;
-        let learned = |network: &Value| network["macs_learned"].as_u64();
-        let learned: u64 = networks.as_array()?.iter().filter_map(learned).sum();
-        (learned >= case.all_macs() as u64).then_some(())
-    })?;
+    ferry.learn(case.all_macs() as u64, LEARNING)?;
     pause(WARM_UP)?;
     let (received, sent, time) = ferry.counters()?;
     pause(SAMPLE)?;
@@ -101,13 +169,11 @@ pub fn measure(case: Case, pages: Pages, folder: &Path) -> Result<Run> {
 pub fn bytes_per_network(folder: &Path) -> Result<f64> {
     const MANY: u32 = 1000;
     let resident = |count| -> Result<u64> {
-        let ferry = Ferry::start(folder, |socket| config::empty_networks(CASES[0], count, socket))?;
+        let ferry = Ferry::start(folder, |socket| config::empty_networks(count, socket))?;
         pause(WARM_UP)?;
-        let status = fs::read_to_string(format!("/proc/{}/status", ferry.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+        let bytes = ferry.resident()?;
         ferry.stop()?;
-        Ok(kibibytes.parse::<u64>()? * 1024)
+        Ok(bytes)
     };
     let (one, many) = (resident(1)?, resident(MANY)?);
     Ok((many as f64 - one as f64) / f64::from(MANY - 1))
@@ -120,11 +186,4 @@ fn drops(table: &Value) -> Result<Vec<(String, String, u64)>> {
     };
     let rows = table.as_array().context("drops are no list")?;
     rows.iter().map(row).collect::<Option<_>>().context("a drop without port, reason or packets")
-}
-
-fn show(socket: &Path, what: &str) -> Result<Value> {
-    let mut command = Command::new(PROGRAM);
-    let output = command.args(["show", what, "--json", "--socket"]).arg(socket).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
