@@ -57,7 +57,7 @@ pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
         last = (Instant::now(), networks.iter().map(|network| network.macs_learned).sum());
         first.get_or_insert(last);
         ensure!(start.elapsed() < PATIENCE, "{} of {SOURCES} MACs are learned", last.1);
-        pause(Duration::from_millis(2))?;
+        pause(Duration::from_millis(10))?;
     }
     let first = first.unwrap_or(last);
     let seconds = (last.0 - first.0).as_secs_f64();

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
 use super::clock::{self, Tick};
+use super::learn::Drained;
 use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
 use super::peers::{NextHopUpdate, Peers};
@@ -133,12 +134,17 @@ impl Control {
     pub fn run(&mut self, stop: &AtomicBool, queries: &Receiver<Query>) {
         let mut pause = SHORTEST_PAUSE;
         while !stop.load(Ordering::Relaxed) {
-            let events = self.drain_events();
+            let drained = self.drain_events();
             self.advance_clock();
             self.age();
             self.reclaim();
-            pause = if events == 0 { (pause * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
-            if let Ok(query) = queries.recv_timeout(pause) {
+            pause = match drained {
+                Drained::None => (pause * 2).min(LONGEST_PAUSE),
+                Drained::Some | Drained::Behind => SHORTEST_PAUSE,
+            };
+            // Where a queue fills up a pause would lose events.
+            let wait = if drained == Drained::Behind { Duration::ZERO } else { pause };
+            if let Ok(query) = queries.recv_timeout(wait) {
                 self.answer(query);
             }
             if !self.next_hops.is_empty() {

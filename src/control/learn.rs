@@ -1,5 +1,7 @@
 //! MACs, learned from what workers saw.
 
+use arrayvec::ArrayVec;
+
 use super::adjacency::Way;
 use super::core::Control;
 use super::network::Network;
@@ -8,28 +10,65 @@ use crate::worker::{AdjacencyIndex, Event};
 
 /// Events taken from one worker before the others get their turn.
 const BATCH: usize = 4096;
+/// Events whose FIB buckets are fetched at once, as they come from memory.
+const AHEAD: usize = 32;
+
+/// What there was to handle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drained {
+    /// Nothing.
+    None,
+    /// Some events; all queues were empty afterwards.
+    Some,
+    /// More than was handled: a queue may be filling up.
+    Behind,
+}
 
 impl Control {
-    /// Handles what workers reported. Returns how many events there were.
-    pub(super) fn drain_events(&mut self) -> usize {
-        let mut handled = 0;
+    /// Handles what workers reported.
+    pub(super) fn drain_events(&mut self) -> Drained {
+        let (mut handled, mut behind) = (0, false);
         for index in 0..self.parts.workers.len() {
-            for _ in 0..BATCH {
-                let Some(event) = self.parts.workers[index].events.pop() else { break };
-                handled += 1;
-                match event {
-                    Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
-                    Event::Unresolved { adjacency } => {
-                        if let Some(Way::Peer { address, .. }) =
-                            self.parts.adjacencies.get(adjacency)
-                        {
-                            self.want_next_hop(*address);
-                        }
+            let mut left = BATCH;
+            while left > 0 {
+                let queue = &self.parts.workers[index].events;
+                let events: ArrayVec<_, AHEAD> = (0..AHEAD).map_while(|_| queue.pop()).collect();
+                if events.is_empty() {
+                    break;
+                }
+                handled += events.len();
+                left -= AHEAD;
+                self.handle(&events);
+            }
+            behind |= left == 0;
+        }
+        if behind {
+            Drained::Behind
+        } else if handled > 0 {
+            Drained::Some
+        } else {
+            Drained::None
+        }
+    }
+
+    fn handle(&mut self, events: &[Event]) {
+        for event in events {
+            if let Event::Learn { network, mac, .. } = event
+                && let Some(network) = self.parts.networks.get(*network as usize)
+            {
+                network.fib.prefetch(*mac);
+            }
+        }
+        for event in events {
+            match *event {
+                Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
+                Event::Unresolved { adjacency } => {
+                    if let Some(Way::Peer { address, .. }) = self.parts.adjacencies.get(adjacency) {
+                        self.want_next_hop(*address);
                     }
                 }
             }
         }
-        handled
     }
 
     /// The last source wins, but a static entry never moves.

@@ -234,7 +234,7 @@ impl Hit<'_> {
 /// Into the second-level cache: a burst's packets and the two lines of each are more than the first level keeps until
 /// they are looked at.
 #[inline(always)]
-fn prefetch(bucket: *const Bucket) {
+pub(super) fn prefetch(bucket: *const Bucket) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults.
     unsafe {

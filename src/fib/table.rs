@@ -146,6 +146,11 @@ impl Table {
         (buckets.start * WAYS..buckets.end * WAYS).filter_map(|slot| self.entry(slot))
     }
 
+    /// The bucket that a key begins at.
+    pub fn home(&self, key: MacKey) -> &Bucket {
+        &self.buckets()[self.seed.home(key, self.log2)]
+    }
+
     /// The slot of a key.
     pub fn find(&self, key: MacKey) -> Option<usize> {
         for bucket in self.path(key) {

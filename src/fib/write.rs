@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 
 use super::entry::{Entry, MacKey};
 use super::qsbr::Reclaimer;
-use super::read::Fib;
+use super::read::{Fib, prefetch};
 use super::sync::Ordering;
 use super::table::{Seed, Table, WAYS};
 
@@ -126,6 +126,11 @@ impl FibWriter {
     /// Bytes of the table.
     pub fn memory(&self) -> usize {
         size_of_val(self.table.buckets())
+    }
+
+    /// Fetches the bucket that a MAC begins at, for a [`Self::get`] or [`Self::insert`] soon after.
+    pub fn prefetch(&self, key: MacKey) {
+        prefetch(self.table.home(key));
     }
 
     /// The entry of a MAC.
