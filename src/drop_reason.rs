@@ -50,6 +50,8 @@ drop_reasons! {
     SamePort = "same_port", "none needed, as on any bridge; a stream of it hints at a wrong MAC move or a loop";
     /// A flooded frame that nobody else is there for.
     NoDestination = "no_destination", "add ports or flood peers to the network, if there should be any";
+    /// A station asks by ARP or neighbour discovery for an address that nobody knows, and its network drops that.
+    UnknownNeighbour = "unknown_neighbour", "give the address to a MAC in the network's macs, or flood such questions: arp_suppression: true";
     /// The peer's next hop has no MAC address yet.
     NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
     /// The frame would not fit the underlay's MTU with its outer headers.

@@ -7,6 +7,7 @@ pub mod control;
 pub mod dpdk;
 pub mod drop_reason;
 pub mod fib;
+pub mod neighbours;
 pub mod tunnel;
 pub mod wire;
 pub mod worker;

@@ -10,12 +10,13 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
-use super::model::{Failure, Mac};
-use super::page::MacFilter;
+use super::model::{Failure, Mac, Neighbour};
+use super::page::{MacFilter, NeighbourFilter};
 use super::routes::target;
 
 /// How long a client waits for an answer: longer than the server waits for the control core.
@@ -100,15 +101,27 @@ impl Client {
 
     /// All MACs that match, page by page.
     pub fn macs(&mut self, filter: &MacFilter) -> Result<Vec<Mac>, ClientError> {
-        let mut macs = Vec::new();
-        let mut next =
-            Some(target("/v1/macs", filter).map_err(|error| protocol(&self.socket, error))?);
+        self.pages("/v1/macs", filter)
+    }
+
+    /// All addresses that match, page by page.
+    pub fn neighbours(&mut self, filter: &NeighbourFilter) -> Result<Vec<Neighbour>, ClientError> {
+        self.pages("/v1/neighbours", filter)
+    }
+
+    fn pages<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        filter: &impl Serialize,
+    ) -> Result<Vec<T>, ClientError> {
+        let mut list = Vec::new();
+        let mut next = Some(target(path, filter).map_err(|error| protocol(&self.socket, error))?);
         while let Some(page) = next {
-            let (headers, more): (_, Vec<Mac>) = self.fetch(&page)?;
-            macs.extend(more);
+            let (headers, more): (_, Vec<T>) = self.fetch(&page)?;
+            list.extend(more);
             next = next_page(&headers);
         }
-        Ok(macs)
+        Ok(list)
     }
 
     fn fetch<T: DeserializeOwned>(&mut self, target: &str) -> Result<(HeaderMap, T), ClientError> {

@@ -20,7 +20,7 @@ mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use page::{MacCursor, MacFilter, MacPage};
+pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 pub use query::{Handle, Query, REPLY_TIMEOUT, Reply, Unanswered, channel};
 pub use server::{STOP_TIMEOUT, Server, serve};
 pub use socket::SocketError;

@@ -95,6 +95,26 @@ pub struct Network {
     pub learning: bool,
     /// How long a silent learned MAC is kept, in seconds; `null` for ever.
     pub ageing_seconds: Option<u64>,
+    /// Where ARP and neighbour discovery are answered here; absent where they are flooded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arp_suppression: Option<Suppression>,
+}
+
+/// How a network answers ARP and neighbour discovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppression {
+    /// Addresses learned from ARP, neighbour discovery and DHCP.
+    pub neighbours_learned: u64,
+    /// Addresses from the configuration.
+    pub neighbours_static: u64,
+    /// Learned addresses that it may have.
+    pub neighbour_limit: u64,
+    /// Addresses that the limit kept out, each time they were heard of.
+    pub neighbours_refused: u64,
+    /// Questions answered where they came in.
+    pub answered: u64,
+    /// Questions flooded because nobody knew the answer.
+    pub flooded: u64,
 }
 
 /// A network's place on a port.
@@ -139,6 +159,39 @@ pub enum MacKind {
     Static,
     /// From traffic.
     Learned,
+}
+
+/// An address of a network, and its MAC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// The network's ID.
+    pub vni: u32,
+    /// The network's name.
+    pub network: String,
+    /// The address.
+    pub ip: IpAddr,
+    /// Its MAC.
+    pub mac: String,
+    /// How that came to be known.
+    pub kind: NeighbourKind,
+    /// Whether it said that it is an IPv6 router.
+    pub router: bool,
+    /// Seconds since it was last heard of, to a sixteenth of the ageing time; `null` for static ones.
+    pub age_seconds: Option<u64>,
+}
+
+/// How an address came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeighbourKind {
+    /// From the configuration: neither ages nor moves.
+    Static,
+    /// From ARP.
+    Arp,
+    /// From neighbour discovery.
+    Nd,
+    /// From a DHCP server's acknowledgement.
+    Dhcp,
 }
 
 /// A remote VTEP.

@@ -1,4 +1,4 @@
-//! Walking the MACs of all networks in bounded steps.
+//! Walking the MACs and addresses of all networks in bounded steps.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::model::Mac;
+use super::model::{Mac, Neighbour};
 
 /// Which MACs to list; the parameters of `GET /v1/macs`. All conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct MacFilter {
     pub limit: Option<usize>,
     /// Go on from here: [`MacPage::next`] of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<MacCursor>,
+    pub after: Option<Cursor>,
 }
 
 impl MacFilter {
@@ -47,49 +47,80 @@ pub struct MacPage {
     /// Those that match. The control core may stop early, so a short or empty page need not be the last.
     pub macs: Vec<Mac>,
     /// Where to go on; `None` when everything has been looked at.
-    pub next: Option<MacCursor>,
+    pub next: Option<Cursor>,
 }
 
-/// A place in the walk, `VNI.POSITION` as text. MACs that come, go or move while a client walks may be missed
+/// Which addresses to list; the parameters of `GET /v1/neighbours`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NeighbourFilter {
+    /// Those of this network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vni: Option<u32>,
+    /// As many at most: 1 to [`MacFilter::MOST`], [`MacFilter::USUAL`] unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Go on from here: [`NeighbourPage::next`] of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Cursor>,
+}
+
+impl NeighbourFilter {
+    /// How many addresses to list at most.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(MacFilter::USUAL).clamp(1, MacFilter::MOST)
+    }
+}
+
+/// Some addresses, in no particular order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NeighbourPage {
+    /// Those that match; a short or empty page need not be the last.
+    pub neighbours: Vec<Neighbour>,
+    /// Where to go on; `None` when everything has been looked at.
+    pub next: Option<Cursor>,
+}
+
+/// A place in a walk, `VNI.POSITION` as text. What comes, goes or moves while a client walks may be missed
 /// or listed twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MacCursor {
+pub struct Cursor {
     /// The network that the walk is in. Networks are walked by ascending ID.
     pub vni: u32,
-    /// The next place to look at in its MAC FIB; only the control core knows what it counts.
+    /// The next place to look at in its table; only the control core knows what it counts.
     pub position: u64,
 }
 
 /// Not a cursor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not a place in the list of MACs; take it from the answer's Link header")]
-pub struct MacCursorError(String);
+#[error("'{0}' is not a place in a list; take it from the answer's Link header")]
+pub struct CursorError(String);
 
-impl fmt::Display for MacCursor {
+impl fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         write!(formatter, "{}.{}", self.vni, self.position)
     }
 }
 
-impl FromStr for MacCursor {
-    type Err = MacCursorError;
+impl FromStr for Cursor {
+    type Err = CursorError;
 
-    fn from_str(text: &str) -> Result<Self, MacCursorError> {
+    fn from_str(text: &str) -> Result<Self, CursorError> {
         text.split_once('.')
             .and_then(|(vni, position)| {
                 Some(Self { vni: vni.parse().ok()?, position: position.parse().ok()? })
             })
-            .ok_or_else(|| MacCursorError(text.to_owned()))
+            .ok_or_else(|| CursorError(text.to_owned()))
     }
 }
 
-impl Serialize for MacCursor {
+impl Serialize for Cursor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for MacCursor {
+impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }

@@ -6,7 +6,7 @@ use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 use super::model::{DropCount, Network, Peer, Port, Totals, Version, Worker};
-use super::page::{MacFilter, MacPage};
+use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 
 /// How long a request waits for the control core.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,6 +23,8 @@ pub enum Query {
     Networks(Reply<Vec<Network>>),
     /// Some MACs.
     Macs(MacFilter, Reply<MacPage>),
+    /// Some addresses.
+    Neighbours(NeighbourFilter, Reply<NeighbourPage>),
     /// All peers.
     Peers(Reply<Vec<Peer>>),
     /// All workers.

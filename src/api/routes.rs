@@ -6,17 +6,18 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Failure, Version};
-use super::page::{MacFilter, MacPage};
+use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
 
 /// Every path there is, for those who ask for another.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/v1/ports",
     "/v1/networks",
     "/v1/macs",
+    "/v1/neighbours",
     "/v1/peers",
     "/v1/workers",
     "/v1/drops",
@@ -30,6 +31,7 @@ pub(super) fn routes(handle: Handle) -> Router {
         .route("/v1/ports", get(|state| answer(state, Query::Ports)))
         .route("/v1/networks", get(|state| answer(state, Query::Networks)))
         .route("/v1/macs", get(macs))
+        .route("/v1/neighbours", get(neighbours))
         .route("/v1/peers", get(|state| answer(state, Query::Peers)))
         .route("/v1/workers", get(|state| answer(state, Query::Workers)))
         .route("/v1/drops", get(drops))
@@ -69,26 +71,51 @@ async fn answer<T>(
 }
 
 /// One page, and the next page's address in the `Link` header (RFC 8288), so that the body stays a plain list.
+fn page(
+    path: &str,
+    list: impl Serialize,
+    next: Option<impl Serialize>,
+) -> Result<Response, Refusal> {
+    let Some(next) = next else { return Ok(Json(list).into_response()) };
+    let link = target(path, &next)
+        .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    Ok(([(header::LINK, format!("<{link}>; rel=\"next\""))], Json(list)).into_response())
+}
+
+fn check_limit(limit: Option<usize>) -> Result<(), Refusal> {
+    if limit.is_some_and(|limit| !(1..=MacFilter::MOST).contains(&limit)) {
+        let error = format!("limit must be from 1 to {}", MacFilter::MOST);
+        return Err(Refusal(StatusCode::BAD_REQUEST, error));
+    }
+    Ok(())
+}
+
 async fn macs(
     State(handle): State<Handle>,
     filter: Result<Parameters<MacFilter>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Parameters(filter) = filter?;
-    if filter.limit.is_some_and(|limit| !(1..=MacFilter::MOST).contains(&limit)) {
-        let error = format!("limit must be from 1 to {}", MacFilter::MOST);
-        return Err(Refusal(StatusCode::BAD_REQUEST, error));
-    }
+    check_limit(filter.limit)?;
     let MacPage { macs, next } = handle.ask(|reply| Query::Macs(filter.clone(), reply)).await?;
-    let Some(next) = next else { return Ok(Json(macs).into_response()) };
-    let link = target("/v1/macs", &MacFilter { after: Some(next), ..filter })
-        .map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-    Ok(([(header::LINK, format!("<{link}>; rel=\"next\""))], Json(macs)).into_response())
+    page("/v1/macs", macs, next.map(|next| MacFilter { after: Some(next), ..filter }))
+}
+
+async fn neighbours(
+    State(handle): State<Handle>,
+    filter: Result<Parameters<NeighbourFilter>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Parameters(filter) = filter?;
+    check_limit(filter.limit)?;
+    let NeighbourPage { neighbours, next } =
+        handle.ask(|reply| Query::Neighbours(filter.clone(), reply)).await?;
+    let next = next.map(|next| NeighbourFilter { after: Some(next), ..filter });
+    page("/v1/neighbours", neighbours, next)
 }
 
 /// A path with parameters.
 pub(super) fn target(
     path: &str,
-    filter: &MacFilter,
+    filter: &impl Serialize,
 ) -> Result<String, serde_urlencoded::ser::Error> {
     let parameters = serde_urlencoded::to_string(filter)?;
     Ok(if parameters.is_empty() { path.to_owned() } else { format!("{path}?{parameters}") })

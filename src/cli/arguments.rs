@@ -48,6 +48,12 @@ pub enum Resource {
     Networks,
     /// MAC addresses, learned and static
     Macs(#[command(flatten)] MacArguments),
+    /// Addresses and their MACs, in networks with arp_suppression
+    Neighbours {
+        /// Only those of this network
+        #[arg(long, value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
+        vni: Option<u32>,
+    },
     /// Remote VTEPs, and whether packets to them can leave
     Peers,
     /// Forwarding cores, and how busy they are

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::model::{
-    DropCount, Encap, Link, Mac, MacKind, Network, Peer, PeerState, Port, Role, Totals, Worker,
+    DropCount, Encap, Link, Mac, MacKind, Neighbour, NeighbourKind, Network, Peer, PeerState, Port,
+    Role, Totals, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -120,10 +121,13 @@ impl List for Network {
             Right("STATIC"),
             Left("LEARNING"),
             Right("AGEING"),
+            Right("ARP ANSWERED"),
+            Right("FLOODED"),
             Left("PORTS"),
             Left("PEERS"),
         ];
         rows(output, columns, list, |network| {
+            let suppression = network.arp_suppression.as_ref();
             [
                 network.vni.to_string(),
                 network.name.clone(),
@@ -133,6 +137,8 @@ impl List for Network {
                 grouped(network.macs_static),
                 if network.learning { "on" } else { "off" }.to_owned(),
                 network.ageing_seconds.map_or_else(|| "never".to_owned(), duration),
+                or_dash(suppression.map(|of| grouped(of.answered))),
+                or_dash(suppression.map(|of| grouped(of.flooded))),
                 joined(&network.ports, |place| attachment(&place.port, place.vlan)),
                 joined(&network.peers, ToString::to_string),
             ]
@@ -166,6 +172,39 @@ impl List for Mac {
                 or_dash(mac.port.as_ref().map(|port| attachment(port, mac.vlan))),
                 or_dash(mac.peer),
                 or_dash(mac.age_seconds.map(duration)),
+            ]
+        })
+    }
+}
+
+impl List for Neighbour {
+    const NOTHING: &'static str = "no addresses (networks with arp_suppression learn them)";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Right("VNI"),
+            Left("NETWORK"),
+            Left("IP"),
+            Left("MAC"),
+            Left("KIND"),
+            Left("ROUTER"),
+            Right("AGE"),
+        ];
+        rows(output, columns, list, |neighbour| {
+            let kind = match neighbour.kind {
+                NeighbourKind::Static => "static",
+                NeighbourKind::Arp => "arp",
+                NeighbourKind::Nd => "nd",
+                NeighbourKind::Dhcp => "dhcp",
+            };
+            [
+                neighbour.vni.to_string(),
+                neighbour.network.clone(),
+                neighbour.ip.to_string(),
+                neighbour.mac.clone(),
+                kind.to_owned(),
+                if neighbour.router { "yes" } else { "-" }.to_owned(),
+                or_dash(neighbour.age_seconds.map(duration)),
             ]
         })
     }

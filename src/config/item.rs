@@ -85,10 +85,7 @@ impl<'a> Item<'a> {
     }
 
     pub fn boolean(&self) -> Option<bool> {
-        match self.value {
-            Value::Boolean(value) => Some(*value),
-            _ => self.expected("true or false"),
-        }
+        self.as_boolean().or_else(|| self.expected("true or false"))
     }
 
     /// A whole number within `range`, which `T` must be able to hold.
@@ -125,6 +122,14 @@ impl<'a> Item<'a> {
     pub fn as_text(&self) -> Option<&'a str> {
         match self.value {
             Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A boolean, if it is one, without a report.
+    pub fn as_boolean(&self) -> Option<bool> {
+        match self.value {
+            Value::Boolean(value) => Some(*value),
             _ => None,
         }
     }

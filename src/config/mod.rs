@@ -25,7 +25,7 @@ use self::port::Ports;
 
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::host::{Api, Cores, Eal};
-pub use self::network::{InnerVlan, MacPlace, Member, Network, StaticMac};
+pub use self::network::{ArpSuppression, InnerVlan, MacPlace, Member, Network, StaticMac};
 pub use self::peer::{EncapName, Peer};
 pub use self::port::Port;
 pub use self::underlay::{

@@ -9,8 +9,10 @@ use super::peer::{EncapName, Peer, PeerReader};
 use super::port::{Kind, Ports};
 use super::scalar::{self, Unique};
 use super::underlay::Reach;
+use crate::neighbours::Address;
 use crate::tunnel::Encap;
 use crate::wire::{MacAddr, Vni};
+use crate::worker::Unknown;
 
 /// One tenant's layer-2 domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +35,19 @@ pub struct Network {
     pub mac_limit: u32,
     /// What happens to inner frames that carry a VLAN tag.
     pub inner_vlan: InnerVlan,
+    /// Whether ARP and neighbour discovery are answered here.
+    pub arp_suppression: Option<ArpSuppression>,
     /// MACs known in advance; they neither age nor move.
     pub macs: Vec<StaticMac>,
+}
+
+/// How ARP and neighbour discovery are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArpSuppression {
+    /// What becomes of questions for addresses that are not known.
+    pub unknown: Unknown,
+    /// The most addresses that are learned.
+    pub limit: u32,
 }
 
 /// An access port, or one VLAN of it, in a network.
@@ -56,12 +69,14 @@ pub enum InnerVlan {
 }
 
 /// A MAC whose place is known in advance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMac {
     /// Unicast; unique within the network.
     pub mac: MacAddr,
     /// Where it is.
     pub place: MacPlace,
+    /// Its addresses, each unique within the network.
+    pub ips: Vec<Address>,
 }
 
 /// Where a static MAC is.
@@ -84,20 +99,19 @@ pub(super) const NETWORK: Keys = Keys {
         "ageing",
         "mac_limit",
         "inner_vlan",
+        "arp_suppression",
         "macs",
     ],
-    later: &[
-        ("arp_suppression", "remove it: ARP is flooded like any broadcast"),
-        ("storm_control", "remove it: broadcast, multicast and unknown unicast are not limited"),
-    ],
+    later: &[(
+        "storm_control",
+        "remove it: broadcast, multicast and unknown unicast are not limited",
+    )],
 };
+pub(super) const ARP_SUPPRESSION: Keys = Keys { known: &["unknown", "limit"], later: &[] };
 pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
 pub(super) const FLOOD: Keys =
     Keys { known: &["peers"], later: &[("group", "list the other VTEPs under 'peers'")] };
-pub(super) const MAC: Keys = Keys {
-    known: &["mac", "peer", "port", "vlan"],
-    later: &[("ips", "remove it: Ferry does not answer ARP for its networks")],
-};
+pub(super) const MAC: Keys = Keys { known: &["mac", "peer", "port", "vlan", "ips"], later: &[] };
 
 /// Reads all networks and checks what must be unique among them.
 pub(super) struct Networks<'r, 'a> {
@@ -163,13 +177,20 @@ impl<'r, 'a> Networks<'r, 'a> {
                 item.error("NVGRE carries no inner VLAN tags (RFC 7637 section 3.3); use 'inner_vlan: drop', or another 'encap'");
             }
         }
-        let mut seen = Unique::default();
+        let arp_suppression = fields.or("arp_suppression", None, |item| arp_suppression(&item));
+        let mut seen = Seen::default();
         let macs = fields.or("macs", Vec::new(), |item| {
             item.list_of(|item| {
                 let known = peers.as_deref().unwrap_or_default();
                 self.static_mac(&item, &owner, whole, (known, encap), &mut seen)
             })
         });
+        if arp_suppression == Some(None)
+            && macs.iter().flatten().any(|mac| !mac.ips.is_empty())
+            && let Some(item) = fields.get("macs")
+        {
+            item.warn("this network does not answer ARP, so 'ips' say nothing; add 'arp_suppression: true' to it");
+        }
         Some(Network {
             encap: encap?,
             vni: vni?,
@@ -180,6 +201,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             ageing: ageing?,
             mac_limit: mac_limit?,
             inner_vlan: inner_vlan?,
+            arp_suppression: arp_suppression?,
             macs: macs?,
         })
     }
@@ -219,6 +241,11 @@ impl<'r, 'a> Networks<'r, 'a> {
     }
 
     fn flood(&mut self, item: &Item<'a>, encap: EncapName, owner: &str) -> Option<Vec<Peer>> {
+        match item.as_text() {
+            Some("none") => return Some(Vec::new()),
+            Some(_) => return item.expected("'none' or a mapping with the keys peers"),
+            None => {}
+        }
         let fields = item.fields(&FLOOD)?;
         let mut seen = Unique::default();
         fields.or("peers", Vec::new(), |item| {
@@ -272,12 +299,12 @@ impl<'r, 'a> Networks<'r, 'a> {
         owner: &str,
         members: Option<&[Member]>,
         (peers, encap): (&[Peer], Option<EncapName>),
-        seen: &mut Unique<MacAddr>,
+        seen: &mut Seen,
     ) -> Option<StaticMac> {
         let fields = item.fields(&MAC)?;
         let mac = fields.required("mac", "mac: \"02:00:00:00:00:01\"", |item| {
             let mac = scalar::unicast_mac(&item)?;
-            if let Some(earlier) = seen.earlier(mac, &item.path, &item) {
+            if let Some(earlier) = seen.macs.earlier(mac, &item.path, &item) {
                 item.error(format_args!(
                     "{mac} is already given by {earlier}; list each MAC of a network once"
                 ));
@@ -316,7 +343,8 @@ impl<'r, 'a> Networks<'r, 'a> {
                 None
             }
         };
-        Some(StaticMac { mac: mac?, place: place? })
+        let ips = fields.or("ips", Vec::new(), |item| item.list_of(|item| seen.ip(&item)));
+        Some(StaticMac { mac: mac?, place: place?, ips: ips? })
     }
 
     /// Position in [`Network::members`] of the port and VLAN that a static MAC names.
@@ -358,6 +386,45 @@ impl<'r, 'a> Networks<'r, 'a> {
         }
         found
     }
+}
+
+/// What is there once in a network's static MACs.
+#[derive(Default)]
+struct Seen {
+    macs: Unique<MacAddr>,
+    ips: Unique<Address>,
+}
+
+impl Seen {
+    fn ip(&mut self, item: &Item<'_>) -> Option<Address> {
+        let what = "an IP address such as 10.0.0.1 or fd00::1";
+        let ip: IpAddr = item.parse(what)?;
+        let Some(address) = Address::of_station(ip) else {
+            item.error(format_args!("{ip} is no station's address; give one that a station has"));
+            return None;
+        };
+        if let Some(earlier) = self.ips.earlier(address, &item.path, item) {
+            item.error(format_args!(
+                "{ip} is already given by {earlier}; give each address of a network to one MAC"
+            ));
+        }
+        Some(address)
+    }
+}
+
+fn arp_suppression(item: &Item<'_>) -> Option<Option<ArpSuppression>> {
+    let usual = ArpSuppression { unknown: Unknown::Flood, limit: 8192 };
+    if !item.is_mapping() {
+        let given = item.as_boolean();
+        let what = "true, false or a mapping with the keys unknown, limit";
+        return given.or_else(|| item.expected(what)).map(|given| given.then_some(usual));
+    }
+    let fields = item.fields(&ARP_SUPPRESSION)?;
+    let unknown = fields.or("unknown", usual.unknown, |item| {
+        item.choice(&[("flood", Unknown::Flood), ("drop", Unknown::Drop)], &[])
+    });
+    let limit = fields.or("limit", usual.limit, |item| item.number(1..=16_777_216));
+    Some(Some(ArpSuppression { unknown: unknown?, limit: limit? }))
 }
 
 fn vlan(item: Item<'_>) -> Option<Option<u16>> {

@@ -12,6 +12,7 @@ use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
 use super::clock::{self, Tick};
 use super::learn::Drained;
+use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
 use super::peers::{NextHopUpdate, Peers};
@@ -64,6 +65,7 @@ pub struct Control {
     pub(super) started: Instant,
     tick: Tick,
     ageing: Ageing,
+    neighbour_ageing: NeighbourAgeing,
     /// Follows next hops where there are twins.
     netlink: Option<Netlink>,
     next_hops: Receiver<NextHopUpdate>,
@@ -84,6 +86,7 @@ impl Control {
             started: Instant::now(),
             tick: 0,
             ageing: Ageing::default(),
+            neighbour_ageing: NeighbourAgeing::default(),
             netlink: None,
             next_hops: never(),
             parts,
@@ -206,17 +209,22 @@ impl Control {
             self.tick = now;
             self.parts.shared.tick.store(now, Ordering::Relaxed);
             self.ageing.begin(&self.parts.networks);
+            self.neighbour_ageing.begin(&self.parts.networks);
         }
     }
 
     fn age(&mut self) {
         let (Parts { networks, adjacencies, reclaimer, .. }, tick) = (&mut self.parts, self.tick);
         self.ageing.step(networks, adjacencies, tick, reclaimer);
+        self.neighbour_ageing.step(networks, tick, reclaimer);
     }
 
     fn reclaim(&mut self) {
         for network in &mut self.parts.networks {
             network.fib.reclaim(&mut self.parts.reclaimer);
+            if let Some(suppressor) = &mut network.suppressor {
+                suppressor.writer.reclaim(&mut self.parts.reclaimer);
+            }
         }
         self.parts.reclaimer.reclaim();
     }

@@ -62,6 +62,7 @@ impl Control {
         for event in events {
             match *event {
                 Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
+                Event::Bind { network, claim } => self.bind(network, claim),
                 Event::Unresolved { adjacency } => {
                     if let Some(Way::Peer { address, .. }) = self.parts.adjacencies.get(adjacency) {
                         self.want_next_hop(*address);

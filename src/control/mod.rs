@@ -8,6 +8,7 @@ mod ageing;
 mod clock;
 mod core;
 mod learn;
+mod neighbours;
 mod netlink;
 mod network;
 mod peers;

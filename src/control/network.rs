@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{self, Tick};
+use super::neighbours::Suppressor;
 use crate::config::EncapName;
 use crate::fib::FibWriter;
 use crate::worker::{AdjacencyIndex, FloodList, Network as Published};
@@ -35,6 +36,8 @@ pub struct Network {
     pub policy: Policy,
     /// Its MACs.
     pub fib: FibWriter,
+    /// Its addresses, where ARP is answered.
+    pub suppressor: Option<Suppressor>,
     /// Learned MACs that the limit kept out.
     pub refused: u64,
     /// Learned MACs that moved.
@@ -56,6 +59,7 @@ impl Network {
             flood: Arc::default(),
             policy,
             fib,
+            suppressor: None,
             refused: 0,
             moves: 0,
             identity,
@@ -88,13 +92,14 @@ impl Network {
             keeps_inner_vlan: self.policy.keeps_inner_vlan,
             fib: self.fib.shared(),
             flood: self.flood.clone(),
+            suppression: self.suppressor.as_ref().map(Suppressor::shared),
             identity: self.identity,
         }
     }
 
     /// An entry is marked as seen when it is a sixteenth of its life old: often enough for ageing, rarely
     /// enough that workers hardly ever write.
-    fn refresh_after(&self) -> Tick {
+    pub(super) fn refresh_after(&self) -> Tick {
         self.policy.ageing.map_or(Tick::MAX, |age| (clock::ticks(age) / 16).max(1))
     }
 }

@@ -8,9 +8,10 @@ use hashbrown::HashMap;
 use super::adjacency::Way;
 use super::ageing::age;
 use super::core::{Control, WorkerHandle};
+use super::neighbours::Suppressor;
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
-use crate::api::{MacCursor, MacFilter, MacPage, Query, model};
+use crate::api::{Cursor, MacFilter, MacPage, Query, model};
 use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
@@ -25,6 +26,7 @@ impl Control {
             Query::Ports(reply) => reply.send(self.report_ports()),
             Query::Networks(reply) => reply.send(self.report_networks()),
             Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
+            Query::Neighbours(filter, reply) => reply.send(self.report_neighbours(&filter)),
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
@@ -80,7 +82,7 @@ impl Control {
         self.networks_by_vni().into_iter().map(|network| self.report_network(network)).collect()
     }
 
-    fn networks_by_vni(&self) -> Vec<&Network> {
+    pub(super) fn networks_by_vni(&self) -> Vec<&Network> {
         let mut networks: Vec<_> = self.parts.networks.iter().collect();
         networks.sort_by_key(|network| network.vni);
         networks
@@ -114,6 +116,7 @@ impl Control {
             mac_moves: network.moves,
             learning: network.policy.learning,
             ageing_seconds: network.policy.ageing.map(|age| age.as_secs()),
+            arp_suppression: network.suppressor.as_ref().map(Suppressor::report),
         }
     }
 
@@ -140,7 +143,7 @@ impl Control {
                 port && (filter.peer.is_none() || filter.peer == mac.peer)
             }));
             if let Some(next) = next {
-                page.next = Some(MacCursor { vni: network.vni, position: next as u64 });
+                page.next = Some(Cursor { vni: network.vni, position: next as u64 });
                 return page;
             }
         }

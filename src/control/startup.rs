@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use super::adjacency::{Adjacencies, Way};
 use super::core::{Control, Parts, WorkerHandle};
+use super::neighbours::Suppressor;
 use super::netlink::TwinError;
 use super::network::{Network, Policy};
 use super::peers::{Peers, Resolution};
@@ -140,6 +141,7 @@ struct Plan {
     peers: Peers,
     reclaimer: Reclaimer,
     domain: Arc<Domain>,
+    workers: usize,
 }
 
 impl Plan {
@@ -151,6 +153,7 @@ impl Plan {
             peers: Peers::default(),
             reclaimer: Reclaimer::new(domain.clone()),
             domain,
+            workers: config.cores.workers.len(),
         };
         for (identity, network) in config.networks.iter().enumerate() {
             plan.add_network(network, identity as u64, running);
@@ -172,6 +175,10 @@ impl Plan {
         let vni = config.vni.get();
         let fib = FibWriter::new(config.mac_limit as usize);
         let mut network = Network::new(vni, config.name.clone(), policy, fib, identity);
+        if let Some(wanted) = config.arp_suppression {
+            network.suppressor =
+                Some(Suppressor::new(wanted, network.refresh_after(), self.workers));
+        }
         let mut locals = Vec::new();
         for member in &config.members {
             let port = running.ports.iter().position(|port| port.role == Role::Access(member.port));
@@ -195,12 +202,19 @@ impl Plan {
             {
                 tracing::error!("network {}: static MAC {}: {error}", config.name, fixed.mac);
             }
+            for address in &fixed.ips {
+                let Some(suppressor) = &mut network.suppressor else { break };
+                let bound = suppressor.bind_static(*address, fixed.mac, &mut self.reclaimer);
+                if let Err(error) = bound {
+                    tracing::error!("network {}: static {address:?}: {error}", config.name);
+                }
+            }
         }
         self.networks.push(network);
     }
 
     fn launch(self, config: Config, running: Running, eal: Eal) -> Result<Control, StartError> {
-        let Self { adjacencies, networks, peers, reclaimer, domain } = self;
+        let Self { adjacencies, networks, peers, reclaimer, domain, .. } = self;
         let Running { ports, pools, receivers, transmitters } = running;
         let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);
         let shared = Arc::new(Shared {
@@ -211,7 +225,7 @@ impl Plan {
         let lcores = eal.lcores().to_vec();
         let mut workers = Vec::new();
         let dealt = receivers.into_iter().zip(transmitters).zip(lcores);
-        for ((receivers, transmitter), lcore) in dealt {
+        for (number, ((receivers, transmitter), lcore)) in dealt.enumerate() {
             let counters = Arc::new(WorkerCounters::new(ports.len()));
             let events = Arc::new(EventQueue::new(EVENT_QUEUE));
             let Some(node) = pools.get(&(lcore.socket as i32)).or_else(|| pools.values().next())
@@ -219,8 +233,13 @@ impl Plan {
                 continue;
             };
             let transmitter = Transmitter::new(transmitter, counters.clone(), node.packets.clone());
-            let context =
-                Context::new(transmitter, counters.clone(), node.headers.clone(), events.clone());
+            let context = Context::new(
+                number,
+                transmitter,
+                counters.clone(),
+                node.headers.clone(),
+                events.clone(),
+            );
             let reader = domain.register().expect("the domain has a slot for each worker");
             let queues = receivers.iter().map(|rx| (rx.port, rx.queue.number())).collect();
             let worker = Worker::new(shared.clone(), reader, receivers, context, config.cores.idle);

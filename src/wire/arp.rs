@@ -55,6 +55,18 @@ impl Packet {
     pub fn target(&self) -> Ipv4Addr {
         self.target_ip.into()
     }
+
+    /// The answer to a request: the address in question is at `mac`.
+    pub fn answer(&self, mac: MacAddr) -> Self {
+        Self {
+            operation: Self::REPLY.into(),
+            sender_mac: mac,
+            sender_ip: self.target_ip,
+            target_mac: self.sender_mac,
+            target_ip: self.sender_ip,
+            ..*self
+        }
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +86,16 @@ mod tests {
             ([10, 0, 0, 1].into(), [10, 0, 0, 2].into())
         );
         assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn an_answer() {
+        let (request, _) = Packet::parse(&REQUEST).unwrap();
+        let answer = request.answer(MacAddr([2, 0, 0, 0, 0, 2]));
+        assert_eq!(
+            answer.as_bytes(),
+            b"\0\x01\x08\0\x06\x04\0\x02\x02\0\0\0\0\x02\x0a\0\0\x02\x02\0\0\0\0\x01\x0a\0\0\x01"
+        );
     }
 
     #[test]

@@ -42,6 +42,22 @@ pub fn verify_udp_v6(source: Ipv6Addr, destination: Ipv6Addr, segment: &[u8]) ->
     fold(pseudo + accumulate(segment)) == 0xffff
 }
 
+/// Whether an ICMPv6 message that contains its checksum adds up (RFC 4443 section 2.3).
+pub fn verify_icmpv6(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
+    icmpv6_sum(source, destination, message) == 0xffff
+}
+
+/// The checksum of an ICMPv6 message whose checksum field is zero.
+pub fn compute_icmpv6(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
+    !icmpv6_sum(source, destination, message)
+}
+
+fn icmpv6_sum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
+    let addresses = accumulate(&source.octets()) + accumulate(&destination.octets());
+    let pseudo = addresses + u64::from(super::ipv6::ICMPV6) + message.len() as u64;
+    fold(pseudo + accumulate(message))
+}
+
 /// A one's-complement sum of bytes that come in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {

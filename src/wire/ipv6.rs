@@ -11,6 +11,8 @@ use super::{Malformed, Protocol, view};
 pub const LENGTH: usize = size_of::<Header>();
 /// Next header: a fragment header of 8 bytes.
 pub const FRAGMENT: u8 = 44;
+/// Next header: ICMPv6 (RFC 4443).
+pub const ICMPV6: u8 = 58;
 
 /// The fixed IPv6 header: 40 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -39,6 +41,23 @@ impl Header {
             return Err(Malformed::Version(Protocol::Ipv6));
         }
         Ok((header, rest))
+    }
+
+    /// A header of traffic class and flow label 0.
+    pub fn new(next_header: u8, hop_limit: u8, payload_length: u16) -> Self {
+        Self {
+            version_class_flow: (6 << 28).into(),
+            payload_length: payload_length.into(),
+            next_header,
+            hop_limit,
+            source: [0; 16],
+            destination: [0; 16],
+        }
+    }
+
+    /// The same, from one address to another.
+    pub fn between(self, source: Ipv6Addr, destination: Ipv6Addr) -> Self {
+        Self { source: source.octets(), destination: destination.octets(), ..self }
     }
 
     /// Bytes behind the fixed header.

@@ -6,12 +6,14 @@
 
 pub mod arp;
 pub mod checksum;
+pub mod dhcp;
 pub mod ethernet;
 pub mod flow;
 pub mod gre;
 pub mod ipv4;
 pub mod ipv6;
 mod mac;
+pub mod nd;
 pub mod udp;
 mod vni;
 pub mod vxlan;
@@ -40,6 +42,12 @@ pub enum Malformed {
     /// A hardware or protocol type other than Ethernet and IPv4.
     #[error("the {0} types are not Ethernet and IPv4")]
     Types(Protocol),
+    /// A router forwarded what must not leave its link (RFC 4861 section 7.1).
+    #[error("the {0} hop limit is not 255")]
+    HopLimit(Protocol),
+    /// An address that cannot stand there.
+    #[error("an address in {0} is of the wrong kind")]
+    Address(Protocol),
 }
 
 /// A protocol, in [`Malformed`].
@@ -54,6 +62,8 @@ pub enum Protocol {
     Udp,
     Vxlan,
     Gre,
+    NeighbourDiscovery,
+    Dhcp,
 }
 
 impl std::fmt::Display for Protocol {
@@ -67,6 +77,8 @@ impl std::fmt::Display for Protocol {
             Self::Udp => "UDP",
             Self::Vxlan => "VXLAN",
             Self::Gre => "GRE",
+            Self::NeighbourDiscovery => "neighbour discovery",
+            Self::Dhcp => "DHCP",
         })
     }
 }
@@ -96,6 +108,8 @@ mod tests {
             let _ = udp::Header::parse(&bytes);
             let _ = vxlan::Header::parse(&bytes);
             let _ = gre::Header::parse(&bytes).map(|(header, rest)| header.options(rest));
+            let _ = dhcp::Message::parse(&bytes).map(|(message, options)| message.acknowledges(options));
+            let _ = ipv6::Header::parse(&bytes).map(|(header, rest)| nd::Message::parse(header, rest));
             let _ = flow::flow_hash(&bytes);
         }
     }

@@ -20,6 +20,8 @@ pub struct Pools {
 
 /// The writable state of one worker, but for its receive queues.
 pub struct Context {
+    /// Its number among the workers, from 0.
+    pub number: usize,
     /// Sends.
     pub transmitter: Transmitter,
     /// Counts.
@@ -36,12 +38,14 @@ pub struct Context {
 impl Context {
     /// A fresh one.
     pub fn new(
+        number: usize,
         transmitter: Transmitter,
         counters: Arc<WorkerCounters>,
         headers: Mempool,
         events: Arc<EventQueue>,
     ) -> Self {
         Self {
+            number,
             transmitter,
             counters,
             headers,

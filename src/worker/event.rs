@@ -4,6 +4,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::snapshot::AdjacencyIndex;
 use crate::fib::MacKey;
+use crate::neighbours::Claim;
 
 /// Something a worker saw that only the control core may act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +18,21 @@ pub enum Event {
         /// The MAC.
         mac: MacKey,
     },
+    /// A word on an address that is not known so.
+    Bind {
+        /// Network index.
+        network: u32,
+        /// What was said.
+        claim: Claim,
+    },
     /// A packet was dropped because its peer has no next hop.
     Unresolved {
         /// The peer's adjacency.
         adjacency: AdjacencyIndex,
     },
 }
+
+const _: () = assert!(size_of::<Event>() == 32);
 
 /// A worker's queue to the control core. Full means lost: the packet path never waits.
 pub type EventQueue = ArrayQueue<Event>;
@@ -68,6 +78,14 @@ impl Reported {
         let (high, low) = match event {
             Event::Learn { network, adjacency, mac } => {
                 (u64::from(network) << 32 | u64::from(adjacency), mac.bits())
+            }
+            Event::Bind { network, claim } => {
+                let [high, low] = claim.address.words();
+                let said = u64::from(network) << 8
+                    | u64::from(claim.overrides) << 2
+                    | claim.router.map_or(0, |router| 2 | u64::from(router));
+                let place = MacKey::from(claim.mac.0).bits() ^ said << 32;
+                (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low, place.rotate_left(17))
             }
             Event::Unresolved { adjacency } => (u64::MAX, u64::from(adjacency)),
         };

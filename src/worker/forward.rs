@@ -9,6 +9,7 @@ use super::event::Event;
 use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::{Attachment, Network, Snapshot};
+use super::suppression;
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
 use crate::fib::{Buckets, Entry, Hit, MacKey, Probe, Reader};
@@ -125,11 +126,16 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
             decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
         }
         match decision {
-            Decision::Send(target) => output::send(context, snapshot, port, frame, target),
+            Decision::Send(target) => {
+                if let Some(suppression) = &lane.network.suppression {
+                    suppression::listen(context, reader, lane, suppression, &frame);
+                }
+                output::send(context, snapshot, port, frame, target);
+            }
             Decision::Flood => {
                 let adjacency = lane.ingress.location().adjacency();
                 let origin = Origin { port, adjacency, from_tunnel: FROM_TUNNEL };
-                bum::forward(context, snapshot, lane, origin, frame);
+                bum::forward(context, reader, snapshot, lane, origin, frame);
             }
             Decision::Drop(reason) => context.drop(port, frame, reason),
         }
@@ -199,6 +205,7 @@ mod tests {
             keeps_inner_vlan: false,
             fib: FibWriter::new(10).shared(),
             flood: std::sync::Arc::default(),
+            suppression: None,
             identity: u64::from(vni),
         }
     }

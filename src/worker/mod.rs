@@ -17,6 +17,7 @@ mod output;
 mod poll;
 mod replicate;
 mod snapshot;
+mod suppression;
 mod transmit;
 mod underlay;
 
@@ -30,4 +31,5 @@ pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
     PortEntry, Snapshot, UnderlayPort,
 };
+pub use suppression::{Suppression, SuppressionCounters, Unknown};
 pub use transmit::{Transmitter, TxPath, TxPort};

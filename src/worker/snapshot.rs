@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::origin::AnyPeers;
+use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
 use crate::tunnel::{AnyTemplate, Template, Vtep};
 
@@ -104,6 +105,8 @@ pub struct Network {
     pub fib: Fib,
     /// Where broadcast, unknown unicast and multicast go.
     pub flood: Arc<FloodList>,
+    /// Where ARP and neighbour discovery are answered from, in networks that suppress them.
+    pub suppression: Option<Arc<Suppression>>,
     /// Never used twice: tells a network from a later one with the same index.
     pub identity: u64,
 }

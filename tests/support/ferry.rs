@@ -131,6 +131,22 @@ impl Ferry {
         });
     }
 
+    /// What is known of an address in a network: MAC and kind.
+    pub fn neighbour(&self, vni: u32, ip: &str) -> Option<(String, String)> {
+        let neighbours = self.show("neighbours");
+        let mut rows = neighbours.as_array().unwrap().iter();
+        let found = rows.find(|row| row["vni"] == vni && row["ip"] == ip)?;
+        let text = |key: &str| found[key].as_str().unwrap().to_owned();
+        Some((text("mac"), text("kind")))
+    }
+
+    pub fn expect_neighbour(&self, vni: u32, ip: &str, mac: [u8; 6], kind: &str) {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        super::eventually(&format!("{ip} at {mac} by {kind}"), || {
+            self.neighbour(vni, ip) == Some((mac.clone(), kind.to_owned()))
+        });
+    }
+
     /// Stops it: within two seconds, with exit code 0, which says that no mbuf is missing.
     pub fn stop(mut self) {
         let begin = Instant::now();

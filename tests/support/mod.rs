@@ -6,6 +6,7 @@ pub mod ferry;
 pub mod frames;
 pub mod lab;
 pub mod namespace;
+pub mod neighbours;
 pub mod raw_port;
 
 pub use ferry::Ferry;

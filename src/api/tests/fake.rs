@@ -7,10 +7,10 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::api::model::{
-    DropCount, Encap, Link, Mac, MacKind, Mempool, Network, NetworkPort, Peer, PeerState, Port,
-    Role, Totals, Version, Worker,
+    DropCount, Encap, Link, Mac, MacKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort,
+    Peer, PeerState, Port, Role, Suppression, Totals, Version, Worker,
 };
-use crate::api::{self, MacCursor, MacFilter, MacPage, Query, Server};
+use crate::api::{self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, Server};
 
 /// What the stand-in says.
 #[derive(Clone, Default)]
@@ -19,6 +19,7 @@ pub(crate) struct World {
     pub(crate) networks: Vec<Network>,
     /// In the order of the walk: by ascending VNI.
     pub(crate) macs: Vec<Mac>,
+    pub(crate) neighbours: Vec<Neighbour>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) drops: Vec<DropCount>,
@@ -54,6 +55,7 @@ impl World {
             Query::Ports(reply) => reply.send(self.ports.clone()),
             Query::Networks(reply) => reply.send(self.networks.clone()),
             Query::Macs(filter, reply) => reply.send(self.page(&filter)),
+            Query::Neighbours(filter, reply) => reply.send(self.neighbour_page(&filter)),
             Query::Peers(reply) => reply.send(self.peers.clone()),
             Query::Workers(reply) => reply.send(self.workers.clone()),
             Query::Drops { all, reply } => {
@@ -61,6 +63,18 @@ impl World {
                 reply.send(happened.cloned().collect());
             }
             Query::Totals(reply) => reply.send(totals()),
+        }
+    }
+
+    /// One at a time.
+    fn neighbour_page(&self, filter: &NeighbourFilter) -> NeighbourPage {
+        let start = filter.after.map_or(0, |after| after.position as usize);
+        let found =
+            self.neighbours.get(start).filter(|of| filter.vni.is_none_or(|vni| of.vni == vni));
+        let next = self.neighbours.get(start + 1);
+        NeighbourPage {
+            neighbours: found.cloned().into_iter().collect(),
+            next: next.map(|of| Cursor { vni: of.vni, position: start as u64 + 1 }),
         }
     }
 
@@ -75,7 +89,7 @@ impl World {
         };
         MacPage {
             macs: self.macs[start..end].iter().filter(matches).cloned().collect(),
-            next: self.macs.get(end).map(|mac| MacCursor { vni: mac.vni, position: end as u64 }),
+            next: self.macs.get(end).map(|mac| Cursor { vni: mac.vni, position: end as u64 }),
         }
     }
 }
@@ -171,8 +185,36 @@ pub(crate) fn world() -> World {
             mac_moves: 1,
             learning: true,
             ageing_seconds: Some(300),
+            arp_suppression: Some(Suppression {
+                neighbours_learned: 2,
+                neighbours_static: 1,
+                neighbour_limit: 8_192,
+                neighbours_refused: 0,
+                answered: 1_234,
+                flooded: 5,
+            }),
         }],
         macs: (0..3).map(|number| mac(101, number)).collect(),
+        neighbours: vec![
+            Neighbour {
+                vni: 101,
+                network: "tenant-101".to_owned(),
+                ip: ip("10.0.0.1"),
+                mac: "02:00:00:00:00:01".to_owned(),
+                kind: NeighbourKind::Static,
+                router: false,
+                age_seconds: None,
+            },
+            Neighbour {
+                vni: 101,
+                network: "tenant-101".to_owned(),
+                ip: ip("fe80::2"),
+                mac: "02:00:00:00:00:02".to_owned(),
+                kind: NeighbourKind::Nd,
+                router: true,
+                age_seconds: Some(61),
+            },
+        ],
         peers: vec![
             Peer {
                 address: ip("192.0.2.2"),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::fake::{Fake, World, ip, mac, raw, totals, version, world};
 use crate::api::client::{Client, ClientError};
 use crate::api::model::{DropCount, Network, Peer, Port, Totals, Version, Worker};
-use crate::api::{self, MacFilter, MacPage, Query, REPLY_TIMEOUT, Unanswered};
+use crate::api::{self, MacFilter, MacPage, NeighbourFilter, Query, REPLY_TIMEOUT, Unanswered};
 
 fn refusal(client: &mut Client, path: &str) -> (u16, String) {
     match client.get::<Value>(path) {
@@ -26,6 +26,7 @@ fn every_resource_arrives_as_the_control_core_gave_it() {
     assert_eq!(client.get::<Vec<Port>>("/v1/ports").unwrap(), world.ports);
     assert_eq!(client.get::<Vec<Network>>("/v1/networks").unwrap(), world.networks);
     assert_eq!(client.macs(&MacFilter::default()).unwrap(), world.macs);
+    assert_eq!(client.neighbours(&NeighbourFilter::default()).unwrap(), world.neighbours);
     assert_eq!(client.get::<Vec<Peer>>("/v1/peers").unwrap(), world.peers);
     assert_eq!(client.get::<Vec<Worker>>("/v1/workers").unwrap(), world.workers);
     assert_eq!(client.get::<Vec<DropCount>>("/v1/drops").unwrap(), world.drops[..1]);
@@ -116,7 +117,9 @@ fn wrong_parameters_are_named() {
         ("/v1/macs?peer=192.0.2", "peer: invalid IP address"),
         ("/v1/macs?limit=0", "limit must be from 1 to 10000"),
         ("/v1/macs?limit=10001", "limit must be from 1 to 10000"),
-        ("/v1/macs?after=5", "'5' is not a place in the list of MACs"),
+        ("/v1/macs?after=5", "'5' is not a place in a list"),
+        ("/v1/neighbours?limit=0", "limit must be from 1 to 10000"),
+        ("/v1/neighbours?port=vm1", "`port`, expected one of `vni`"),
         ("/v1/drops?all=1", "all"),
         ("/v1/drops?al=true", "`al`, expected `all`"),
     ] {
@@ -135,7 +138,7 @@ fn an_unknown_path_names_the_known_ones_and_they_exist() {
     let (asked, known) = error.split_once("; there is ").unwrap();
     assert_eq!(asked, "nothing at /v2/ports");
     let known: Vec<_> = known.split(", ").collect();
-    assert_eq!(known.len(), 8);
+    assert_eq!(known.len(), 9);
     for path in known {
         client.get::<Value>(path).unwrap();
     }

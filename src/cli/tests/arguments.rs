@@ -30,6 +30,8 @@ fn each_command_makes_its_plan() {
     for (name, resource) in [
         ("ports", Resource::Ports),
         ("networks", Resource::Networks),
+        ("neighbours", Resource::Neighbours { vni: None }),
+        ("neighbours --vni 7", Resource::Neighbours { vni: Some(7) }),
         ("peers", Resource::Peers),
         ("workers", Resource::Workers),
         ("drops", Resource::Drops { all: false }),

@@ -27,8 +27,8 @@ ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_
 #[test]
 fn networks_with_the_first_of_many_peers() {
     let expected = "\
-VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING  PORTS          PEERS
-101  tenant-101  vxlan        2  8_192       1  on            5m  vm1 trunk0.10  192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
+VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING  ARP ANSWERED  FLOODED  PORTS          PEERS
+101  tenant-101  vxlan        2  8_192       1  on            5m         1_234        5  vm1 trunk0.10  192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
 ";
     assert_eq!(table(&world().networks), expected);
 }
@@ -42,6 +42,16 @@ VNI  NETWORK     MAC                KIND     PORT    PEER         AGE
 101  tenant-101  02:00:00:00:00:02  learned  vm1.10  -          2m 2s
 ";
     assert_eq!(table(&world().macs), expected);
+}
+
+#[test]
+fn neighbours() {
+    let expected = "\
+VNI  NETWORK     IP        MAC                KIND    ROUTER    AGE
+101  tenant-101  10.0.0.1  02:00:00:00:00:01  static  -           -
+101  tenant-101  fe80::2   02:00:00:00:00:02  nd      yes     1m 1s
+";
+    assert_eq!(table(&world().neighbours), expected);
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 14] = [
+    let sections: [(&str, &Keys); 15] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -58,6 +58,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].", &network::NETWORK),
         ("networks[].ports[].", &network::MEMBER),
         ("networks[].flood.", &network::FLOOD),
+        ("networks[].arp_suppression.", &network::ARP_SUPPRESSION),
         ("networks[].macs[].", &network::MAC),
     ];
     let text = reference();
@@ -149,6 +150,36 @@ fn a_static_mac_finds_its_vlan() {
     assert_eq!(place("{port: trunk0, vlan: 10}", "port: trunk0}"), MacPlace::Member(1));
     // Untagged, as the port's name alone means elsewhere.
     assert_eq!(place("trunk0, {port: trunk0, vlan: 10}", "port: trunk0}"), MacPlace::Member(1));
+}
+
+#[test]
+fn arp_is_suppressed_as_told() {
+    let suppression = |value: &str| {
+        let text = BASE.replace("inner_vlan: drop", &format!("arp_suppression: {value}"));
+        right(&text).networks[0].arp_suppression
+    };
+    let usual = ArpSuppression { unknown: crate::worker::Unknown::Flood, limit: 8192 };
+    assert_eq!(right(BASE).networks[0].arp_suppression, None);
+    assert_eq!((suppression("false"), suppression("true")), (None, Some(usual)));
+    assert_eq!(suppression("{unknown: flood}"), Some(usual));
+    let strict = ArpSuppression { unknown: crate::worker::Unknown::Drop, limit: 5 };
+    assert_eq!(suppression("{unknown: drop, limit: 5}"), Some(strict));
+
+    let text = BASE.replace("port: vm1}", "port: vm1, ips: [10.0.0.1, \"fe80::1\"]}");
+    let config = right(&text);
+    assert_eq!(config.networks[0].macs[1].ips.len(), 2);
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert_eq!((warning.line, warning.path.as_str()), (Some(40), "networks[0].macs"));
+    let text = text.replace("inner_vlan: drop", "arp_suppression: true");
+    assert_eq!(right(&text).warnings, []);
+}
+
+#[test]
+fn nothing_is_flooded_to_peers_when_told() {
+    let text = BASE.replace("{peers: [192.0.2.2, {address: 192.0.2.3, port: 4790}]}", "none");
+    let config = right(&text);
+    assert_eq!(config.networks[0].peers, []);
+    assert!(matches!(config.networks[0].macs[0].place, MacPlace::Peer(_)));
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! What a frame says of addresses, and what it asks.
+
+use std::net::IpAddr;
+
+use super::address::Address;
+use super::record::Kind;
+use crate::wire::ethernet::{self, ethertype};
+use crate::wire::{MacAddr, arp, dhcp, ipv4, ipv6, nd, udp};
+
+/// A station's word, or a server's, on where an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The address.
+    pub address: Address,
+    /// Its MAC.
+    pub mac: MacAddr,
+    /// Where that is said.
+    pub kind: Kind,
+    /// Whether it is a router's, where that is said.
+    pub router: Option<bool>,
+    /// Whether it replaces what was known (RFC 4861 section 7.2.5: not if the override flag is clear).
+    pub overrides: bool,
+}
+
+/// Who has this address?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The address in question.
+    pub asked: Address,
+    /// The asker's MAC.
+    pub asker: MacAddr,
+    /// In which protocol.
+    pub protocol: Protocol,
+}
+
+/// Two protocols ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 826.
+    Arp,
+    /// RFC 4861.
+    Nd,
+}
+
+/// What a frame says and asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// What it says.
+    pub claim: Option<Claim>,
+    /// What it asks everybody. Who asks one station wants to know whether that is there; who asks for its own address,
+    /// or without having one, wants to know who else has it (RFC 5227, RFC 4862): nobody else can answer that.
+    pub question: Option<Question>,
+}
+
+/// Whether [`hear`] may understand something of a frame: ARP, ICMPv6, and DHCP's UDP over IPv4.
+#[inline(always)]
+pub fn concerns(frame: &[u8]) -> bool {
+    let Some(header) = frame.first_chunk::<24>() else { return false };
+    match u16::from_be_bytes([header[12], header[13]]) {
+        ethertype::ARP => true,
+        ethertype::IPV6 => header[20] == ipv6::ICMPV6,
+        ethertype::IPV4 => header[23] == ipv4::UDP,
+        _ => false,
+    }
+}
+
+/// What an untagged frame says and asks. Damaged packets, which stations discard, say nothing.
+#[inline(never)]
+pub fn hear(frame: &[u8]) -> Heard {
+    let Ok((header, packet)) = ethernet::Header::parse(frame) else { return Heard::default() };
+    let heard = match header.ethertype.get() {
+        ethertype::ARP => in_arp(packet),
+        ethertype::IPV6 => in_ipv6(packet),
+        ethertype::IPV4 => {
+            in_ipv4(packet).map(|claim| Heard { claim: Some(claim), question: None })
+        }
+        _ => None,
+    };
+    let mut heard = heard.unwrap_or_default();
+    if !header.destination.is_multicast() {
+        heard.question = None;
+    }
+    heard
+}
+
+fn is_station(mac: MacAddr) -> bool {
+    !mac.is_multicast() && !mac.is_zero()
+}
+
+fn in_arp(packet: &[u8]) -> Option<Heard> {
+    let (packet, _) = arp::Packet::parse(packet).ok()?;
+    let asks = match packet.operation.get() {
+        arp::Packet::REQUEST => true,
+        arp::Packet::REPLY => false,
+        _ => return None,
+    };
+    let mac = Some(packet.sender_mac).filter(|mac| is_station(*mac))?;
+    // A probe has none (RFC 5227 section 2.1.1).
+    let address = Address::of_ipv4(packet.sender())?;
+    let claim = Claim { address, mac, kind: Kind::Arp, router: None, overrides: true };
+    let asked = Address::of_ipv4(packet.target()).filter(|asked| asks && *asked != address);
+    let question = asked.map(|asked| Question { asked, asker: mac, protocol: Protocol::Arp });
+    Some(Heard { claim: Some(claim), question })
+}
+
+fn in_ipv6(packet: &[u8]) -> Option<Heard> {
+    let (ip, rest) = ipv6::Header::parse(packet).ok()?;
+    if ip.next_header != ipv6::ICMPV6 {
+        return None;
+    }
+    let claim = |ip, mac: Option<MacAddr>, router, overrides| {
+        let address = Address::of_station(IpAddr::V6(ip))?;
+        let mac = mac.filter(|mac| is_station(*mac))?;
+        Some(Claim { address, mac, kind: Kind::Nd, router, overrides })
+    };
+    match nd::Message::parse(ip, rest).ok()?? {
+        nd::Message::Solicitation { target, source } => {
+            // One that looks for duplicates has no source.
+            let claim = claim(ip.source(), source, None, true)?;
+            let asked = Address::of_ipv6(target).filter(|asked| *asked != claim.address);
+            let asker = claim.mac;
+            let question = asked.map(|asked| Question { asked, asker, protocol: Protocol::Nd });
+            Some(Heard { claim: Some(claim), question })
+        }
+        nd::Message::Advertisement { target, mac, router, overrides } => {
+            Some(Heard { claim: claim(target, mac, Some(router), overrides), question: None })
+        }
+        nd::Message::Router { source } => {
+            Some(Heard { claim: claim(ip.source(), source, Some(true), true), question: None })
+        }
+    }
+}
+
+fn in_ipv4(packet: &[u8]) -> Option<Claim> {
+    let (ip, _) = ipv4::Header::parse(packet).ok()?;
+    if ip.protocol != ipv4::UDP || ip.is_fragment() {
+        return None;
+    }
+    let (udp, message) = udp::Header::parse(packet.get(ip.header_length()..)?).ok()?;
+    if (udp.source_port.get(), udp.destination_port.get()) != (dhcp::SERVER_PORT, dhcp::CLIENT_PORT)
+    {
+        return None;
+    }
+    let (message, options) = dhcp::Message::parse(message).ok()?;
+    let (address, mac) = message.acknowledges(options)?;
+    let address = Address::of_ipv4(address)?;
+    is_station(mac).then_some(Claim {
+        address,
+        mac,
+        kind: Kind::Dhcp,
+        router: None,
+        overrides: true,
+    })
+}
