@@ -101,6 +101,7 @@ fn bind(flags: &[String]) {
             "rte_(get_next_lcore|get_main_lcore|lcore_to_cpu_id|lcore_to_socket_id)",
         )
         .allowlist_function("rte_(strerror|log_set_global_level|log_set_level_pattern)")
+        .allowlist_function("rte_get_tsc_hz")
         .allowlist_function("rte_dev_(probe|remove|name)")
         .allowlist_function("rte_eth_dev_(info_get|configure|start|stop|close|count_avail)")
         .allowlist_function("rte_eth_dev_(get_port_by_name|get_name_by_port|socket_id)")

@@ -52,6 +52,12 @@ drop_reasons! {
     NoDestination = "no_destination", "add ports or flood peers to the network, if there should be any";
     /// A station asks by ARP or neighbour discovery for an address that nobody knows, and its network drops that.
     UnknownNeighbour = "unknown_neighbour", "give the address to a MAC in the network's macs, or flood such questions: arp_suppression: true";
+    /// More broadcasts than the storm control of the port or its network admits.
+    StormBroadcast = "storm_broadcast", "find who storms; or raise storm_control's broadcast on the port or the network";
+    /// More multicast than the storm control of the port or its network admits.
+    StormMulticast = "storm_multicast", "find who storms; or raise storm_control's multicast on the port or the network";
+    /// More frames to unknown MACs than the storm control of the port or its network admits.
+    StormUnknownUnicast = "storm_unknown_unicast", "find who storms; or raise storm_control's unknown_unicast, or list the MACs under the network's macs";
     /// The peer's next hop has no MAC address yet.
     NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
     /// The frame would not fit the underlay's MTU with its outer headers.

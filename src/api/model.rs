@@ -32,6 +32,9 @@ pub struct Port {
     pub tx_bytes: u64,
     /// Frames dropped for any reason, counted at the port they came in by or should have left by.
     pub drops: u64,
+    /// What of its frames may be flooded; absent where nothing is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm_control: Option<StormControl>,
 }
 
 /// What a port is for.
@@ -98,6 +101,32 @@ pub struct Network {
     /// Where ARP and neighbour discovery are answered here; absent where they are flooded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arp_suppression: Option<Suppression>,
+    /// What of its access ports' frames may be flooded; absent where nothing is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm_control: Option<StormControl>,
+}
+
+/// What of a port's or a network's frames may be flooded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormControl {
+    /// Of broadcasts; absent where they are not limited, as with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<StormLimit>,
+    /// Of multicast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multicast: Option<StormLimit>,
+    /// Of frames to unknown MACs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_unicast: Option<StormLimit>,
+}
+
+/// A limit, and what it kept back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormLimit {
+    /// Packets a second.
+    pub limit: u32,
+    /// Packets dropped.
+    pub dropped: u64,
 }
 
 /// How a network answers ARP and neighbour discovery.

@@ -11,6 +11,7 @@ mod network;
 mod peer;
 mod port;
 mod scalar;
+mod storm;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -28,6 +29,7 @@ pub use self::host::{Api, Cores, Eal};
 pub use self::network::{ArpSuppression, InnerVlan, MacPlace, Member, Network, StaticMac};
 pub use self::peer::{EncapName, Peer};
 pub use self::port::Port;
+pub use self::storm::StormControl;
 pub use self::underlay::{
     Neighbour, ReservedBits, Twin, Underlay, UnderlayPort, Vtep, ZeroChecksum,
 };
@@ -57,7 +59,15 @@ const ROOT: Keys =
     Keys { known: &["eal", "cores", "api", "underlay", "access", "networks"], later: &[] };
 const ACCESS: Keys = Keys { known: &["ports"], later: &[] };
 const ACCESS_PORT: Keys = Keys {
-    known: &["name", "device", "queues", "mtu", "rx_descriptors", "tx_descriptors"],
+    known: &[
+        "name",
+        "device",
+        "queues",
+        "mtu",
+        "rx_descriptors",
+        "tx_descriptors",
+        "storm_control",
+    ],
     later: &[],
 };
 
@@ -176,7 +186,7 @@ fn access(item: &Item<'_>, ports: &mut Ports) -> Option<Vec<Port>> {
     let fields = item.fields(&ACCESS)?;
     fields.or("ports", Vec::new(), |item| {
         item.list_of(|item| match item.fields(&ACCESS_PORT) {
-            Some(fields) => ports.read(&fields),
+            Some(fields) => ports.read_access(&fields),
             None => {
                 ports.queues_unknown = true;
                 None

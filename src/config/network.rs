@@ -8,6 +8,7 @@ use super::item::{Fields, Item, Keys};
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::{Kind, Ports};
 use super::scalar::{self, Unique};
+use super::storm::{StormControl, storm_control};
 use super::underlay::Reach;
 use crate::neighbours::Address;
 use crate::tunnel::Encap;
@@ -37,6 +38,8 @@ pub struct Network {
     pub inner_vlan: InnerVlan,
     /// Whether ARP and neighbour discovery are answered here.
     pub arp_suppression: Option<ArpSuppression>,
+    /// What of its access ports' frames may be flooded, all ports together.
+    pub storm_control: Option<StormControl>,
     /// MACs known in advance; they neither age nor move.
     pub macs: Vec<StaticMac>,
 }
@@ -100,12 +103,10 @@ pub(super) const NETWORK: Keys = Keys {
         "mac_limit",
         "inner_vlan",
         "arp_suppression",
+        "storm_control",
         "macs",
     ],
-    later: &[(
-        "storm_control",
-        "remove it: broadcast, multicast and unknown unicast are not limited",
-    )],
+    later: &[],
 };
 pub(super) const ARP_SUPPRESSION: Keys = Keys { known: &["unknown", "limit"], later: &[] };
 pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
@@ -178,6 +179,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             }
         }
         let arp_suppression = fields.or("arp_suppression", None, |item| arp_suppression(&item));
+        let storm_control = fields.or("storm_control", None, |item| storm_control(&item));
         let mut seen = Seen::default();
         let macs = fields.or("macs", Vec::new(), |item| {
             item.list_of(|item| {
@@ -202,6 +204,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             mac_limit: mac_limit?,
             inner_vlan: inner_vlan?,
             arp_suppression: arp_suppression?,
+            storm_control: storm_control?,
             macs: macs?,
         })
     }

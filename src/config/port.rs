@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::item::{Fields, Item, nearest};
 use super::scalar::{self, Unique};
+use super::storm::{StormControl, storm_control};
 
 /// An Ethernet port of DPDK.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Port {
     pub rx_descriptors: Option<u16>,
     /// Descriptors of a TX queue; `None` leaves the number to Ferry.
     pub tx_descriptors: Option<u16>,
+    /// What of its frames may be flooded; access ports only.
+    pub storm_control: Option<StormControl>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +59,14 @@ impl Ports {
         Ports { by_name, ..Ports::default() }
     }
 
-    /// Reads the keys of [`Port`].
+    /// Reads the keys of an access port.
+    pub fn read_access(&mut self, fields: &Fields<'_>) -> Option<Port> {
+        let port = self.read(fields);
+        let storm_control = fields.or("storm_control", None, |item| storm_control(&item))?;
+        Some(Port { storm_control, ..port? })
+    }
+
+    /// Reads the keys that both kinds of port have.
     pub fn read(&mut self, fields: &Fields<'_>) -> Option<Port> {
         let name = fields.required("name", "name: port0", |item| self.name(&item));
         let device = fields.required("device", "device: net_tap0", |item| self.device(&item));
@@ -77,6 +87,7 @@ impl Ports {
             mtu: mtu?,
             rx_descriptors: rx_descriptors?,
             tx_descriptors: tx_descriptors?,
+            storm_control: None,
         })
     }
 

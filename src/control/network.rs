@@ -7,7 +7,7 @@ use super::clock::{self, Tick};
 use super::neighbours::Suppressor;
 use crate::config::EncapName;
 use crate::fib::FibWriter;
-use crate::worker::{AdjacencyIndex, FloodList, Network as Published};
+use crate::worker::{AdjacencyIndex, FloodList, Network as Published, StormControl};
 
 /// What the operator asked for.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Network {
     pub fib: FibWriter,
     /// Its addresses, where ARP is answered.
     pub suppressor: Option<Suppressor>,
+    /// What of its access ports' frames may be flooded.
+    pub storm: Option<Arc<StormControl>>,
     /// Learned MACs that the limit kept out.
     pub refused: u64,
     /// Learned MACs that moved.
@@ -60,6 +62,7 @@ impl Network {
             policy,
             fib,
             suppressor: None,
+            storm: None,
             refused: 0,
             moves: 0,
             identity,
@@ -93,6 +96,7 @@ impl Network {
             fib: self.fib.shared(),
             flood: self.flood.clone(),
             suppression: self.suppressor.as_ref().map(Suppressor::shared),
+            storm: self.storm.clone(),
             identity: self.identity,
         }
     }

@@ -6,9 +6,9 @@ use hashbrown::HashMap;
 
 use super::startup::StartError;
 use crate::config::{self, Config};
-use crate::dpdk::{MbufRing, Mempool, Port, PortOptions, RxQueue, TxQueue};
+use crate::dpdk::{MbufRing, Mempool, Port, PortOptions, RxQueue, TxQueue, cycles_per_second};
 use crate::tunnel::AnyTemplate;
-use crate::worker::{Receiver, TxPath, TxPort};
+use crate::worker::{Receiver, StormControl, TxPath, TxPort};
 
 /// What a port is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct ControlPort {
     pub role: Role,
     /// The device.
     pub port: Port,
+    /// What of its frames may be flooded.
+    pub storm: Option<Arc<StormControl>>,
 }
 
 /// A port that is wanted, before it runs.
@@ -102,9 +104,18 @@ pub fn bring_up(config: &Config) -> Result<Running, StartError> {
         deal_receivers(rx, index, &mut next_worker, &mut running.receivers);
         deal_transmitters(tx, index, &port, &mut running.transmitters)?;
         let Wanted { name, device, role, .. } = want;
-        running.ports.push(ControlPort { name, device, role, port });
+        let storm = match role {
+            Role::Access(access) => config.access[access].storm_control.as_ref().map(storm_control),
+            Role::Underlay(_) | Role::Twin(_) => None,
+        };
+        running.ports.push(ControlPort { name, device, role, port, storm });
     }
     Ok(running)
+}
+
+/// Full buckets for the limits.
+pub fn storm_control(limits: &config::StormControl) -> Arc<StormControl> {
+    Arc::new(StormControl::new(limits, cycles_per_second()))
 }
 
 /// Underlay ports, access ports, then twins: the twins come last so that each worker has a real queue first.

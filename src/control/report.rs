@@ -17,7 +17,7 @@ use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::Encap;
 use crate::wire::MacAddr;
-use crate::worker::{Counter, PortCounters, WorkerCounters};
+use crate::worker::{Counter, FloodKind, PortCounters, StormControl, WorkerCounters};
 
 impl Control {
     /// Answers one query.
@@ -73,6 +73,7 @@ impl Control {
                 tx_packets: sum(|of| of.tx_packets.get()),
                 tx_bytes: sum(|of| of.tx_bytes.get()),
                 drops: sum(all_drops),
+                storm_control: port.storm.as_deref().map(storm_control),
             }
         };
         self.parts.ports.iter().enumerate().map(report).collect()
@@ -117,6 +118,7 @@ impl Control {
             learning: network.policy.learning,
             ageing_seconds: network.policy.ageing.map(|age| age.as_secs()),
             arp_suppression: network.suppressor.as_ref().map(Suppressor::report),
+            storm_control: network.storm.as_deref().map(storm_control),
         }
     }
 
@@ -278,6 +280,17 @@ pub(super) fn totals(
             .flat_map(|(node, pools)| [(node, &pools.packets), (node, &pools.headers)])
             .map(pool)
             .collect(),
+    }
+}
+
+fn storm_control(storm: &StormControl) -> model::StormControl {
+    let limit = |kind| {
+        storm.report(kind).map(|of| model::StormLimit { limit: of.limit, dropped: of.dropped })
+    };
+    model::StormControl {
+        broadcast: limit(FloodKind::Broadcast),
+        multicast: limit(FloodKind::Multicast),
+        unknown_unicast: limit(FloodKind::UnknownUnicast),
     }
 }
 

@@ -61,7 +61,8 @@ fn port_entry(
             twin: ports.iter().position(|twin| twin.role == Role::Twin(index)).map(|i| i as u16),
         }),
         Role::Access(_) => {
-            let mut access = AccessPort { untagged: Attachment::NONE, vlans: None };
+            let mut access =
+                AccessPort { untagged: Attachment::NONE, vlans: None, storm: port.storm.clone() };
             for (network, of) in networks.iter().enumerate() {
                 for adjacency in of.locals() {
                     let Some(generation) = adjacencies.generation(*adjacency) else { continue };

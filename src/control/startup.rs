@@ -179,6 +179,7 @@ impl Plan {
             network.suppressor =
                 Some(Suppressor::new(wanted, network.refresh_after(), self.workers));
         }
+        network.storm = config.storm_control.as_ref().map(ports::storm_control);
         let mut locals = Vec::new();
         for member in &config.members {
             let port = running.ports.iter().position(|port| port.role == Role::Access(member.port));

@@ -37,3 +37,9 @@ pub fn cycles() -> u64 {
     // SAFETY: reads a register.
     unsafe { dpdk_sys::shim_rdtsc() }
 }
+
+/// The rate of [`cycles`], a second, once [`Eal`] has started.
+pub fn cycles_per_second() -> u64 {
+    // SAFETY: reads what EAL measured at its start.
+    unsafe { dpdk_sys::rte_get_tsc_hz() }
+}

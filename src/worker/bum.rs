@@ -3,10 +3,13 @@
 use super::context::Context;
 use super::forward::Lane;
 use super::replicate::{self, Origin};
-use super::snapshot::Snapshot;
+use super::snapshot::{PortEntry, Snapshot};
+use super::storm::Kind;
 use super::suppression;
-use crate::dpdk::Mbuf;
-use crate::fib::Reader;
+use crate::dpdk::{Mbuf, cycles};
+use crate::drop_reason::DropReason;
+use crate::fib::{MacKey, Reader};
+use crate::wire::ethernet;
 
 /// Floods a frame to its network.
 #[inline(never)]
@@ -18,10 +21,39 @@ pub(super) fn forward(
     origin: Origin,
     frame: Mbuf,
 ) {
+    if !origin.from_tunnel
+        && let Err(reason) = police(snapshot, lane, origin, &frame)
+    {
+        return context.drop(origin.port, frame, reason);
+    }
     let frame = match &lane.network.suppression {
         Some(with) => suppression::answer(context, reader, snapshot, lane, with, origin, frame),
         None => Some(frame),
     };
     let Some(frame) = frame else { return };
     replicate::flood(context, snapshot, lane.ingress.network(), origin, frame);
+}
+
+/// Storm control, the port's before the network's: what one port has too much of must not use up what others share.
+#[inline(always)]
+fn police(
+    snapshot: &Snapshot,
+    lane: &Lane,
+    origin: Origin,
+    frame: &Mbuf,
+) -> Result<(), DropReason> {
+    let port = match snapshot.ports.get(usize::from(origin.port)) {
+        Some(PortEntry::Access(port)) => port.storm.as_deref(),
+        _ => None,
+    };
+    let network = lane.network.storm.as_deref();
+    if port.is_none() && network.is_none() {
+        return Ok(());
+    }
+    let header: &[u8; ethernet::LENGTH] =
+        frame.data().first_chunk().ok_or(DropReason::TruncatedEthernet)?;
+    let kind = Kind::of(MacKey::pair(header).0);
+    let now = cycles();
+    let admitted = [port, network].into_iter().flatten().all(|storm| storm.admits(kind, now));
+    if admitted { Ok(()) } else { Err(kind.reason()) }
 }

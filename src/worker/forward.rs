@@ -206,6 +206,7 @@ mod tests {
             fib: FibWriter::new(10).shared(),
             flood: std::sync::Arc::default(),
             suppression: None,
+            storm: None,
             identity: u64::from(vni),
         }
     }

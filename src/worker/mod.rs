@@ -17,6 +17,7 @@ mod output;
 mod poll;
 mod replicate;
 mod snapshot;
+mod storm;
 mod suppression;
 mod transmit;
 mod underlay;
@@ -31,5 +32,6 @@ pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
     PortEntry, Snapshot, UnderlayPort,
 };
+pub use storm::{Kind as FloodKind, StormControl, StormReport};
 pub use suppression::{Suppression, SuppressionCounters, Unknown};
 pub use transmit::{Transmitter, TxPath, TxPort};

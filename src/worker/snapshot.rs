@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::origin::AnyPeers;
+use super::storm::StormControl;
 use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
 use crate::tunnel::{AnyTemplate, Template, Vtep};
@@ -51,6 +52,8 @@ pub struct AccessPort {
     pub untagged: Attachment,
     /// By VLAN ID, on a trunk.
     pub vlans: Option<Box<[Attachment; 4096]>>,
+    /// What of its frames may be flooded.
+    pub storm: Option<Arc<StormControl>>,
 }
 
 /// An underlay port.
@@ -107,6 +110,8 @@ pub struct Network {
     pub flood: Arc<FloodList>,
     /// Where ARP and neighbour discovery are answered from, in networks that suppress them.
     pub suppression: Option<Arc<Suppression>>,
+    /// What of its access ports' frames may be flooded.
+    pub storm: Option<Arc<StormControl>>,
     /// Never used twice: tells a network from a later one with the same index.
     pub identity: u64,
 }

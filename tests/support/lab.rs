@@ -47,7 +47,22 @@ impl Lab {
         Self::build(workers, "ipv4: 192.0.2.1", networks, neighbours)
     }
 
+    /// With further keys of the access port `vm1`.
+    pub fn with_port(vm1: &str, networks: &str) -> Self {
+        Self::build_with_port("[1]", "ipv4: 192.0.2.1", networks, "", vm1)
+    }
+
     fn build(workers: &str, vtep: &str, networks: &str, neighbours: &str) -> Self {
+        Self::build_with_port(workers, vtep, networks, neighbours, "")
+    }
+
+    fn build_with_port(
+        workers: &str,
+        vtep: &str,
+        networks: &str,
+        neighbours: &str,
+        vm1: &str,
+    ) -> Self {
         let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
         let cables = [("eth1", "under"), ("eth2", "one"), ("eth3", "two"), ("eth4", "trunk")];
         for (inside, outside) in cables {
@@ -68,7 +83,7 @@ underlay:
 {neighbours}
 access:
   ports:
-    - {{name: vm1, device: "net_af_packet1,iface=eth2"}}
+    - {{name: vm1, device: "net_af_packet1,iface=eth2", {vm1}}}
     - {{name: vm2, device: "net_af_packet2,iface=eth3"}}
     - {{name: trunk0, device: "net_af_packet3,iface=eth4"}}
 networks:{networks}"#,

@@ -151,6 +151,7 @@ pub(crate) fn world() -> World {
         tx_packets: 12,
         tx_bytes: 999,
         drops: 0,
+        storm_control: None,
     };
     let drop = |packets| DropCount {
         port: "up0".to_owned(),
@@ -193,6 +194,7 @@ pub(crate) fn world() -> World {
                 answered: 1_234,
                 flooded: 5,
             }),
+            storm_control: None,
         }],
         macs: (0..3).map(|number| mac(101, number)).collect(),
         neighbours: vec![

@@ -44,7 +44,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 15] = [
+    let sections: [(&str, &Keys); 17] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -59,6 +59,8 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].ports[].", &network::MEMBER),
         ("networks[].flood.", &network::FLOOD),
         ("networks[].arp_suppression.", &network::ARP_SUPPRESSION),
+        ("networks[].storm_control.", &storm::STORM_CONTROL),
+        ("access.ports[].storm_control.", &storm::STORM_CONTROL),
         ("networks[].macs[].", &network::MAC),
     ];
     let text = reference();
@@ -172,6 +174,21 @@ fn arp_is_suppressed_as_told() {
     assert_eq!((warning.line, warning.path.as_str()), (Some(40), "networks[0].macs"));
     let text = text.replace("inner_vlan: drop", "arp_suppression: true");
     assert_eq!(right(&text).warnings, []);
+}
+
+#[test]
+fn storms_are_limited_as_told() {
+    let text =
+        BASE.replace("inner_vlan: drop", "storm_control: {broadcast: 1000, unknown_unicast: 0}");
+    let config = right(&text.replace("queues: 1", "storm_control: {multicast: 5, burst: 2}"));
+    let network =
+        StormControl { broadcast: Some(1000), unknown_unicast: Some(0), ..StormControl::default() };
+    let port = StormControl { multicast: Some(5), burst: Some(2), ..StormControl::default() };
+    assert_eq!(config.networks[0].storm_control, Some(network));
+    assert_eq!(config.access[0].storm_control, Some(port));
+    assert_eq!((config.networks[1].storm_control, config.access[1].storm_control), (None, None));
+    let config = right(&BASE.replace("inner_vlan: drop", "storm_control: {burst: 7}"));
+    assert_eq!(config.warnings[0].path, "networks[0].storm_control");
 }
 
 #[test]
