@@ -58,6 +58,8 @@ drop_reasons! {
     StormMulticast = "storm_multicast", "find who storms; or raise storm_control's multicast on the port or the network";
     /// More frames to unknown MACs than the storm control of the port or its network admits.
     StormUnknownUnicast = "storm_unknown_unicast", "find who storms; or raise storm_control's unknown_unicast, or list the MACs under the network's macs";
+    /// Multicast to a group that the network does not list.
+    UnregisteredMulticast = "unregistered_multicast", "add the group to the network's multicast.groups, or set multicast.unregistered: flood";
     /// The peer's next hop has no MAC address yet.
     NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
     /// The frame would not fit the underlay's MTU with its outer headers.

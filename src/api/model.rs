@@ -223,6 +223,36 @@ pub enum NeighbourKind {
     Dhcp,
 }
 
+/// A member of a multicast group of a network: an access port, or a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// The network's ID.
+    pub vni: u32,
+    /// The network's name.
+    pub network: String,
+    /// The group's address.
+    pub group: IpAddr,
+    /// How the member came to be known.
+    pub kind: MemberKind,
+    /// Name of the access port with the member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// The VLAN on that port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
+    /// Address of the VTEP that the member is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
+}
+
+/// How a member of a multicast group came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberKind {
+    /// From the configuration.
+    Static,
+}
+
 /// A remote VTEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {

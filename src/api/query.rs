@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use super::model::{DropCount, Network, Peer, Port, Totals, Version, Worker};
+use super::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 
 /// How long a request waits for the control core.
@@ -25,6 +25,8 @@ pub enum Query {
     Macs(MacFilter, Reply<MacPage>),
     /// Some addresses.
     Neighbours(NeighbourFilter, Reply<NeighbourPage>),
+    /// All members of multicast groups, by ascending network ID and group.
+    Groups(Reply<Vec<Group>>),
     /// All peers.
     Peers(Reply<Vec<Peer>>),
     /// All workers.

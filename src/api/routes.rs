@@ -13,11 +13,12 @@ use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
 
 /// Every path there is, for those who ask for another.
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 10] = [
     "/v1/ports",
     "/v1/networks",
     "/v1/macs",
     "/v1/neighbours",
+    "/v1/groups",
     "/v1/peers",
     "/v1/workers",
     "/v1/drops",
@@ -32,6 +33,7 @@ pub(super) fn routes(handle: Handle) -> Router {
         .route("/v1/networks", get(|state| answer(state, Query::Networks)))
         .route("/v1/macs", get(macs))
         .route("/v1/neighbours", get(neighbours))
+        .route("/v1/groups", get(|state| answer(state, Query::Groups)))
         .route("/v1/peers", get(|state| answer(state, Query::Peers)))
         .route("/v1/workers", get(|state| answer(state, Query::Workers)))
         .route("/v1/drops", get(drops))

@@ -54,6 +54,8 @@ pub enum Resource {
         #[arg(long, value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
         vni: Option<u32>,
     },
+    /// Members of multicast groups
+    Groups,
     /// Remote VTEPs, and whether packets to them can leave
     Peers,
     /// Forwarding cores, and how busy they are

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::model::{
-    DropCount, Encap, Link, Mac, MacKind, Neighbour, NeighbourKind, Network, Peer, PeerState, Port,
-    Role, Totals, Worker,
+    DropCount, Encap, Group, Link, Mac, MacKind, MemberKind, Neighbour, NeighbourKind, Network,
+    Peer, PeerState, Port, Role, Totals, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -205,6 +205,34 @@ impl List for Neighbour {
                 kind.to_owned(),
                 if neighbour.router { "yes" } else { "-" }.to_owned(),
                 or_dash(neighbour.age_seconds.map(duration)),
+            ]
+        })
+    }
+}
+
+impl List for Group {
+    const NOTHING: &'static str = "no multicast groups";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Right("VNI"),
+            Left("NETWORK"),
+            Left("GROUP"),
+            Left("KIND"),
+            Left("PORT"),
+            Left("PEER"),
+        ];
+        rows(output, columns, list, |member| {
+            let kind = match member.kind {
+                MemberKind::Static => "static",
+            };
+            [
+                member.vni.to_string(),
+                member.network.clone(),
+                member.group.to_string(),
+                kind.to_owned(),
+                or_dash(member.port.as_ref().map(|port| attachment(port, member.vlan))),
+                or_dash(member.peer),
             ]
         })
     }

@@ -9,7 +9,7 @@ use super::arguments::{Resource, Show};
 use super::list::{self, List};
 use crate::api::NeighbourFilter;
 use crate::api::client::{Client, ClientError};
-use crate::api::model::{DropCount, Network, Peer, Port, Totals, Worker};
+use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Worker};
 
 /// Why nothing, or not all, was shown.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,7 @@ fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowError> {
             let filter = NeighbourFilter { vni: *vni, ..Default::default() };
             print(&client.neighbours(&filter)?, json, output)
         }
+        Resource::Groups => get::<Group>(&mut client, "/v1/groups", json, output),
         Resource::Peers => get::<Peer>(&mut client, "/v1/peers", json, output),
         Resource::Workers => get::<Worker>(&mut client, "/v1/workers", json, output),
         Resource::Drops { all: false } => get::<DropCount>(&mut client, "/v1/drops", json, output),

@@ -7,6 +7,7 @@
 mod diagnostic;
 mod host;
 mod item;
+mod multicast;
 mod network;
 mod peer;
 mod port;
@@ -26,6 +27,7 @@ use self::port::Ports;
 
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::host::{Api, Cores, Eal};
+pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, MacPlace, Member, Network, StaticMac};
 pub use self::peer::{EncapName, Peer};
 pub use self::port::Port;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::item::{Fields, Item, Keys};
+use super::multicast::{Multicast, MulticastReader};
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::{Kind, Ports};
 use super::scalar::{self, Unique};
@@ -42,6 +43,8 @@ pub struct Network {
     pub storm_control: Option<StormControl>,
     /// MACs known in advance; they neither age nor move.
     pub macs: Vec<StaticMac>,
+    /// Who gets which multicast group; `None`: all is flooded.
+    pub multicast: Option<Multicast>,
 }
 
 /// How ARP and neighbour discovery are answered.
@@ -105,6 +108,7 @@ pub(super) const NETWORK: Keys = Keys {
         "arp_suppression",
         "storm_control",
         "macs",
+        "multicast",
     ],
     later: &[],
 };
@@ -193,6 +197,13 @@ impl<'r, 'a> Networks<'r, 'a> {
         {
             item.warn("this network does not answer ARP, so 'ips' say nothing; add 'arp_suppression: true' to it");
         }
+        let reader = MulticastReader {
+            ports: self.ports,
+            owner: &owner,
+            members: whole,
+            peers: peers.as_deref(),
+        };
+        let multicast = fields.or("multicast", None, |item| reader.read(&item).map(Some));
         Some(Network {
             encap: encap?,
             vni: vni?,
@@ -206,6 +217,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             arp_suppression: arp_suppression?,
             storm_control: storm_control?,
             macs: macs?,
+            multicast: multicast?,
         })
     }
 

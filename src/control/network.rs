@@ -1,5 +1,6 @@
 //! One network, as the control core knows it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::clock::{self, Tick};
 use super::neighbours::Suppressor;
 use crate::config::EncapName;
 use crate::fib::FibWriter;
-use crate::worker::{AdjacencyIndex, FloodList, Network as Published, StormControl};
+use crate::worker::{AdjacencyIndex, FloodList, Groups, Network as Published, StormControl};
 
 /// What the operator asked for.
 #[derive(Clone, Debug)]
@@ -22,6 +23,16 @@ pub struct Policy {
     pub encap: EncapName,
 }
 
+/// A multicast group whose members are known.
+pub struct Group {
+    /// Its address.
+    pub address: IpAddr,
+    /// Adjacencies of the members at access ports.
+    pub locals: Vec<AdjacencyIndex>,
+    /// Adjacencies of the peers with members behind them.
+    pub peers: Vec<AdjacencyIndex>,
+}
+
 /// One network.
 pub struct Network {
     /// The 24-bit ID.
@@ -32,6 +43,8 @@ pub struct Network {
     peers: Vec<AdjacencyIndex>,
     /// Made of both once, and shared by all snapshots: a peer's new next hop changes no list.
     flood: Arc<FloodList>,
+    groups: Vec<Group>,
+    multicast: Option<Arc<Groups>>,
     /// What the operator asked for.
     pub policy: Policy,
     /// Its MACs.
@@ -59,6 +72,8 @@ impl Network {
             locals: Vec::new(),
             peers: Vec::new(),
             flood: Arc::default(),
+            groups: Vec::new(),
+            multicast: None,
             policy,
             fib,
             suppressor: None,
@@ -86,6 +101,22 @@ impl Network {
         (self.locals, self.peers) = (locals, peers);
     }
 
+    /// Multicast groups, by ascending address.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Sets who gets which multicast group, and whether other groups are dropped rather than flooded.
+    pub fn set_groups(&mut self, mut groups: Vec<Group>, drops_unregistered: bool) {
+        groups.sort_by_key(|group| group.address);
+        let list = |group: &Group| {
+            (group.address, Arc::new(FloodList::new(group.locals.clone(), group.peers.clone())))
+        };
+        let lists = groups.iter().map(list).collect();
+        self.multicast = Some(Arc::new(Groups { lists, drops_unregistered }));
+        self.groups = groups;
+    }
+
     /// What workers read.
     pub fn build(&self) -> Published {
         Published {
@@ -97,6 +128,7 @@ impl Network {
             flood: self.flood.clone(),
             suppression: self.suppressor.as_ref().map(Suppressor::shared),
             storm: self.storm.clone(),
+            multicast: self.multicast.clone(),
             identity: self.identity,
         }
     }

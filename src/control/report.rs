@@ -1,5 +1,6 @@
 //! The answers to the API's queries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +18,9 @@ use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::Encap;
 use crate::wire::MacAddr;
-use crate::worker::{Counter, FloodKind, PortCounters, StormControl, WorkerCounters};
+use crate::worker::{
+    AdjacencyIndex, Counter, FloodKind, PortCounters, StormControl, WorkerCounters,
+};
 
 impl Control {
     /// Answers one query.
@@ -25,6 +28,7 @@ impl Control {
         match query {
             Query::Ports(reply) => reply.send(self.report_ports()),
             Query::Networks(reply) => reply.send(self.report_networks()),
+            Query::Groups(reply) => reply.send(self.report_groups()),
             Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.report_neighbours(&filter)),
             Query::Peers(reply) => reply.send(self.report_peers()),
@@ -122,6 +126,36 @@ impl Control {
         }
     }
 
+    fn report_groups(&self) -> Vec<model::Group> {
+        let mut list = Vec::new();
+        for network in self.networks_by_vni() {
+            for group in network.groups() {
+                for member in group.locals.iter().chain(&group.peers) {
+                    let (port, vlan, peer) = self.place(*member);
+                    list.push(model::Group {
+                        vni: network.vni,
+                        network: network.name.clone(),
+                        group: group.address,
+                        kind: model::MemberKind::Static,
+                        port,
+                        vlan,
+                        peer,
+                    });
+                }
+            }
+        }
+        list
+    }
+
+    /// Port, VLAN and peer of an adjacency.
+    fn place(&self, adjacency: AdjacencyIndex) -> (Option<String>, Option<u16>, Option<IpAddr>) {
+        match self.parts.adjacencies.get(adjacency) {
+            Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
+            Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
+            None => (None, None, None),
+        }
+    }
+
     /// One page: about as many entries as asked for are looked at, so that a rare match in a large table
     /// does not hold the control core up.
     fn report_macs(&self, filter: &MacFilter) -> MacPage {
@@ -159,11 +193,7 @@ impl Control {
     }
 
     fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
-        let (port, vlan, peer) = match self.parts.adjacencies.get(entry.adjacency()) {
-            Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
-            Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
-            None => (None, None, None),
-        };
+        let (port, vlan, peer) = self.place(entry.adjacency());
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
         model::Mac {
             vni: network.vni,

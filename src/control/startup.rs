@@ -7,11 +7,11 @@ use super::adjacency::{Adjacencies, Way};
 use super::core::{Control, Parts, WorkerHandle};
 use super::neighbours::Suppressor;
 use super::netlink::TwinError;
-use super::network::{Network, Policy};
+use super::network::{Group, Network, Policy};
 use super::peers::{Peers, Resolution};
 use super::ports::{self, Role, Running};
 use super::snapshot;
-use crate::config::{Config, InnerVlan, MacPlace, Neighbour};
+use crate::config::{Config, InnerVlan, MacPlace, Neighbour, Unregistered};
 use crate::dpdk::{Eal, EalOptions};
 use crate::fib::{Domain, Entry, FibWriter, MacKey, Published, Reclaimer};
 use crate::worker::{
@@ -191,6 +191,18 @@ impl Plan {
         }
         let join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
         network.set_members(locals, config.peers.iter().map(join).collect());
+        if let Some(multicast) = &config.multicast {
+            let mut groups = Vec::new();
+            for group in &multicast.groups {
+                let join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
+                groups.push(Group {
+                    address: group.group,
+                    locals: group.ports.iter().map(|index| network.locals()[*index]).collect(),
+                    peers: group.peers.iter().map(join).collect(),
+                });
+            }
+            network.set_groups(groups, multicast.unregistered == Unregistered::Drop);
+        }
         for fixed in &config.macs {
             let adjacency = match fixed.place {
                 MacPlace::Member(index) => network.locals()[index],

@@ -13,6 +13,7 @@ pub mod gre;
 pub mod ipv4;
 pub mod ipv6;
 mod mac;
+pub mod multicast;
 pub mod nd;
 pub mod udp;
 mod vni;

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::forward::Lane;
+use super::multicast::Audience;
 use super::replicate::{self, Origin};
 use super::snapshot::{PortEntry, Snapshot};
 use super::storm::Kind;
@@ -11,7 +12,7 @@ use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::wire::ethernet;
 
-/// Floods a frame to its network.
+/// Floods a frame to its network, or to the members of its multicast group.
 #[inline(never)]
 pub(super) fn forward(
     context: &mut Context,
@@ -31,7 +32,9 @@ pub(super) fn forward(
         None => Some(frame),
     };
     let Some(frame) = frame else { return };
-    replicate::flood(context, snapshot, lane.ingress.network(), origin, frame);
+    let groups = lane.network.multicast.as_deref();
+    let audience = groups.map_or(Audience::Network, |groups| groups.audience(frame.data()));
+    replicate::flood(context, snapshot, lane.ingress.network(), audience, origin, frame);
 }
 
 /// Storm control, the port's before the network's: what one port has too much of must not use up what others share.

@@ -207,6 +207,7 @@ mod tests {
             flood: std::sync::Arc::default(),
             suppression: None,
             storm: None,
+            multicast: None,
             identity: u64::from(vni),
         }
     }

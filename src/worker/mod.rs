@@ -12,6 +12,7 @@ mod counters;
 mod event;
 mod forward;
 mod idle;
+mod multicast;
 mod origin;
 mod output;
 mod poll;
@@ -26,6 +27,7 @@ pub use context::{Context, Pools};
 pub use counters::{Counter, PortCounters, WorkerCounters};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use idle::Idle;
+pub use multicast::Groups;
 pub use origin::{AnyPeer, AnyPeers, Dialect};
 pub use poll::{Receiver, Shared, Worker};
 pub use snapshot::{

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::context::Context;
+use super::multicast::Audience;
 use super::output::{self, Target};
 use super::snapshot::{AdjacencyIndex, Network, Served, Snapshot};
 use crate::dpdk::Mbuf;
@@ -23,6 +24,8 @@ struct Job {
     frame: Mbuf,
     origin: Origin,
     network: u32,
+    /// A slice later it is still the same: who is no member never sees the frame.
+    audience: Audience,
     /// The network's, so that a later network with the same index never sees the frame.
     identity: u64,
     entropy: u16,
@@ -51,20 +54,24 @@ impl Replication {
     }
 }
 
-/// Floods a frame of a network.
+/// Floods a frame to those of a network that it is for.
 #[inline(never)]
 pub(super) fn flood(
     context: &mut Context,
     snapshot: &Snapshot,
     network: u32,
+    audience: Audience,
     origin: Origin,
     mut frame: Mbuf,
 ) {
     let Some(of) = snapshot.networks.get(network as usize) else {
         return context.drop(origin.port, frame, DropReason::NetworkRemoved);
     };
+    let Some(list) = of.flood_list(audience) else {
+        return context.drop(origin.port, frame, DropReason::UnregisteredMulticast);
+    };
     let entropy = entropy_port(flow_hash(frame.data()));
-    let targets = of.flood.targets(origin.from_tunnel);
+    let targets = list.targets(origin.from_tunnel);
     match serve(context, snapshot, of, origin, &mut frame, entropy, targets) {
         Progress::Done(last) => finish(context, snapshot, origin, frame, last),
         Progress::Stopped(_) if context.replication.jobs.len() == JOBS => {
@@ -76,6 +83,7 @@ pub(super) fn flood(
                 frame,
                 origin,
                 network,
+                audience,
                 identity,
                 entropy,
                 served,
@@ -90,10 +98,14 @@ pub(super) fn flood(
 pub(super) fn advance(context: &mut Context, snapshot: &Snapshot) -> bool {
     let Some(mut job) = context.replication.jobs.pop_front() else { return false };
     let network = snapshot.networks.get(job.network as usize);
-    match network.filter(|network| network.identity == job.identity) {
+    let network = network.filter(|network| network.identity == job.identity);
+    match network.map(|of| (of, of.flood_list(job.audience))) {
         None => context.drop(job.origin.port, job.frame, DropReason::NetworkRemoved),
-        Some(of) => {
-            let targets = of.flood.targets_after(job.served, job.origin.from_tunnel);
+        Some((_, None)) => {
+            context.drop(job.origin.port, job.frame, DropReason::UnregisteredMulticast);
+        }
+        Some((of, Some(list))) => {
+            let targets = list.targets_after(job.served, job.origin.from_tunnel);
             match serve(context, snapshot, of, job.origin, &mut job.frame, job.entropy, targets) {
                 Progress::Done(last) => finish(context, snapshot, job.origin, job.frame, last),
                 Progress::Stopped(served) => {

@@ -7,8 +7,8 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::api::model::{
-    DropCount, Encap, Link, Mac, MacKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort,
-    Peer, PeerState, Port, Role, Suppression, Totals, Version, Worker,
+    DropCount, Encap, Group, Link, Mac, MacKind, MemberKind, Mempool, Neighbour, NeighbourKind,
+    Network, NetworkPort, Peer, PeerState, Port, Role, Suppression, Totals, Version, Worker,
 };
 use crate::api::{self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, Server};
 
@@ -20,6 +20,7 @@ pub(crate) struct World {
     /// In the order of the walk: by ascending VNI.
     pub(crate) macs: Vec<Mac>,
     pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) groups: Vec<Group>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) drops: Vec<DropCount>,
@@ -56,6 +57,7 @@ impl World {
             Query::Networks(reply) => reply.send(self.networks.clone()),
             Query::Macs(filter, reply) => reply.send(self.page(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.neighbour_page(&filter)),
+            Query::Groups(reply) => reply.send(self.groups.clone()),
             Query::Peers(reply) => reply.send(self.peers.clone()),
             Query::Workers(reply) => reply.send(self.workers.clone()),
             Query::Drops { all, reply } => {
@@ -217,6 +219,10 @@ pub(crate) fn world() -> World {
                 age_seconds: Some(61),
             },
         ],
+        groups: vec![
+            Group { port: Some("trunk0".to_owned()), vlan: Some(10), ..member() },
+            Group { peer: Some(ip("192.0.2.2")), ..member() },
+        ],
         peers: vec![
             Peer {
                 address: ip("192.0.2.2"),
@@ -263,4 +269,17 @@ pub(crate) fn raw(socket: &Path, text: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// Of a group, nowhere yet.
+fn member() -> Group {
+    Group {
+        vni: 101,
+        network: "tenant-101".to_owned(),
+        group: ip("239.1.1.1"),
+        kind: MemberKind::Static,
+        port: None,
+        vlan: None,
+        peer: None,
+    }
 }

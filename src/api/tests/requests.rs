@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::fake::{Fake, World, ip, mac, raw, totals, version, world};
 use crate::api::client::{Client, ClientError};
-use crate::api::model::{DropCount, Network, Peer, Port, Totals, Version, Worker};
+use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use crate::api::{self, MacFilter, MacPage, NeighbourFilter, Query, REPLY_TIMEOUT, Unanswered};
 
 fn refusal(client: &mut Client, path: &str) -> (u16, String) {
@@ -27,6 +27,7 @@ fn every_resource_arrives_as_the_control_core_gave_it() {
     assert_eq!(client.get::<Vec<Network>>("/v1/networks").unwrap(), world.networks);
     assert_eq!(client.macs(&MacFilter::default()).unwrap(), world.macs);
     assert_eq!(client.neighbours(&NeighbourFilter::default()).unwrap(), world.neighbours);
+    assert_eq!(client.get::<Vec<Group>>("/v1/groups").unwrap(), world.groups);
     assert_eq!(client.get::<Vec<Peer>>("/v1/peers").unwrap(), world.peers);
     assert_eq!(client.get::<Vec<Worker>>("/v1/workers").unwrap(), world.workers);
     assert_eq!(client.get::<Vec<DropCount>>("/v1/drops").unwrap(), world.drops[..1]);
@@ -138,7 +139,7 @@ fn an_unknown_path_names_the_known_ones_and_they_exist() {
     let (asked, known) = error.split_once("; there is ").unwrap();
     assert_eq!(asked, "nothing at /v2/ports");
     let known: Vec<_> = known.split(", ").collect();
-    assert_eq!(known.len(), 9);
+    assert_eq!(known.len(), 10);
     for path in known {
         client.get::<Value>(path).unwrap();
     }

@@ -32,6 +32,7 @@ fn each_command_makes_its_plan() {
         ("networks", Resource::Networks),
         ("neighbours", Resource::Neighbours { vni: None }),
         ("neighbours --vni 7", Resource::Neighbours { vni: Some(7) }),
+        ("groups", Resource::Groups),
         ("peers", Resource::Peers),
         ("workers", Resource::Workers),
         ("drops", Resource::Drops { all: false }),

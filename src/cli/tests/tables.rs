@@ -55,6 +55,16 @@ VNI  NETWORK     IP        MAC                KIND    ROUTER    AGE
 }
 
 #[test]
+fn groups() {
+    let expected = "\
+VNI  NETWORK     GROUP      KIND    PORT       PEER
+101  tenant-101  239.1.1.1  static  trunk0.10  -
+101  tenant-101  239.1.1.1  static  -          192.0.2.2
+";
+    assert_eq!(table(&world().groups), expected);
+}
+
+#[test]
 fn peers() {
     let expected = "\
 PEER          ENCAP  STATE     PORT  NEXT HOP     MAC                NETWORKS

@@ -44,7 +44,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 17] = [
+    let sections: [(&str, &Keys); 19] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -62,6 +62,8 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].storm_control.", &storm::STORM_CONTROL),
         ("access.ports[].storm_control.", &storm::STORM_CONTROL),
         ("networks[].macs[].", &network::MAC),
+        ("networks[].multicast.", &multicast::MULTICAST),
+        ("networks[].multicast.groups[].", &multicast::GROUP),
     ];
     let text = reference();
     let peer = ("networks[].flood.peers[].", &peer::PEER);

@@ -1,11 +1,12 @@
 //! Every view of every suffix: a parser answers or says why not, and takes no more than there is.
 #![no_main]
 
-use ferry::wire::{arp, checksum, ethernet, flow, gre, ipv4, ipv6, udp, vxlan};
+use ferry::wire::{arp, checksum, ethernet, flow, gre, ipv4, ipv6, multicast, udp, vxlan};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for start in 0..bytes.len().min(64) {
         let bytes = &bytes[start..];
+        multicast::group(bytes);
         let rest = [
             ethernet::Header::parse(bytes).map(|(_, rest)| rest.len()),
             ethernet::Tag::parse(bytes).map(|(_, rest)| rest.len()),
