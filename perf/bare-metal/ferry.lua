@@ -9,18 +9,27 @@ local ferry = { send = "0", receive = "1" }
 ferry.trial = 10000
 ferry.settle = 1000
 
+-- What a port has counted. Since release 26.01 pktgen's portStats takes a port only, and has the counters a level deeper.
+local function counted(port)
+    local older, stats = pcall(pktgen.portStats, port, "port")
+    if not older then
+        stats = pktgen.portStats(port)
+    end
+    local of_port = stats[tonumber(port)]
+    return of_port.curr or of_port
+end
+
 -- Sends at a rate in percent of the line for some milliseconds; returns packets sent and received.
 function ferry.run(rate, milliseconds)
     pktgen.set(ferry.send, "rate", rate)
     pktgen.clr()
-    pktgen.delay(100)
+    pktgen.delay(ferry.settle)
+    local sent, received = counted(ferry.send).opackets, counted(ferry.receive).ipackets
     pktgen.start(ferry.send)
     pktgen.delay(milliseconds or ferry.trial)
     pktgen.stop(ferry.send)
     pktgen.delay(ferry.settle)
-    local sent = pktgen.portStats(ferry.send, "port")[tonumber(ferry.send)].opackets
-    local received = pktgen.portStats(ferry.receive, "port")[tonumber(ferry.receive)].ipackets
-    return sent, received
+    return counted(ferry.send).opackets - sent, counted(ferry.receive).ipackets - received
 end
 
 -- Makes the device under test learn all sources before anything counts.

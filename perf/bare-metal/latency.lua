@@ -7,6 +7,9 @@ local ferry = require "ferry"
 
 local full = tonumber(os.getenv("FERRY_RATE") or "") or error("set FERRY_RATE to a rate of throughput.lua")
 local seconds = 60
+if not pktgen.pktStats then
+    error("this pktgen gives no latency to Lua (26.01 removed pktStats): use release 25.08 or older")
+end
 
 local function percentile(sorted, share)
     return sorted[math.max(1, math.ceil(share * #sorted))]
@@ -16,8 +19,8 @@ pktgen.screen("off")
 ferry.frames(64)
 ferry.warm_up()
 for _, port in ipairs({ ferry.send, ferry.receive }) do
-    pktgen.latency(port, "enable")
     pktgen.latency(port, "rate", 1000)
+    pktgen.latency(port, "enable")
 end
 for _, share in ipairs({ 0.1, 0.5, 0.9 }) do
     pktgen.set(ferry.send, "rate", full * share)
@@ -29,6 +32,8 @@ for _, share in ipairs({ 0.1, 0.5, 0.9 }) do
         local latency = pktgen.pktStats(ferry.receive)[tonumber(ferry.receive)].latency
         table.insert(averages, latency.avg_us)
         table.insert(maxima, latency.max_us)
+        -- Minimum, average and maximum are of all since the last clear.
+        pktgen.clr()
     end
     pktgen.stop(ferry.send)
     pktgen.delay(ferry.settle)
