@@ -15,8 +15,12 @@ mod contender;
 mod hugepages;
 #[path = "forward/instructions.rs"]
 mod instructions;
+#[path = "forward/kernel.rs"]
+mod kernel;
 #[path = "forward/learning.rs"]
 mod learning;
+#[path = "forward/namespace.rs"]
+mod namespace;
 #[path = "forward/ovs.rs"]
 mod ovs;
 #[path = "forward/plot.rs"]

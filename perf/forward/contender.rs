@@ -4,17 +4,17 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::case::{Pages, Way};
+use super::case::{Case, Pages, Way};
 use super::ovs::{self, Tables};
 use super::report::Row;
-use super::{testpmd, vtep};
+use super::{kernel, testpmd, vtep};
 
 /// Measures a case once and enters what came of it. An error ends the bench; a contender that cannot run the case, or
 /// not on this machine, enters why.
 type Measure = fn(&mut Row, Pages, &Path) -> Result<()>;
 
 /// By name, in the order of the table's columns.
-pub const CONTENDERS: [(&str, Measure); 5] = [
+pub const CONTENDERS: [(&str, Measure); 6] = [
     ("testpmd io", |row, pages, folder| {
         let rate = testpmd::measure(row.case, "io", pages, folder)?;
         enter(row, "testpmd io", rate);
@@ -26,11 +26,19 @@ pub const CONTENDERS: [(&str, Measure); 5] = [
         Ok(())
     }),
     ("OVS NORMAL", |row, pages, folder| {
-        measure_ovs(row, "OVS NORMAL", Tables::Normal, pages, folder);
+        attempt(row, "OVS NORMAL", ovs::obstacle, |case| {
+            ovs::measure(case, Tables::Normal, pages, folder)
+        });
         super::process::pause(std::time::Duration::ZERO)
     }),
     ("OVS br-tun", |row, pages, folder| {
-        measure_ovs(row, "OVS br-tun", Tables::Tunnel, pages, folder);
+        attempt(row, "OVS br-tun", ovs::obstacle, |case| {
+            ovs::measure(case, Tables::Tunnel, pages, folder)
+        });
+        super::process::pause(std::time::Duration::ZERO)
+    }),
+    ("Linux kernel", |row, pages, folder| {
+        attempt(row, "Linux kernel", kernel::obstacle, |case| kernel::measure(case, pages, folder));
         super::process::pause(std::time::Duration::ZERO)
     }),
     ("Ferry", |row, pages, folder| {
@@ -44,13 +52,19 @@ pub const CONTENDERS: [(&str, Measure); 5] = [
     }),
 ];
 
-fn measure_ovs(row: &mut Row, name: &'static str, tables: Tables, pages: Pages, folder: &Path) {
+/// Measures a contender that may be missing, or unable to do the case.
+fn attempt(
+    row: &mut Row,
+    name: &'static str,
+    obstacle: fn(Case) -> Option<String>,
+    measure: impl FnOnce(Case) -> Result<f64>,
+) {
     if row.missing.contains_key(name) {
         return;
     }
-    let outcome = match ovs::obstacle(row.case) {
+    let outcome = match obstacle(row.case) {
         Some(why) => Err(why),
-        None => ovs::measure(row.case, tables, pages, folder).map_err(|error| format!("{error:#}")),
+        None => measure(row.case).map_err(|error| format!("{error:#}")),
     };
     match outcome {
         Ok(rate) => enter(row, name, rate),

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use ferry::wire::MacAddr;
 use serde_json::{Value, json};
 
 use super::capture;
 use super::case::{Case, Pages, Size, Way};
 use super::config::{PEER, VTEP, vni};
+use super::namespace::{Namespace, run};
 use super::process::{Process, pause};
 
 const PROGRAM: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
@@ -22,7 +23,7 @@ const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// The forwarding thread on core 1.
 const THREAD: &str = "pmd-c01";
 /// The MAC of the underlay bridge, to which tunnel packets must be sent.
-const MAC: [u8; 6] = [0x02, 0, 0, 0, 0x01, 0x01];
+pub const MAC: [u8; 6] = [0x02, 0, 0, 0, 0x01, 0x01];
 /// Memory for DPDK, in MiB, for as many packet buffers as it can have.
 pub const MEMORY: usize = 2048;
 const START: Duration = Duration::from_secs(30);
@@ -100,29 +101,6 @@ struct Instance {
     switch: Process,
 }
 
-struct Namespace(String);
-
-impl Namespace {
-    fn new() -> Result<Self> {
-        let name = format!("ferry-bench-{}", std::process::id());
-        run("ip", &["netns", "add", &name])?;
-        Ok(Self(name))
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        // exec: the process that is started is the program itself, with its ID.
-        command.args(["netns", "exec", &self.0, program]);
-        command
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
-    }
-}
-
 impl Instance {
     fn start(folder: &Path, pages: Pages) -> Result<Self> {
         if folder.exists() {
@@ -131,7 +109,7 @@ impl Instance {
         fs::create_dir_all(folder)?;
         let (file, socket) = (folder.join("conf.db"), folder.join("db.sock"));
         run("ovsdb-tool", &["create", &text(&file), SCHEMA])?;
-        let namespace = Namespace::new()?;
+        let namespace = Namespace::new("ovs")?;
         let environment = |mut command: Command| {
             command.env("OVS_RUNDIR", folder).env("OVS_LOGDIR", folder).env("OVS_DBDIR", folder);
             command
@@ -202,9 +180,17 @@ impl Instance {
         self.flows("br-phy", "actions=NORMAL")?;
         run(
             "ip",
-            &["-n", &self.namespace.0, "address", "add", &format!("{VTEP}/24"), "dev", "br-phy"],
+            &[
+                "-n",
+                self.namespace.name(),
+                "address",
+                "add",
+                &format!("{VTEP}/24"),
+                "dev",
+                "br-phy",
+            ],
         )?;
-        run("ip", &["-n", &self.namespace.0, "link", "set", "br-phy", "up"])?;
+        run("ip", &["-n", self.namespace.name(), "link", "set", "br-phy", "up"])?;
         self.configure(&format!(
             "add-port br-int vx0 -- set interface vx0 type=vxlan options:remote_ip={PEER} \
              options:local_ip={VTEP} options:key={} ofport_request=2",
@@ -350,16 +336,4 @@ impl Instance {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .with_context(|| format!("cannot start {program}"))?;
-    if !output.status.success() {
-        let error = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} {}: {}", arguments.join(" "), error.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -6,7 +6,7 @@ use super::contender::CONTENDERS;
 use super::report::{Row, mega};
 
 /// Colours of the contenders, in their order.
-const COLOURS: [&str; 5] = ["#9aa0a6", "#c7cbd1", "#e0a030", "#b06a10", "#1a66b8"];
+const COLOURS: [&str; 6] = ["#9aa0a6", "#c7cbd1", "#e0a030", "#b06a10", "#5a8f4e", "#1a66b8"];
 const BAR: usize = 12;
 const LABELS: usize = 190;
 const BARS: f64 = 520.0;
@@ -27,7 +27,7 @@ pub fn rates(rows: &[Row], title: &str) -> String {
         escape(title)
     );
     for (number, ((name, _), colour)) in CONTENDERS.iter().zip(COLOURS).enumerate() {
-        let x = 10 + number * 150;
+        let x = 10 + number * 135;
         let _ = writeln!(
             svg,
             "<rect x=\"{x}\" y=\"26\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\

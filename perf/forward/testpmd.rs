@@ -10,7 +10,8 @@ use super::case::{Case, Pages};
 use super::config;
 use super::process::{Process, WORKER};
 
-const PROGRAM: &str = "dpdk-testpmd";
+/// The program.
+pub const PROGRAM: &str = "dpdk-testpmd";
 /// Seconds of warm-up, the first of which has no rate yet.
 const WARM_UP: usize = 2;
 /// Seconds that count.
@@ -21,19 +22,8 @@ const SAMPLES: usize = 2;
 /// # Errors
 /// testpmd does not start or forwards nothing.
 pub fn measure(case: Case, mode: &str, pages: Pages, folder: &Path) -> Result<f64> {
-    let [input, output] = config::devices(case, folder);
     let mut command = Command::new(PROGRAM);
-    command
-        .args(["-l", "0,1", "--no-pci", "--no-telemetry"])
-        .args(match pages {
-            Pages::Huge => ["--in-memory"].as_slice(),
-            Pages::Small => &["--no-huge", "--no-shconf"],
-        })
-        .args(["-m", &case.memory(pages).to_string()])
-        .args(["--vdev", &input, "--vdev", &output, "--"])
-        .args(["--nb-cores=1", "--burst=32", "--no-mlockall", "--stats-period=1"])
-        .arg(format!("--forward-mode={mode}"))
-        .arg(format!("--total-num-mbufs={}", case.mbufs()));
+    command.args(arguments(case, mode, pages, &config::devices(case, folder)));
     let mut process = Process::start(command, &folder.join("testpmd.log"))?;
     let limit = Duration::from_secs(20);
     let mut seconds = |count| {
@@ -51,6 +41,25 @@ pub fn measure(case: Case, mode: &str, pages: Pages, folder: &Path) -> Result<f6
     let rate = counted.iter().sum::<f64>() / SAMPLES as f64 / share;
     anyhow::ensure!(rate > 0.0, "testpmd forwards nothing in mode {mode}");
     Ok(rate)
+}
+
+/// To forward between two devices on core 1.
+pub fn arguments(case: Case, mode: &str, pages: Pages, devices: &[String; 2]) -> Vec<String> {
+    let memory = match pages {
+        Pages::Huge => ["--in-memory"].as_slice(),
+        Pages::Small => &["--no-huge", "--no-shconf"],
+    };
+    let arguments = ["-l", "0,1", "--no-pci", "--no-telemetry"].iter().chain(memory);
+    let mut arguments: Vec<_> = arguments.map(|&argument| argument.to_owned()).collect();
+    arguments.push(format!("-m{}", case.memory(pages)));
+    arguments.extend(devices.iter().map(|device| format!("--vdev={device}")));
+    arguments.extend(
+        ["--", "--nb-cores=1", "--burst=32", "--no-mlockall", "--stats-period=1"]
+            .map(str::to_owned),
+    );
+    arguments.push(format!("--forward-mode={mode}"));
+    arguments.push(format!("--total-num-mbufs={}", case.mbufs()));
+    arguments
 }
 
 /// The `Rx-pps` of each second that is complete, summed over both ports: the output port receives nothing.

@@ -72,7 +72,7 @@ impl Ferry {
     /// # Errors
     /// The configuration has errors.
     pub fn check(file: &Path) -> Result<()> {
-        let output = Command::new(PROGRAM).args(["check", "-c"]).arg(file).output()?;
+        let output = Command::new(PROGRAM).args(["check"]).arg(file).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
