@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ferry::api::client::Client;
@@ -104,6 +104,25 @@ impl Ferry {
             let learned: u64 = networks.iter().map(|network| network.macs_learned).sum();
             (learned >= macs).then_some(())
         })
+    }
+
+    /// Waits until no MAC has been learned for a while. Returns how many there are, and how long it took.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn learn_all_there_is(&self) -> Result<(u64, Duration)> {
+        const QUIET: Duration = Duration::from_secs(5);
+        let start = Instant::now();
+        let (mut learned, mut last_change) = (0, Duration::ZERO);
+        while start.elapsed() < last_change + QUIET {
+            let networks: Vec<Network> = Client::connect(&self.socket)?.get("/v1/networks")?;
+            let now = networks.iter().map(|network| network.macs_learned).sum();
+            if now != learned {
+                (learned, last_change) = (now, start.elapsed());
+            }
+            pause(Duration::from_millis(200))?;
+        }
+        Ok((learned, last_change))
     }
 
     /// Packets received and sent, and the worker's time on its core.
