@@ -13,10 +13,23 @@ pub type Burst = ArrayVec<Mbuf, BURST>;
 /// Packets whose first bytes are on their way into the cache while one is looked at.
 const AHEAD: usize = 4;
 
+/// Packets between those that [`sift_ahead`] shows to `peek` and to `keep`.
+const PEEK: usize = 2;
+
 /// Keeps the packets that `keep` gives back, in their order. Returns the bytes of all. What `keep` looks at
 /// has been prefetched.
 #[inline(always)]
-pub fn sift(burst: &mut Burst, mut keep: impl FnMut(Mbuf) -> Option<Mbuf>) -> u64 {
+pub fn sift(burst: &mut Burst, keep: impl FnMut(Mbuf) -> Option<Mbuf>) -> u64 {
+    sift_ahead(burst, |_| (), keep)
+}
+
+/// The same, and most packets are shown to `peek` some packets before, so that it can prefetch what `keep` will need.
+#[inline(always)]
+pub fn sift_ahead(
+    burst: &mut Burst,
+    peek: impl Fn(&Mbuf),
+    mut keep: impl FnMut(Mbuf) -> Option<Mbuf>,
+) -> u64 {
     burst.iter().take(AHEAD).for_each(Mbuf::prefetch);
     let total = burst.len();
     let first = burst.as_mut_ptr();
@@ -30,6 +43,7 @@ pub fn sift(burst: &mut Burst, mut keep: impl FnMut(Mbuf) -> Option<Mbuf>) -> u6
         for number in 0..total {
             if number + AHEAD < total {
                 (*first.add(number + AHEAD)).prefetch();
+                peek(&*first.add(number + PEEK));
             }
             let packet = first.add(number).read();
             bytes += packet.len() as u64;

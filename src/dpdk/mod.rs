@@ -15,7 +15,7 @@ mod port;
 mod queue;
 mod ring;
 
-pub use burst::{BURST, Burst, sift};
+pub use burst::{BURST, Burst, sift, sift_ahead};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
 pub use error::{Error, Result};
 pub use mbuf::{Checksum, Mbuf};

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::forward::{Classifier, Lanes, forward};
 use super::output::pop_tag;
 use super::snapshot::{AccessPort, Attachment, Snapshot};
-use crate::dpdk::{Burst, Mbuf, sift};
+use crate::dpdk::{Burst, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::wire::ethernet::{self, ethertype::VLAN, is_tag};
@@ -23,7 +23,8 @@ pub(super) fn process<'r>(
 ) -> u64 {
     let mut lanes = Lanes::new();
     let mut classifier = Classifier::new(reader, snapshot);
-    let bytes = sift(burst, |mut frame| {
+    let peek = |frame: &Mbuf| prefetch_network(snapshot, port, frame);
+    let bytes = sift_ahead(burst, peek, |mut frame| {
         let classified = classify(snapshot, port, &mut frame).and_then(|class| {
             let inner = is_tag(class.ethertype);
             classifier.lane(class.ingress, class.source, class.destination, inner)
@@ -39,6 +40,19 @@ pub(super) fn process<'r>(
     });
     forward::<false>(context, reader, snapshot, index, burst, &lanes);
     bytes
+}
+
+/// On a trunk each frame may be of another network.
+#[inline(always)]
+fn prefetch_network(snapshot: &Snapshot, port: &AccessPort, frame: &Mbuf) {
+    let Some(vlans) = &port.vlans else { return };
+    if let Some(header) = frame.data().first_chunk::<16>() {
+        let id = u16::from_be_bytes([header[14], header[15]]) & VLAN_ID;
+        let network = vlans[usize::from(id)].network();
+        if let Some(network) = snapshot.networks.get(network as usize) {
+            network.fib.prefetch();
+        }
+    }
 }
 
 struct Class {

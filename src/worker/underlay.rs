@@ -4,11 +4,15 @@ use super::context::Context;
 use super::forward::{Classifier, Lane, Lanes, forward};
 use super::origin::Origins;
 use super::snapshot::{Attachment, Snapshot, UnderlayPort};
-use crate::dpdk::{Burst, Checksum, Mbuf, sift};
+use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::tunnel::{AnyInner, Outer, Received, decapsulate};
 use crate::wire::ethernet::{self, is_tag};
+use crate::wire::{ipv4, udp};
+
+/// Where VXLAN over IPv4 without options has the VNI.
+const PLAIN_VNI: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + 4;
 
 /// Takes a burst from one underlay port apart, and forwards what was inside. Returns
 /// the bytes that came.
@@ -24,7 +28,8 @@ pub(super) fn process<'r>(
     let mut lanes = Lanes::new();
     let mut origins = Origins::new(snapshot);
     let mut classifier = Classifier::new(reader, snapshot);
-    let bytes = sift(burst, |mut frame| {
+    let peek = |frame: &Mbuf| prefetch_network(snapshot, frame);
+    let bytes = sift_ahead(burst, peek, |mut frame| {
         let reason = match inspect(snapshot, port, &frame) {
             Ok(Outer::Tunnel(inner)) => {
                 let lane = origins.of(&inner).and_then(|ingress| {
@@ -61,6 +66,23 @@ pub(super) fn process<'r>(
     });
     forward::<true>(context, reader, snapshot, index, burst, &lanes);
     bytes
+}
+
+/// Networks whose first words the cache holds anyway.
+const FEW: usize = 64;
+
+/// With many networks each packet may be of another one. A wrong guess costs a cache line.
+#[inline(always)]
+fn prefetch_network(snapshot: &Snapshot, frame: &Mbuf) {
+    if snapshot.networks.len() <= FEW {
+        return;
+    }
+    let plain = frame.data().get(PLAIN_VNI..).and_then(<[u8]>::first_chunk);
+    let Some(word) = plain.copied().map(u32::from_be_bytes) else { return };
+    let network = snapshot.vnis.get(word >> 8);
+    if let Some(network) = network.and_then(|index| snapshot.networks.get(index as usize)) {
+        network.fib.prefetch();
+    }
 }
 
 /// The outer headers' verdict.
