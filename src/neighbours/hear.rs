@@ -52,14 +52,19 @@ pub struct Heard {
     pub question: Option<Question>,
 }
 
-/// Whether [`hear`] may understand something of a frame: ARP, ICMPv6, and DHCP's UDP over IPv4.
+/// Whether [`hear`] may understand something of a frame: ARP, ICMPv6, and UDP to DHCP clients over IPv4. Tells most other
+/// frames apart by a few bytes, among them the tenants' own UDP.
 #[inline(always)]
 pub fn concerns(frame: &[u8]) -> bool {
-    let Some(header) = frame.first_chunk::<24>() else { return false };
+    let Some(header) = frame.first_chunk::<38>() else { return false };
     match u16::from_be_bytes([header[12], header[13]]) {
         ethertype::ARP => true,
         ethertype::IPV6 => header[20] == ipv6::ICMPV6,
-        ethertype::IPV4 => header[23] == ipv4::UDP,
+        ethertype::IPV4 => {
+            let has_options = header[14] != 0x45;
+            let port = u16::from_be_bytes([header[36], header[37]]);
+            header[23] == ipv4::UDP && (has_options || port == dhcp::CLIENT_PORT)
+        }
         _ => false,
     }
 }

@@ -173,6 +173,11 @@ fn dhcp_says_who_got_what() {
     let heard = Heard { claim: claim("10.0.0.7", Kind::Dhcp, None), question: None };
     assert_eq!(hear(&dhcp(67, 5)), heard);
     assert!(concerns(&dhcp(67, 5)));
+    let mut other = dhcp(67, 5);
+    other[37] = 69;
+    assert!(!concerns(&other), "the tenants' own UDP");
+    other[14] = 0x46;
+    assert!(concerns(&other), "its ports are elsewhere");
     assert_eq!(hear(&dhcp(67, 2)), NOTHING, "an offer");
     assert_eq!(hear(&dhcp(66, 5)), NOTHING, "not from the server's port");
     let mut fragment = dhcp(67, 5);
