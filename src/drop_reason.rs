@@ -116,6 +116,10 @@ drop_reasons! {
     UnknownVni = "unknown_vni", "add the network here, or take this VTEP off the peer's flood list";
     /// The sender is not one of our peers.
     UnknownPeer = "unknown_peer", "add the sender to a network's flood peers, if it is yours";
+    /// A packet to a multicast group, for a network that has another group or none.
+    WrongGroup = "wrong_group", "give the network the same flood group on all VTEPs";
+    /// A packet of our own came back by its multicast group.
+    OwnPacket = "own_packet", "look for a loop in the underlay, or another machine with this VTEP's address";
     /// The inner frame is shorter than an Ethernet header.
     InnerTruncated = "inner_truncated", "look at the peer: it tunnels damaged frames";
     /// From a tunnel, to a MAC behind a tunnel: split horizon keeps it from looping.

@@ -84,6 +84,9 @@ pub struct Network {
     pub ports: Vec<NetworkPort>,
     /// The VTEPs that its broadcast, unknown unicast and multicast frames are copied to.
     pub peers: Vec<IpAddr>,
+    /// The multicast group that they are sent to; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<IpAddr>,
     /// MACs learned from traffic.
     pub macs_learned: u64,
     /// MACs from the configuration.
@@ -265,6 +268,9 @@ pub struct Peer {
     pub id: Option<u32>,
     /// Whether packets to it can leave.
     pub state: PeerState,
+    /// Whether it was learned from what it sent to a network with a group; else the configuration names it.
+    #[serde(default)]
+    pub learned: bool,
     /// Name of the underlay port that they leave by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,

@@ -124,6 +124,7 @@ impl List for Network {
             Right("ARP ANSWERED"),
             Right("FLOODED"),
             Left("PORTS"),
+            Left("GROUP"),
             Left("PEERS"),
         ];
         rows(output, columns, list, |network| {
@@ -140,6 +141,7 @@ impl List for Network {
                 or_dash(suppression.map(|of| grouped(of.answered))),
                 or_dash(suppression.map(|of| grouped(of.flooded))),
                 joined(&network.ports, |place| attachment(&place.port, place.vlan)),
+                or_dash(network.group),
                 joined(&network.peers, ToString::to_string),
             ]
         })
@@ -244,6 +246,7 @@ impl List for Peer {
     fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
         let columns = [
             Left("PEER"),
+            Left("KIND"),
             Left("ENCAP"),
             Left("STATE"),
             Left("PORT"),
@@ -259,6 +262,7 @@ impl List for Peer {
             };
             [
                 peer.address.to_string(),
+                if peer.learned { "learned" } else { "static" }.to_owned(),
                 match peer.id {
                     Some(id) => format!("{} id {id}", encap(peer.encap)),
                     None => encap(peer.encap),

@@ -5,6 +5,7 @@
 //! [`Config`] may rely on every rule that `configs/README.md` states.
 
 mod diagnostic;
+mod flood_group;
 mod host;
 mod item;
 mod multicast;
@@ -26,6 +27,7 @@ use self::network::Networks;
 use self::port::Ports;
 
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
+pub use self::flood_group::FloodGroup;
 pub use self::host::{Api, Cores, Eal};
 pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, MacPlace, Member, Network, StaticMac};

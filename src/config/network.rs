@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::flood_group::{self, FloodGroup};
 use super::item::{Fields, Item, Keys};
 use super::multicast::{Multicast, MulticastReader};
 use super::peer::{EncapName, Peer, PeerReader};
@@ -29,6 +30,8 @@ pub struct Network {
     pub members: Vec<Member>,
     /// Ingress replication: who gets broadcast, unknown unicast and multicast.
     pub peers: Vec<Peer>,
+    /// The underlay's multicast group that all of that goes to as well, and that VTEPs are learned from.
+    pub group: Option<FloodGroup>,
     /// Whether source MACs are learned.
     pub learning: bool,
     /// How long a learned MAC stays without traffic, 1 s to 9 h; `None`: for ever.
@@ -114,13 +117,13 @@ pub(super) const NETWORK: Keys = Keys {
 };
 pub(super) const ARP_SUPPRESSION: Keys = Keys { known: &["unknown", "limit"], later: &[] };
 pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
-pub(super) const FLOOD: Keys =
-    Keys { known: &["peers"], later: &[("group", "list the other VTEPs under 'peers'")] };
+pub(super) const FLOOD: Keys = Keys { known: &["peers", "group", "ttl", "allow"], later: &[] };
 pub(super) const MAC: Keys = Keys { known: &["mac", "peer", "port", "vlan", "ips"], later: &[] };
 
 /// Reads all networks and checks what must be unique among them.
 pub(super) struct Networks<'r, 'a> {
     ports: &'r Ports,
+    reach: &'r Reach,
     peers: PeerReader<'r>,
     vnis: Unique<u64>,
     names: Unique<String>,
@@ -136,7 +139,7 @@ impl<'r, 'a> Networks<'r, 'a> {
     pub fn new(ports: &'r Ports, reach: &'r Reach) -> Self {
         let (vnis, names, members, ids) = Default::default();
         let peers = PeerReader::new(reach);
-        Networks { ports, peers, vnis, names, members, ids, foreign: Vec::new() }
+        Networks { ports, reach, peers, vnis, names, members, ids, foreign: Vec::new() }
     }
 
     pub fn read(&mut self, item: &Item<'a>) -> Option<Network> {
@@ -166,7 +169,9 @@ impl<'r, 'a> Networks<'r, 'a> {
         if whole.is_some_and(<[Member]>::is_empty) {
             item.warn("this network has no ports, so no frame gets in or out; list its access ports under 'ports'");
         }
-        let peers = fields.or("flood", Vec::new(), |item| self.flood(&item, encap?, &owner));
+        let (peers, group) = fields
+            .or("flood", (Vec::new(), None), |item| self.flood(&item, encap?, &owner))
+            .unzip();
         let learning = fields.or("learning", true, |item| item.boolean());
         let ageing =
             fields.or("ageing", Some(Duration::from_secs(300)), |item| scalar::ageing(&item));
@@ -210,6 +215,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             name: name?,
             members: members?,
             peers: peers?,
+            group: group?,
             learning: learning?,
             ageing: ageing?,
             mac_limit: mac_limit?,
@@ -255,15 +261,21 @@ impl<'r, 'a> Networks<'r, 'a> {
         Some(Member { port, vlan })
     }
 
-    fn flood(&mut self, item: &Item<'a>, encap: EncapName, owner: &str) -> Option<Vec<Peer>> {
+    fn flood(
+        &mut self,
+        item: &Item<'a>,
+        encap: EncapName,
+        owner: &str,
+    ) -> Option<(Vec<Peer>, Option<FloodGroup>)> {
         match item.as_text() {
-            Some("none") => return Some(Vec::new()),
-            Some(_) => return item.expected("'none' or a mapping with the keys peers"),
+            Some("none") => return Some((Vec::new(), None)),
+            Some(_) => return item.expected("'none' or a mapping with the keys peers, group"),
             None => {}
         }
         let fields = item.fields(&FLOOD)?;
         let mut seen = Unique::default();
-        fields.or("peers", Vec::new(), |item| {
+        let group = flood_group::read(&fields, self.reach, encap);
+        let peers = fields.or("peers", Vec::new(), |item| {
             item.list_of(|item| {
                 let (place, peer) = self.peers.read(&item, encap, owner)?;
                 let address = peer.address;
@@ -277,7 +289,8 @@ impl<'r, 'a> Networks<'r, 'a> {
                 }
                 Some(peer)
             })
-        })
+        });
+        Some((peers?, group?))
     }
 
     /// Checks what can be told when all networks are read: that each ID at a peer is one network's.

@@ -22,6 +22,8 @@ pub enum Way {
         /// The outer header and where it leaves, once the next hop is known.
         next_hop: Option<NextHop>,
     },
+    /// A multicast group, by one underlay port.
+    Group(NextHop),
 }
 
 /// Where packets to a peer leave.
@@ -95,7 +97,7 @@ fn published(record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
             Adjacency { kind: Kind::Local, port: *port, vlan_or_limit: *vlan, ..adjacency }
         }
         Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
-        Way::Peer { next_hop: Some(hop), .. } => {
+        Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
             let way = Adjacency { port: hop.port, vlan_or_limit: hop.inner_limit, ..adjacency };
             match Template::new(&hop.outer) {
                 Some(template) => Adjacency { kind: Kind::Tunnel, template, ..way },

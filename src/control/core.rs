@@ -67,8 +67,10 @@ pub struct Control {
     ageing: Ageing,
     neighbour_ageing: NeighbourAgeing,
     /// Follows next hops where there are twins.
-    netlink: Option<Netlink>,
+    pub(super) netlink: Option<Netlink>,
     next_hops: Receiver<NextHopUpdate>,
+    /// Whether workers must be told of learned peers.
+    pub(super) unpublished: bool,
     pub(super) parts: Parts,
 }
 
@@ -89,6 +91,7 @@ impl Control {
             neighbour_ageing: NeighbourAgeing::default(),
             netlink: None,
             next_hops: never(),
+            unpublished: false,
             parts,
         }
     }
@@ -138,6 +141,9 @@ impl Control {
         let mut pause = SHORTEST_PAUSE;
         while !stop.load(Ordering::Relaxed) {
             let drained = self.drain_events();
+            if self.unpublished {
+                self.publish();
+            }
             self.advance_clock();
             self.age();
             self.reclaim();
@@ -200,6 +206,7 @@ impl Control {
             &parts.peers,
         );
         parts.shared.snapshot.publish(Box::new(snapshot), &mut parts.reclaimer);
+        self.unpublished = false;
     }
 
     fn advance_clock(&mut self) {

@@ -63,6 +63,7 @@ impl Control {
             match *event {
                 Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
                 Event::Bind { network, claim } => self.bind(network, claim),
+                Event::Stranger { address } => self.meet(address),
                 Event::Unresolved { adjacency } => {
                     if let Some(Way::Peer { address, .. }) = self.parts.adjacencies.get(adjacency) {
                         self.want_next_hop(*address);

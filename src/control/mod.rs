@@ -7,6 +7,7 @@ mod adjacency;
 mod ageing;
 mod clock;
 mod core;
+mod flood_groups;
 mod learn;
 mod neighbours;
 mod netlink;

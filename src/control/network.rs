@@ -8,7 +8,9 @@ use super::clock::{self, Tick};
 use super::neighbours::Suppressor;
 use crate::config::EncapName;
 use crate::fib::FibWriter;
-use crate::worker::{AdjacencyIndex, FloodList, Groups, Network as Published, StormControl};
+use crate::worker::{
+    AdjacencyIndex, FloodGroup, FloodList, Groups, Network as Published, StormControl,
+};
 
 /// What the operator asked for.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub struct Network {
     pub name: String,
     locals: Vec<AdjacencyIndex>,
     peers: Vec<AdjacencyIndex>,
+    /// The underlay's multicast group that it floods to.
+    pub flood_group: Option<Arc<FloodGroup>>,
     /// Made of both once, and shared by all snapshots: a peer's new next hop changes no list.
     flood: Arc<FloodList>,
     groups: Vec<Group>,
@@ -71,6 +75,7 @@ impl Network {
             name,
             locals: Vec::new(),
             peers: Vec::new(),
+            flood_group: None,
             flood: Arc::default(),
             groups: Vec::new(),
             multicast: None,
@@ -90,7 +95,7 @@ impl Network {
         &self.locals
     }
 
-    /// Adjacencies of its flood peers.
+    /// Adjacencies of its flood peers and its group.
     pub fn peers(&self) -> &[AdjacencyIndex] {
         &self.peers
     }

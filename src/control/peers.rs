@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::ports::{ControlPort, Role};
 use crate::config::{self, Config};
-use crate::tunnel::{Encap, OuterHeader};
+use crate::tunnel::{Encap, OuterHeader, Template};
 use crate::wire::{MacAddr, ethernet};
 use crate::worker::{AdjacencyIndex, AnyPeer, AnyPeers, Dialect, IndexMap};
 
@@ -19,6 +19,8 @@ pub struct Peer {
     pub networks: Vec<u32>,
     /// Whether the kernel has a route to it.
     pub routed: bool,
+    /// Whether it was learned from what it sent, rather than configured.
+    pub learned: bool,
 }
 
 /// A peer's next hop, as found by netlink or by configuration.
@@ -47,6 +49,9 @@ pub type NextHopUpdate = (IpAddr, Resolution);
 pub struct Peers {
     peers: HashMap<config::Peer, Peer>,
     by_address: HashMap<IpAddr, Vec<config::Peer>>,
+    learned: usize,
+    /// Peers that were too many to be learned, each time they were heard.
+    pub refused: u64,
 }
 
 impl Peers {
@@ -60,16 +65,48 @@ impl Peers {
     ) -> AdjacencyIndex {
         // To say our own ID is to say nothing.
         let key = config::Peer { id: key.id.filter(|id| *id != vni), ..key };
-        let peer = self.peers.entry(key).or_insert_with(|| {
-            self.by_address.entry(key.address).or_default().push(key);
-            let way = Way::Peer { address: key.address, next_hop: None };
-            Peer { adjacency: adjacencies.add(way), networks: Vec::new(), routed: true }
-        });
+        let peer = self.add(key, false, adjacencies);
         // A peer may be in thousands of networks, and a network has thousands of static MACs.
         if peer.networks.last() != Some(&vni) {
             peer.networks.push(vni);
         }
         peer.adjacency
+    }
+
+    fn add(
+        &mut self,
+        key: config::Peer,
+        learned: bool,
+        adjacencies: &mut Adjacencies,
+    ) -> &mut Peer {
+        self.peers.entry(key).or_insert_with(|| {
+            self.by_address.entry(key.address).or_default().push(key);
+            let way = Way::Peer { address: key.address, next_hop: None };
+            let adjacency = adjacencies.add(way);
+            Peer { adjacency, networks: Vec::new(), routed: true, learned }
+        })
+    }
+
+    /// Adds a peer that sent to a network with a group. It is part of no network but those that admit it.
+    pub fn learn(&mut self, key: config::Peer, adjacencies: &mut Adjacencies) {
+        self.add(key, true, adjacencies);
+        self.learned += 1;
+    }
+
+    /// Whether there is such a peer.
+    pub fn is_known(&self, key: &config::Peer) -> bool {
+        self.peers.contains_key(key)
+    }
+
+    /// How many were learned.
+    pub fn learned_count(&self) -> usize {
+        self.learned
+    }
+
+    /// The ways out to those that were learned.
+    pub fn learned(&self) -> HashMap<IpAddr, AdjacencyIndex> {
+        let learned = self.peers.iter().filter(|(_, peer)| peer.learned);
+        learned.map(|(key, peer)| (key.address, peer.adjacency)).collect()
     }
 
     /// All of them, in no order.
@@ -87,14 +124,15 @@ impl Peers {
         self.peers.keys().any(|key| dialect(key.encap) != Dialect::Vxlan)
     }
 
-    /// What workers tell senders by: those that need no more than an address, and all others. `network` is a
-    /// network's index by its ID.
+    /// What workers tell configured senders by: those that need no more than an address, and all others. `network`
+    /// is a network's index by its ID.
     pub fn build(&self, network: impl Fn(u32) -> Option<u32>) -> (IndexMap, AnyPeers) {
         let mut plain = Vec::new();
         let mut others = AnyPeers::default();
         for (address, keys) in &self.by_address {
+            let configured = keys.iter().filter(|key| !self.peers[*key].learned);
             let (vxlan, gre): (Vec<config::Peer>, Vec<config::Peer>) =
-                keys.iter().partition(|key| dialect(key.encap) == Dialect::Vxlan);
+                configured.partition(|key| dialect(key.encap) == Dialect::Vxlan);
             match (address, vxlan.as_slice()) {
                 (IpAddr::V4(address), [config::Peer { id: None, .. }]) => {
                     plain.push((u32::from(*address), self.peers[&vxlan[0]].adjacency));
@@ -189,7 +227,8 @@ fn is_keyless(encap: Encap) -> bool {
     matches!(encap, Encap::Gre { key: false, .. })
 }
 
-fn next_hop_by(
+/// Where packets to a peer or a group leave: by which port, and to whom next.
+pub(super) fn next_hop_by(
     config: &Config,
     (index, port): (u16, &ControlPort),
     peer: &config::Peer,
@@ -205,6 +244,7 @@ fn next_hop_by(
             IpAddr::V6(_) => vtep.ipv6.unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
         },
         destination: peer.address,
+        ttl: Template::TTL,
         encap: peer.encap,
         id: peer.id,
     };

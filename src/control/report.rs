@@ -102,6 +102,7 @@ impl Control {
                 Way::Local { port, vlan } => ports
                     .push(model::NetworkPort { port: self.port_name(*port), vlan: vlan_of(*vlan) }),
                 Way::Peer { address, .. } => peers.push(*address),
+                Way::Group(_) => {}
             }
         }
         model::Network {
@@ -114,6 +115,7 @@ impl Control {
             },
             ports,
             peers,
+            group: network.flood_group.as_ref().map(|group| group.address),
             macs_learned: network.fib.learned() as u64,
             macs_static: network.fib.fixed() as u64,
             mac_limit: network.fib.limit() as u64,
@@ -152,7 +154,7 @@ impl Control {
         match self.parts.adjacencies.get(adjacency) {
             Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
             Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
-            None => (None, None, None),
+            Some(Way::Group(_)) | None => (None, None, None),
         }
     }
 
@@ -231,10 +233,23 @@ impl Control {
                 port: hop.map(|hop| self.port_name(hop.port)),
                 next_hop: hop.map(|hop| hop.address),
                 mac: hop.map(|hop| MacAddr(hop.outer.next_hop_mac).to_string()),
-                networks: peer.networks.clone(),
+                learned: peer.learned,
+                networks: if peer.learned {
+                    self.networks_that_admit(key.address)
+                } else {
+                    peer.networks.clone()
+                },
             }
         };
         peers.into_iter().map(report).collect()
+    }
+
+    /// IDs of the networks that take what a learned peer sends.
+    fn networks_that_admit(&self, peer: IpAddr) -> Vec<u32> {
+        let admits = |network: &&&Network| {
+            network.flood_group.as_ref().is_some_and(|group| group.admits(peer))
+        };
+        self.networks_by_vni().iter().filter(admits).map(|network| network.vni).collect()
     }
 
     fn report_workers(&self) -> Vec<model::Worker> {

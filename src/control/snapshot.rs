@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::adjacency::{Adjacencies, Way};
+use super::flood_groups;
 use super::network::Network;
 use super::peers::Peers;
 use super::ports::{ControlPort, Role};
@@ -23,6 +24,7 @@ pub fn build(
         networks.iter().enumerate().map(|(index, network)| (network.vni, index as u32)).collect();
     let vnis = IndexMap::new(&vnis);
     let gre = peers.speak_gre();
+    let flood_groups = flood_groups::build(networks, peers);
     let (peers, any_peers) = peers.build(|vni| vnis.get(vni));
     let (adjacency_table, templates) = adjacencies.build();
     let vtep = &config.underlay.vtep;
@@ -35,6 +37,7 @@ pub fn build(
         vnis,
         peers,
         any_peers,
+        flood_groups,
         templates,
         vtep: Vtep {
             address: vtep.ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use super::adjacency::{Adjacencies, Way};
 use super::core::{Control, Parts, WorkerHandle};
+use super::flood_groups::{self, GroupWays};
 use super::neighbours::Suppressor;
 use super::netlink::TwinError;
 use super::network::{Group, Network, Policy};
@@ -139,6 +140,7 @@ struct Plan {
     adjacencies: Adjacencies,
     networks: Vec<Network>,
     peers: Peers,
+    groups: GroupWays,
     reclaimer: Reclaimer,
     domain: Arc<Domain>,
     workers: usize,
@@ -151,12 +153,13 @@ impl Plan {
             adjacencies: Adjacencies::default(),
             networks: Vec::new(),
             peers: Peers::default(),
+            groups: GroupWays::default(),
             reclaimer: Reclaimer::new(domain.clone()),
             domain,
             workers: config.cores.workers.len(),
         };
         for (identity, network) in config.networks.iter().enumerate() {
-            plan.add_network(network, identity as u64, running);
+            plan.add_network(network, identity as u64, config, running);
         }
         for Neighbour { ip, mac, port } in &config.underlay.neighbours {
             let resolution = Resolution::Resolved { underlay: *port, mac: *mac, next_hop: *ip };
@@ -165,7 +168,13 @@ impl Plan {
         plan
     }
 
-    fn add_network(&mut self, config: &crate::config::Network, identity: u64, running: &Running) {
+    fn add_network(
+        &mut self,
+        config: &crate::config::Network,
+        identity: u64,
+        whole: &Config,
+        running: &Running,
+    ) {
         let policy = Policy {
             learning: config.learning,
             ageing: config.ageing,
@@ -190,7 +199,13 @@ impl Plan {
             locals.push(self.adjacencies.add(way));
         }
         let join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
-        network.set_members(locals, config.peers.iter().map(join).collect());
+        let mut peers: Vec<_> = config.peers.iter().map(join).collect();
+        if let Some(group) = &config.group {
+            let ways = self.groups.of(group, whole, &running.ports, &mut self.adjacencies);
+            peers.extend(ways);
+            network.flood_group = Some(flood_groups::group(group));
+        }
+        network.set_members(locals, peers);
         if let Some(multicast) = &config.multicast {
             let mut groups = Vec::new();
             for group in &multicast.groups {

@@ -38,7 +38,7 @@ impl AnyTemplate {
     /// Bytes of the longest header: Ethernet, IPv6, UDP and VXLAN.
     pub const LONGEST: usize = ethernet::LENGTH + ipv6::LENGTH + udp::LENGTH + vxlan::LENGTH;
 
-    /// Builds the header: no ECN or DSCP, hop limit 64, over IPv4 don't fragment and no identification.
+    /// Builds the header: no ECN or DSCP, over IPv4 don't fragment and no identification.
     pub fn new(outer: &OuterHeader) -> Self {
         let mut bytes = [0; Self::LONGEST];
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
@@ -52,7 +52,7 @@ impl AnyTemplate {
                 put(&mut bytes, 12, ethernet::ethertype::IPV4);
                 bytes[14] = 0x45;
                 bytes[20] = 0x40;
-                bytes[22] = super::Template::TTL;
+                bytes[22] = outer.ttl;
                 bytes[23] = protocol;
                 bytes[26..30].copy_from_slice(&source.octets());
                 bytes[30..34].copy_from_slice(&destination.octets());
@@ -64,7 +64,7 @@ impl AnyTemplate {
                 put(&mut bytes, 12, ethernet::ethertype::IPV6);
                 bytes[14] = 0x60;
                 bytes[20] = protocol;
-                bytes[21] = super::Template::TTL;
+                bytes[21] = outer.ttl;
                 bytes[22..38].copy_from_slice(&octets(source));
                 bytes[38..54].copy_from_slice(&octets(destination));
                 pseudo.add(&bytes[22..54]);
@@ -205,6 +205,7 @@ pub(super) mod tests {
             next_hop_mac: [2, 0, 0, 0, 0, 1],
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
+            ttl: crate::tunnel::Template::TTL,
             encap,
             id,
         }

@@ -366,6 +366,7 @@ mod tests {
             next_hop_mac: [2, 0, 0, 0, 0, 1],
             source: PEER.into(),
             destination: VTEP.address.into(),
+            ttl: Template::TTL,
             encap: Encap::vxlan(4789),
             id: None,
         };

@@ -63,8 +63,10 @@ pub struct OuterHeader {
     pub next_hop_mac: [u8; 6],
     /// Our VTEP address, of the destination's family.
     pub source: IpAddr,
-    /// The peer's VTEP address.
+    /// The peer's VTEP address, or a multicast group.
     pub destination: IpAddr,
+    /// Time to live, over IPv6 the hop limit.
+    pub ttl: u8,
     /// What is between IP and the inner frame.
     pub encap: Encap,
     /// The network's ID at this peer, where it is another than ours.

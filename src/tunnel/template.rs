@@ -26,7 +26,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Time to live of outer packets.
+    /// Time to live of outer packets to one peer.
     pub const TTL: u8 = 64;
     /// No header at all.
     pub const VACANT: Self = Self { bytes: [0; TEMPLATE_LENGTH], ip_sum: 0 };
@@ -50,7 +50,7 @@ impl Template {
         bytes[12..14].copy_from_slice(&0x0800u16.to_be_bytes());
         bytes[14] = 0x45;
         bytes[20] = 0x40;
-        bytes[22] = Self::TTL;
+        bytes[22] = outer.ttl;
         bytes[23] = 17;
         bytes[26..30].copy_from_slice(&source.octets());
         bytes[30..34].copy_from_slice(&destination.octets());
@@ -104,12 +104,14 @@ mod tests {
             vni in 1..1u32 << 24,
             entropy in 49152..=65535u16,
             addresses: (u32, u32),
+            ttl: u8,
         ) {
             let outer = OuterHeader {
                 source_mac: [2, 0, 0, 0, 0, 1],
                 next_hop_mac: [2, 0, 0, 0, 0, 2],
                 source: std::net::Ipv4Addr::from(addresses.0).into(),
                 destination: std::net::Ipv4Addr::from(addresses.1).into(),
+                ttl,
                 encap: Encap::vxlan(4789),
                 id: None,
             };
@@ -124,7 +126,7 @@ mod tests {
             prop_assert_eq!((u32::from(ip.source()), u32::from(ip.destination())), addresses);
             prop_assert_eq!(ip.total_length(), usize::from(inner) + 36);
             prop_assert!(ip.dont_fragment() && !ip.is_fragment());
-            prop_assert_eq!((ip.ttl, ip.protocol, ip.traffic_class), (64, ipv4::UDP, 0));
+            prop_assert_eq!((ip.ttl, ip.protocol, ip.traffic_class), (ttl, ipv4::UDP, 0));
             prop_assert_eq!(ip.identification.get(), 0);
             let (udp, payload) = udp::Header::parse(segment).unwrap();
             prop_assert_eq!((udp.source_port.get(), udp.destination_port.get()), (entropy, 4789));

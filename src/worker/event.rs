@@ -1,5 +1,7 @@
 //! What workers tell the control core.
 
+use std::net::IpAddr;
+
 use crossbeam::queue::ArrayQueue;
 
 use super::snapshot::AdjacencyIndex;
@@ -24,6 +26,11 @@ pub enum Event {
         network: u32,
         /// What was said.
         claim: Claim,
+    },
+    /// A VTEP that is no peer yet sent to a network that learns its peers.
+    Stranger {
+        /// Its address.
+        address: IpAddr,
     },
     /// A packet was dropped because its peer has no next hop.
     Unresolved {
@@ -86,6 +93,14 @@ impl Reported {
                     | claim.router.map_or(0, |router| 2 | u64::from(router));
                 let place = MacKey::from(claim.mac.0).bits() ^ said << 32;
                 (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low, place.rotate_left(17))
+            }
+            Event::Stranger { address } => {
+                let bits = match address {
+                    IpAddr::V4(address) => address.to_ipv6_mapped(),
+                    IpAddr::V6(address) => address,
+                }
+                .to_bits();
+                (!(bits >> 64) as u64, bits as u64)
             }
             Event::Unresolved { adjacency } => (u64::MAX, u64::from(adjacency)),
         };

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::fib::{Domain, FibWriter, Location};
     use crate::tunnel::Vtep;
-    use crate::worker::{AnyPeers, IndexMap};
+    use crate::worker::{AnyPeers, FloodGroups, IndexMap};
 
     fn network(vni: u32) -> Network {
         Network {
@@ -225,6 +225,7 @@ mod tests {
             vnis: IndexMap::new(&[]),
             peers: IndexMap::new(&[]),
             any_peers: AnyPeers::default(),
+            flood_groups: FloodGroups::default(),
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
         };

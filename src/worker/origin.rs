@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
+use super::flood_group::{Strangers, uninvited};
 use super::snapshot::{AdjacencyIndex, Attachment, Snapshot};
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
@@ -59,13 +60,15 @@ pub(super) struct Origins<'r> {
     snapshot: &'r Snapshot,
     last: Option<(u64, Attachment)>,
     last_other: Option<(IpAddr, Label, Attachment)>,
+    /// Senders that the control core should make peers of.
+    pub strangers: Strangers,
 }
 
 impl<'r> Origins<'r> {
     /// For one burst.
     #[inline(always)]
     pub fn new(snapshot: &'r Snapshot) -> Self {
-        Self { snapshot, last: None, last_other: None }
+        Self { snapshot, last: None, last_other: None, strangers: Strangers::new() }
     }
 
     /// Of VXLAN over IPv4.
@@ -83,13 +86,24 @@ impl<'r> Origins<'r> {
     }
 
     #[inline(always)]
-    fn find(&self, inner: &Inner) -> Result<Attachment, DropReason> {
+    fn find(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
         let snapshot = self.snapshot;
         if let Some(peer) = snapshot.peers.get(u32::from(inner.source)) {
             let network = snapshot.vnis.get(inner.vni).ok_or(DropReason::UnknownVni)?;
             return attachment(snapshot, network, peer);
         }
         self.find_any(inner.source.into(), Label::Vxlan(inner.vni))
+    }
+
+    /// Of what came to a group.
+    pub fn of_group(&mut self, source: IpAddr, label: Label) -> Result<Attachment, DropReason> {
+        match (source, label) {
+            (IpAddr::V4(source), Label::Vxlan(vni)) => {
+                let (offset, end) = (0, 0);
+                self.find(&Inner { vni, source, offset, end })
+            }
+            _ => self.find_any(source, label),
+        }
     }
 
     /// Of all others.
@@ -108,7 +122,7 @@ impl<'r> Origins<'r> {
     }
 
     #[inline(never)]
-    fn find_any(&self, source: IpAddr, label: Label) -> Result<Attachment, DropReason> {
+    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<Attachment, DropReason> {
         let snapshot = self.snapshot;
         let peer = snapshot.any_peers.get(source, label);
         let id = match (label, peer.map(|peer| peer.dialect)) {
@@ -120,15 +134,20 @@ impl<'r> Origins<'r> {
             (Label::Gre { key, .. }, _) => key,
         };
         let common = id.and_then(|id| snapshot.vnis.get(id));
-        let Some(peer) = peer else {
-            let known = common.is_some() || !matches!(label, Label::Vxlan(_));
-            return Err(if known { DropReason::UnknownPeer } else { DropReason::UnknownVni });
+        let is_vxlan = matches!(label, Label::Vxlan(_));
+        let (here, reason) = match peer {
+            None if common.is_some() || !is_vxlan => (None, DropReason::UnknownPeer),
+            None => (None, DropReason::UnknownVni),
+            Some(peer) => match peer.networks.get(&id) {
+                Some(here) => (Some(here.ok_or(DropReason::UnknownVni)?), DropReason::UnknownVni),
+                None => (common.zip(peer.adjacency), DropReason::UnknownVni),
+            },
         };
-        let (network, adjacency) = match peer.networks.get(&id) {
-            Some(here) => here.ok_or(DropReason::UnknownVni)?,
-            None => common.zip(peer.adjacency).ok_or(DropReason::UnknownVni)?,
-        };
-        attachment(snapshot, network, adjacency)
+        if let Some((network, adjacency)) = here {
+            return attachment(snapshot, network, adjacency);
+        }
+        let network = common.filter(|_| is_vxlan).ok_or(reason)?;
+        uninvited(snapshot, network, source, &mut self.strangers).ok_or(reason)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::flood_group::FloodGroups;
 use super::multicast::Groups;
 use super::origin::AnyPeers;
 use super::storm::StormControl;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub peers: IndexMap,
     /// All other peers.
     pub any_peers: AnyPeers,
+    /// The underlay's multicast groups, and the peers learned in networks that have one.
+    pub flood_groups: FloodGroups,
     /// Outer headers, for [`Kind::AnyTunnel`].
     pub templates: Box<[AnyTemplate]>,
     /// Our own tunnel end.

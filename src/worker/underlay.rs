@@ -1,6 +1,8 @@
 //! Packets from underlay ports: tunnel traffic is taken apart, the rest goes to the kernel twin.
 
 use super::context::Context;
+use super::event::Event;
+use super::flood_group;
 use super::forward::{Classifier, Lane, Lanes, forward};
 use super::origin::Origins;
 use super::snapshot::{Attachment, Snapshot, UnderlayPort};
@@ -52,18 +54,30 @@ pub(super) fn process<'r>(
                     Err(reason) => reason,
                 }
             }
-            Ok(Outer::Punt) => match port.twin {
-                Some(twin) => {
-                    context.transmitter.send(twin, frame);
-                    return None;
+            Ok(Outer::Punt) => {
+                match flood_group::lane(snapshot, &mut origins, &mut classifier, &mut frame) {
+                    Ok(Some(lane)) => {
+                        lanes.push(lane);
+                        return Some(frame);
+                    }
+                    Ok(None) => match port.twin {
+                        Some(twin) => {
+                            context.transmitter.send(twin, frame);
+                            return None;
+                        }
+                        None => DropReason::NoTwin,
+                    },
+                    Err(reason) => reason,
                 }
-                None => DropReason::NoTwin,
-            },
+            }
             Err(reason) => reason,
         };
         context.drop(index, frame, reason);
         None
     });
+    for address in origins.strangers {
+        context.report(Event::Stranger { address });
+    }
     forward::<true>(context, reader, snapshot, index, burst, &lanes);
     bytes
 }
@@ -95,13 +109,18 @@ fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Out
     if destination != port.mac && !destination.is_group() {
         return Err(DropReason::NotOurMac);
     }
+    decapsulate(data, snapshot.vtep, received(frame))
+}
+
+/// What is known of a packet besides its bytes.
+#[inline(always)]
+pub(super) fn received(frame: &Mbuf) -> Received {
     let (ip, udp) = (frame.ip_checksum(), frame.l4_checksum());
-    let received = Received {
+    Received {
         length: frame.len(),
         ipv4_verified: ip == Checksum::Good,
         udp_verified: udp == Checksum::Good,
-    };
-    decapsulate(data, snapshot.vtep, received)
+    }
 }
 
 /// The same for all but VXLAN over IPv4, out of its way.
@@ -118,7 +137,7 @@ fn unwrap_any<'r>(
 
 /// Cuts the outer headers and any padding off.
 #[inline(always)]
-fn unwrap<'r>(
+pub(super) fn unwrap<'r>(
     classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
     ingress: Attachment,

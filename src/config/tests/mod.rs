@@ -202,6 +202,28 @@ fn nothing_is_flooded_to_peers_when_told() {
 }
 
 #[test]
+fn a_group_may_stand_beside_peers_and_wants_a_twin() {
+    let flood = "{peers: [192.0.2.2, {address: 192.0.2.3, port: 4790}]}";
+    let with = |group: &str| right(&BASE.replace(flood, group)).networks[0].group.clone();
+    let address = "239.1.1.1".parse().unwrap();
+    let plain = FloodGroup { address, ttl: 1, allow: None };
+    assert_eq!(with("{group: 239.1.1.1}"), Some(plain.clone()));
+    let all =
+        with("{group: 239.1.1.1, ttl: 8, allow: [192.0.2.0/24, 198.51.100.7], peers: [192.0.2.2]}");
+    let allow = ["192.0.2.0/24", "198.51.100.7/32"].map(|prefix| prefix.parse().unwrap());
+    assert_eq!(all, Some(FloodGroup { ttl: 8, allow: Some(allow.into()), ..plain }));
+    assert_eq!(with("{group: 239.1.1.1, allow: []}").unwrap().allow, Some(vec![]));
+
+    let lonely = "cores: {workers: [1]}\n\
+        underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv6: \"2001:db8::1\"}}\n\
+        access: {ports: [{name: vm1, device: net_tap1}]}\n\
+        networks: [{vni: 1, name: a, ports: [vm1], flood: {group: \"ff0e::1\"}}]\n";
+    let [warning] = &right(lonely).warnings[..] else { panic!("one warning") };
+    assert_eq!(warning.path, "networks[0].flood.group");
+    assert!(warning.message.starts_with("no underlay port has a twin, so nobody joins"));
+}
+
+#[test]
 fn static_neighbours_reach_peers_without_a_twin() {
     let text = BASE.replace("      twin: ferry-up0\n      addresses: [192.0.2.1/24]\n", "");
     let peer = |last| format!("{{ip: 192.0.2.{last}, mac: \"02:00:00:00:00:09\", port: up0}}");

@@ -37,9 +37,17 @@ const ROUND: Duration = Duration::from_millis(200);
 /// Rounds after which everything is read again, should a notification have been missed.
 const FULL_ROUND: u64 = 150;
 
+/// What the control core asks for.
+enum Request {
+    /// Another peer's next hop.
+    Follow(IpAddr),
+    /// A next hop that packets are being dropped for.
+    Want(IpAddr),
+}
+
 /// The watcher. Dropping it ends its thread.
 pub struct Netlink {
-    wanted: UnboundedSender<IpAddr>,
+    requests: UnboundedSender<Request>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -54,7 +62,7 @@ impl Netlink {
         peers: Vec<IpAddr>,
         updates: Sender<NextHopUpdate>,
     ) -> Result<Self, TwinError> {
-        let (wanted, mut requests) = mpsc::unbounded_channel();
+        let (sender, mut requests) = mpsc::unbounded_channel();
         let (stop, mut stopped) = oneshot::channel();
         let (report, ready) = crossbeam::channel::bounded(1);
         let work = move || {
@@ -78,7 +86,7 @@ impl Netlink {
         let thread = std::thread::Builder::new().name("ferry-netlink".to_owned()).spawn(work);
         let thread = thread.map_err(TwinError::Netlink)?;
         match ready.recv() {
-            Ok(Ok(())) => Ok(Self { wanted, stop: Some(stop), thread: Some(thread) }),
+            Ok(Ok(())) => Ok(Self { requests: sender, stop: Some(stop), thread: Some(thread) }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(TwinError::Netlink(std::io::Error::other("its thread ended"))),
         }
@@ -87,7 +95,12 @@ impl Netlink {
     /// Packets to this peer are being dropped for lack of a next hop.
     pub fn want(&self, peer: IpAddr) {
         // The watcher is gone only when everything ends.
-        let _ = self.wanted.send(peer);
+        let _ = self.requests.send(Request::Want(peer));
+    }
+
+    /// There is another peer, whose next hop is followed from now on.
+    pub fn follow(&self, peer: IpAddr) {
+        let _ = self.requests.send(Request::Follow(peer));
     }
 }
 
@@ -139,7 +152,7 @@ impl Watcher {
     }
 
     /// Follows the kernel for ever.
-    async fn watch(mut self, wanted: &mut mpsc::UnboundedReceiver<IpAddr>) {
+    async fn watch(mut self, requests: &mut mpsc::UnboundedReceiver<Request>) {
         let mut clock = tokio::time::interval(ROUND);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut round = 0;
@@ -149,7 +162,14 @@ impl Watcher {
                     Some(message) => self.notice(message),
                     None => return tracing::error!("the kernel closed the netlink socket: next hops are no longer followed"),
                 },
-                Some(peer) = wanted.recv() => self.resolver.want(peer),
+                Some(request) = requests.recv() => match request {
+                    Request::Want(peer) => self.resolver.want(peer),
+                    Request::Follow(peer) => {
+                        self.resolver.add(peer);
+                        self.read_route(peer).await;
+                        self.ask_neighbours().await;
+                    }
+                },
                 _ = clock.tick() => {
                     if round % FULL_ROUND == 0 {
                         self.read_neighbours().await;
@@ -234,16 +254,20 @@ impl Watcher {
 
     async fn read_routes(&mut self) {
         for peer in self.resolver.peers() {
-            let prefix = if peer.is_ipv4() { 32 } else { 128 };
-            let question = RouteMessageBuilder::<IpAddr>::new().destination_prefix(peer, prefix);
-            let Ok(question) = question.map(RouteMessageBuilder::build) else { continue };
-            let answer = self.handle.route().get(question).execute().try_next().await;
-            let route = match answer {
-                Ok(Some(message)) => route(&message, peer),
-                _ => Route::None,
-            };
-            self.resolver.set_route(peer, route);
+            self.read_route(peer).await;
         }
+    }
+
+    async fn read_route(&mut self, peer: IpAddr) {
+        let prefix = if peer.is_ipv4() { 32 } else { 128 };
+        let question = RouteMessageBuilder::<IpAddr>::new().destination_prefix(peer, prefix);
+        let Ok(question) = question.map(RouteMessageBuilder::build) else { return };
+        let answer = self.handle.route().get(question).execute().try_next().await;
+        let route = match answer {
+            Ok(Some(message)) => route(&message, peer),
+            _ => Route::None,
+        };
+        self.resolver.set_route(peer, route);
     }
 
     /// Has the kernel ask for neighbours (`ip neigh … use`): those that are missing, and now and then the

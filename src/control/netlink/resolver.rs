@@ -42,6 +42,12 @@ struct Peer {
     pause: Duration,
 }
 
+impl Peer {
+    fn new() -> Self {
+        Self { route: Route::None, told: None, next_question: Instant::now(), pause: SOONEST }
+    }
+}
+
 /// All peers, and what is known of their next hops.
 pub struct Resolver {
     /// Interface index to underlay port.
@@ -57,15 +63,19 @@ pub struct Resolver {
 impl Resolver {
     /// With the twins as pairs of interface index and underlay port.
     pub fn new(twins: Vec<(u32, usize)>, peers: Vec<IpAddr>) -> Self {
-        let now = Instant::now();
-        let peer = || Peer { route: Route::None, told: None, next_question: now, pause: SOONEST };
         Self {
             twins: twins.into_iter().collect(),
             changed: peers.iter().copied().collect(),
-            peers: peers.into_iter().map(|address| (address, peer())).collect(),
+            peers: peers.into_iter().map(|address| (address, Peer::new())).collect(),
             neighbours: HashMap::new(),
             permanent: HashSet::new(),
         }
+    }
+
+    /// Another peer, whose route comes next.
+    pub fn add(&mut self, address: IpAddr) {
+        self.peers.entry(address).or_insert_with(Peer::new);
+        self.changed.insert(address);
     }
 
     /// All peers.

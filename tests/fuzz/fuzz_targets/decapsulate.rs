@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ferry::tunnel::{Outer, Received, Vtep, decapsulate};
+use ferry::tunnel::{Outer, Received, Vtep, decapsulate, group_of};
 use ferry::wire::flow::flow_hash;
 
 libfuzzer_sys::fuzz_target!(|input: (bool, bool, Vec<u8>)| {
@@ -15,6 +15,10 @@ libfuzzer_sys::fuzz_target!(|input: (bool, bool, Vec<u8>)| {
         ..Vtep::vxlan(Ipv4Addr::UNSPECIFIED, 0)
     };
     let received = Received { length: packet.len(), ipv4_verified, udp_verified };
+    let vtep = match group_of(&packet) {
+        Some(group) => vtep.at_group(group),
+        None => vtep,
+    };
     let (offset, end) = match decapsulate(&packet, vtep, received) {
         Ok(Outer::Tunnel(inner)) => (inner.offset, inner.end),
         Ok(Outer::AnyTunnel(inner)) => (inner.offset, inner.end),

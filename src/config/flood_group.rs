@@ -1,0 +1,99 @@
+//! Multicast groups of the underlay that networks flood to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use super::item::{Fields, Item};
+use super::peer::EncapName;
+use super::underlay::Reach;
+
+/// A multicast group that a network floods to, in place of a copy for each peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FloodGroup {
+    /// Multicast, of a family that this VTEP has an address of.
+    pub address: IpAddr,
+    /// Time to live of packets to the group.
+    pub ttl: u8,
+    /// Which VTEPs may be learned as peers from what they send; `None`: any.
+    pub allow: Option<Vec<IpNet>>,
+}
+
+/// The keys `group`, `ttl` and `allow` of a flood list.
+pub(super) fn read(
+    fields: &Fields<'_>,
+    reach: &Reach,
+    encap: EncapName,
+) -> Option<Option<FloodGroup>> {
+    let item = fields.get("group");
+    if item.is_none() && !fields.is_misspelt("group") {
+        for key in ["ttl", "allow"] {
+            if let Some(item) = fields.get(key) {
+                item.error(format_args!(
+                    "'{key}' is said of a group, and there is none; add 'group: 239.1.1.1' or remove '{key}'"
+                ));
+            }
+        }
+    }
+    let address = item.as_ref().map(|item| address(item, reach));
+    if let Some(item) = &item {
+        if encap != EncapName::Vxlan {
+            item.error(
+                "only VXLAN goes to groups; set 'encap: vxlan', or list the other VTEPs under 'peers'",
+            );
+        }
+        if !reach.resolves {
+            item.warn(
+                "no underlay port has a twin, so nobody joins this group: a switch that snoops IGMP or MLD will not send its packets here; give an underlay port a 'twin'",
+            );
+        }
+    }
+    let ttl = fields.or("ttl", 1, |item| item.number(1..=255));
+    let allow = fields.or("allow", None, |item| item.list_of(|item| prefix(&item)).map(Some));
+    let (ttl, allow) = (ttl?, allow?);
+    match address {
+        Some(address) => Some(Some(FloodGroup { address: address?, ttl, allow })),
+        None => Some(None),
+    }
+}
+
+fn address(item: &Item<'_>, reach: &Reach) -> Option<IpAddr> {
+    let address: IpAddr = item.parse("a multicast address such as 239.1.1.1 or ff0e::1:1")?;
+    let (family, key) = if address.is_ipv4() { ("IPv4", "ipv4") } else { ("IPv6", "ipv6") };
+    let kind = match address {
+        a if !a.is_multicast() => Some("no multicast address"),
+        IpAddr::V4(address) => kind_v4(address),
+        IpAddr::V6(address) => kind_v6(address),
+    };
+    if let Some(kind) = kind {
+        item.error(format_args!(
+            "{address} is {kind}; give a group such as 239.1.1.1 or ff0e::1:1"
+        ));
+    } else if !reach.has_family(address) {
+        item.error(format_args!(
+            "{address} cannot be sent to: this VTEP has no {family} address; add underlay.vtep.{key}"
+        ));
+    }
+    Some(address)
+}
+
+fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
+    // RFC 5771 section 4; switches send it everywhere, whoever joined (RFC 4541 section 2.1.2).
+    (address.octets()[..3] == [224, 0, 0]).then_some("kept for the protocols of one link")
+}
+
+fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
+    // RFC 4291 section 2.7: the scope is the second byte's lower half.
+    match address.octets()[1] & 0x0f {
+        0 | 1 => Some("of a scope that does not leave this machine"),
+        2 => Some("kept for the protocols of one link"),
+        _ => None,
+    }
+}
+
+fn prefix(item: &Item<'_>) -> Option<IpNet> {
+    let what = "a prefix or an address, such as 192.0.2.0/24";
+    item.parse_with(what, |text| {
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    })
+}

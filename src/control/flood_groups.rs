@@ -1,0 +1,109 @@
+//! Multicast groups of the underlay: the ways out to them, and the peers that are learned by them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::adjacency::{Adjacencies, Way};
+use super::core::{Control, Parts};
+use super::network::Network;
+use super::peers::{Peers, Resolution, next_hop_by};
+use super::ports::{ControlPort, Role};
+use crate::config::{self, Config};
+use crate::tunnel::{Encap, group_mac};
+use crate::wire::MacAddr;
+use crate::worker::{AdjacencyIndex, FloodGroup, FloodGroups};
+
+/// The most peers that are learned: what a flood of forged senders can cost.
+const LEARNED_PEERS: usize = 4096;
+
+/// The ways out to groups; networks with the same group and TTL share them.
+#[derive(Default)]
+pub struct GroupWays(HashMap<(IpAddr, u8), Vec<AdjacencyIndex>>);
+
+impl GroupWays {
+    /// The ways out to a group, one by each underlay port.
+    pub fn of(
+        &mut self,
+        group: &config::FloodGroup,
+        config: &Config,
+        ports: &[ControlPort],
+        adjacencies: &mut Adjacencies,
+    ) -> &[AdjacencyIndex] {
+        self.0.entry((group.address, group.ttl)).or_insert_with(|| {
+            let key = vxlan_peer(group.address, config);
+            let mac = MacAddr(group_mac(group.address));
+            let underlay =
+                ports.iter().zip(0..).filter(|(port, _)| matches!(port.role, Role::Underlay(_)));
+            let way = |(port, index)| {
+                let mut hop = next_hop_by(config, (index, port), &key, (group.address, mac));
+                hop.outer.ttl = group.ttl;
+                adjacencies.add(Way::Group(hop))
+            };
+            underlay.map(way).collect()
+        })
+    }
+}
+
+/// A VTEP or group of which nothing but the address is known.
+fn vxlan_peer(address: IpAddr, config: &Config) -> config::Peer {
+    let udp_port = config.underlay.vtep.vxlan_port;
+    let encap = Encap::Vxlan { udp_port, checksum: address.is_ipv6() };
+    config::Peer { address, encap, id: None }
+}
+
+/// What workers read of groups.
+pub(super) fn build(networks: &[Network], peers: &Peers) -> FloodGroups {
+    let group = |(network, index): (&Network, u32)| Some((index, network.flood_group.clone()?));
+    FloodGroups::new(networks.iter().zip(0..).filter_map(group).collect(), peers.learned())
+}
+
+/// A network's group, as workers and the control core share it.
+pub(super) fn group(config: &config::FloodGroup) -> Arc<FloodGroup> {
+    let allow = config.allow.clone().map(Vec::into_boxed_slice);
+    Arc::new(FloodGroup { address: config.address, allow })
+}
+
+impl Control {
+    /// A VTEP that is no peer yet sent to a network that has a group: from now on it is one.
+    ///
+    /// It stays a stranger, whose frames pass and whose MACs are not learned, where nobody finds its next hop: what
+    /// goes to it then goes by the group, and not into the void.
+    pub(super) fn meet(&mut self, address: IpAddr) {
+        let Parts { config, ports, peers, adjacencies, .. } = &mut self.parts;
+        let mut neighbours = config.underlay.neighbours.iter();
+        let fixed = neighbours.find(|neighbour| neighbour.ip == address).copied();
+        if fixed.is_none() && self.netlink.is_none() {
+            return;
+        }
+        let key = vxlan_peer(address, config);
+        if peers.is_known(&key) {
+            return;
+        }
+        if peers.learned_count() >= LEARNED_PEERS {
+            peers.refused += 1;
+            if peers.refused.is_power_of_two() {
+                tracing::warn!(
+                    "peer {address} is not learned: {LEARNED_PEERS} are ({} refused so far)",
+                    peers.refused
+                );
+            }
+            return;
+        }
+        tracing::info!("peer {address}: learned");
+        peers.learn(key, adjacencies);
+        match fixed {
+            Some(config::Neighbour { ip, mac, port }) => {
+                let resolution = Resolution::Resolved { underlay: port, mac, next_hop: ip };
+                peers.resolve(address, &resolution, config, ports, adjacencies);
+            }
+            None => {
+                if let Some(netlink) = &self.netlink {
+                    netlink.follow(address);
+                }
+            }
+        }
+        self.unpublished = true;
+    }
+}
