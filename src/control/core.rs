@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
 use super::clock::{self, Tick};
+use super::flood_groups::{self, LinkWatch};
 use super::learn::Drained;
 use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
@@ -30,6 +31,9 @@ use crate::worker::{EventQueue, Shared, WorkerCounters};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest pause: it bounds the latency of learning a MAC on a quiet host.
 const LONGEST_PAUSE: Duration = Duration::from_millis(8);
+
+/// How long the kernel takes to send out that it leaves a group: two of its clock ticks, and some more.
+const LEAVING: Duration = Duration::from_millis(100);
 
 /// What the control core knows of one worker.
 pub struct WorkerHandle {
@@ -71,6 +75,7 @@ pub struct Control {
     next_hops: Receiver<NextHopUpdate>,
     /// Whether workers must be told of learned peers.
     pub(super) unpublished: bool,
+    links: LinkWatch,
     pub(super) parts: Parts,
 }
 
@@ -92,6 +97,7 @@ impl Control {
             netlink: None,
             next_hops: never(),
             unpublished: false,
+            links: LinkWatch::default(),
             parts,
         }
     }
@@ -120,7 +126,12 @@ impl Control {
         let fixed: Vec<_> = self.parts.config.underlay.neighbours.iter().map(|n| n.ip).collect();
         let peers = self.parts.peers.addresses().filter(|peer| !fixed.contains(peer)).collect();
         let (updates, next_hops) = unbounded();
-        self.netlink = Some(Netlink::start(twins, peers, updates)?);
+        self.netlink = Some(Netlink::start(
+            twins,
+            peers,
+            flood_groups::addresses(&self.parts.config),
+            updates,
+        )?);
         self.next_hops = next_hops;
         Ok(())
     }
@@ -165,8 +176,15 @@ impl Control {
 
     /// Stops workers and ports, and counts what did not come home.
     pub fn stop(self) -> Stopped {
+        let joined = !flood_groups::addresses(&self.parts.config).is_empty();
+        if self.netlink.is_some() && joined {
+            drop(self.netlink);
+            // The kernel's word that we leave goes by the twins and workers.
+            std::thread::sleep(LEAVING);
+        } else {
+            drop(self.netlink);
+        }
         self.parts.shared.stop.store(true, Ordering::Relaxed);
-        drop(self.netlink);
         let mut parts = self.parts;
         let mut counters = Vec::new();
         for worker in parts.workers.drain(..) {
@@ -217,6 +235,9 @@ impl Control {
             self.parts.shared.tick.store(now, Ordering::Relaxed);
             self.ageing.begin(&self.parts.networks);
             self.neighbour_ageing.begin(&self.parts.networks);
+            if let Some(netlink) = &self.netlink {
+                self.links.look(&self.parts.ports, netlink);
+            }
         }
     }
 

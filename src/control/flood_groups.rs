@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, Way};
 use super::core::{Control, Parts};
+use super::netlink::Netlink;
 use super::network::Network;
 use super::peers::{Peers, Resolution, next_hop_by};
 use super::ports::{ControlPort, Role};
@@ -17,6 +18,33 @@ use crate::worker::{AdjacencyIndex, FloodGroup, FloodGroups};
 
 /// The most peers that are learned: what a flood of forged senders can cost.
 const LEARNED_PEERS: usize = 4096;
+
+/// The groups of all networks, each once.
+pub(super) fn addresses(config: &Config) -> Vec<IpAddr> {
+    let groups = config.networks.iter().filter_map(|network| network.group.as_ref());
+    let distinct: HashSet<IpAddr> = groups.map(|group| group.address).collect();
+    distinct.into_iter().collect()
+}
+
+/// Notices links that come back.
+#[derive(Default)]
+pub(super) struct LinkWatch(Vec<bool>);
+
+impl LinkWatch {
+    /// Looks at all underlay ports, once a tick. Behind a link that is back there may be a switch that has not heard
+    /// of our groups.
+    pub fn look(&mut self, ports: &[ControlPort], netlink: &Netlink) {
+        self.0.resize(ports.len(), true);
+        for (was_up, port) in self.0.iter_mut().zip(ports) {
+            let Role::Underlay(underlay) = port.role else { continue };
+            let is_up = port.port.link().up;
+            if is_up && !*was_up {
+                netlink.renew(underlay);
+            }
+            *was_up = is_up;
+        }
+    }
+}
 
 /// The ways out to groups; networks with the same group and TTL share them.
 #[derive(Default)]

@@ -4,6 +4,7 @@
 //! the kernel says, and sends the control core a message when a peer's next hop changed. It writes nothing that
 //! workers read.
 
+mod membership;
 mod resolver;
 mod twin;
 
@@ -26,6 +27,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
+use self::membership::Memberships;
 use self::resolver::{Hop, Neighbour, Resolver, Route};
 pub use self::twin::{Twin, TwinError};
 use super::peers::NextHopUpdate;
@@ -43,6 +45,8 @@ enum Request {
     Follow(IpAddr),
     /// A next hop that packets are being dropped for.
     Want(IpAddr),
+    /// Membership in all groups told anew by this underlay port.
+    Renew(usize),
 }
 
 /// The watcher. Dropping it ends its thread.
@@ -53,13 +57,14 @@ pub struct Netlink {
 }
 
 impl Netlink {
-    /// Sets up the twins, then follows the next hops of the peers.
+    /// Sets up the twins, joins the groups there, then follows the next hops of the peers.
     ///
     /// # Errors
     /// A twin that cannot be set up, or no netlink socket.
     pub fn start(
         twins: Vec<Twin>,
         peers: Vec<IpAddr>,
+        groups: Vec<IpAddr>,
         updates: Sender<NextHopUpdate>,
     ) -> Result<Self, TwinError> {
         let (sender, mut requests) = mpsc::unbounded_channel();
@@ -72,7 +77,7 @@ impl Netlink {
                 Err(error) => return drop(report.send(Err(TwinError::Netlink(error)))),
             };
             runtime.block_on(async {
-                let watcher = match Watcher::new(&twins, peers, updates).await {
+                let watcher = match Watcher::new(&twins, peers, &groups, updates).await {
                     Ok(watcher) => watcher,
                     Err(error) => return drop(report.send(Err(error))),
                 };
@@ -98,6 +103,11 @@ impl Netlink {
         let _ = self.requests.send(Request::Want(peer));
     }
 
+    /// An underlay port's link is back.
+    pub fn renew(&self, underlay: usize) {
+        let _ = self.requests.send(Request::Renew(underlay));
+    }
+
     /// There is another peer, whose next hop is followed from now on.
     pub fn follow(&self, peer: IpAddr) {
         let _ = self.requests.send(Request::Follow(peer));
@@ -121,6 +131,7 @@ struct Watcher {
     handle: Handle,
     messages: Messages,
     resolver: Resolver,
+    memberships: Memberships,
     updates: Sender<NextHopUpdate>,
     routes_changed: bool,
 }
@@ -129,6 +140,7 @@ impl Watcher {
     async fn new(
         twins: &[Twin],
         peers: Vec<IpAddr>,
+        joined: &[IpAddr],
         updates: Sender<NextHopUpdate>,
     ) -> Result<Self, TwinError> {
         let groups = [
@@ -146,9 +158,11 @@ impl Watcher {
         for twin in twins {
             interfaces.push((twin::set_up(&handle, twin).await?, twin.underlay));
         }
+        let mut memberships = Memberships::new(joined, &interfaces);
+        memberships.join();
         let resolver = Resolver::new(interfaces, peers);
         let messages = messages.map(|(message, _)| message.payload).boxed();
-        Ok(Self { handle, messages, resolver, updates, routes_changed: true })
+        Ok(Self { handle, messages, resolver, memberships, updates, routes_changed: true })
     }
 
     /// Follows the kernel for ever.
@@ -164,6 +178,7 @@ impl Watcher {
                 },
                 Some(request) = requests.recv() => match request {
                     Request::Want(peer) => self.resolver.want(peer),
+                    Request::Renew(underlay) => self.memberships.renew(underlay),
                     Request::Follow(peer) => {
                         self.resolver.add(peer);
                         self.read_route(peer).await;
@@ -174,6 +189,7 @@ impl Watcher {
                     if round % FULL_ROUND == 0 {
                         self.read_neighbours().await;
                         self.routes_changed = true;
+                        self.memberships.join();
                     }
                     round += 1;
                     if std::mem::take(&mut self.routes_changed) {

@@ -1,0 +1,114 @@
+//! Membership in the underlay's multicast groups: the kernel joins by the twins, and its IGMP and MLD tell routers
+//! and switches, for as long as the sockets are open.
+
+use std::io;
+use std::net::IpAddr;
+
+use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
+
+/// All memberships. Dropping them leaves all groups.
+pub struct Memberships {
+    list: Vec<Membership>,
+    sockets: Vec<(Domain, Socket)>,
+}
+
+struct Membership {
+    group: IpAddr,
+    interface: u32,
+    underlay: usize,
+    /// Which socket holds it; `None` if the kernel has refused so far.
+    socket: Option<usize>,
+    told: bool,
+}
+
+impl Memberships {
+    /// Of each group at each twin, given as interface index and underlay port. Nothing is joined yet.
+    pub fn new(groups: &[IpAddr], twins: &[(u32, usize)]) -> Self {
+        let mut list = Vec::new();
+        for &group in groups {
+            list.extend(twins.iter().map(|&(interface, underlay)| Membership {
+                group,
+                interface,
+                underlay,
+                socket: None,
+                told: false,
+            }));
+        }
+        Self { list, sockets: Vec::new() }
+    }
+
+    /// Joins what is not joined.
+    pub fn join(&mut self) {
+        for membership in self.list.iter_mut().filter(|membership| membership.socket.is_none()) {
+            match join(&mut self.sockets, membership) {
+                Ok(socket) => membership.socket = Some(socket),
+                Err(error) if !membership.told => {
+                    membership.told = true;
+                    let Membership { group, interface, .. } = membership;
+                    tracing::warn!(
+                        "group {group} cannot be joined by interface {interface}: {error}; it is tried again"
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// An underlay port's link is back, perhaps to another switch: membership is told anew, rather than at the next
+    /// query.
+    pub fn renew(&mut self, underlay: usize) {
+        for membership in self.list.iter_mut().filter(|of| of.underlay == underlay) {
+            let Some((_, socket)) = membership.socket.and_then(|index| self.sockets.get(index))
+            else {
+                continue;
+            };
+            // Whether it works or not, the membership is not held, and is joined again.
+            let _ = leave(socket, membership);
+            membership.socket = None;
+        }
+        self.join();
+    }
+}
+
+/// A socket has room for some groups only (`net.ipv4.igmp_max_memberships`, `net.core.optmem_max`).
+fn join(sockets: &mut Vec<(Domain, Socket)>, membership: &Membership) -> io::Result<usize> {
+    let domain = Domain::for_address((membership.group, 0).into());
+    for (index, (of, socket)) in sockets.iter().enumerate().rev() {
+        if *of != domain {
+            continue;
+        }
+        match enter(socket, membership) {
+            Ok(()) => return Ok(index),
+            Err(error) if is_full(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let socket = Socket::new(domain, Type::DGRAM, None)?;
+    enter(&socket, membership)?;
+    sockets.push((domain, socket));
+    Ok(sockets.len() - 1)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::ENOMEM))
+}
+
+fn enter(socket: &Socket, membership: &Membership) -> io::Result<()> {
+    let interface = membership.interface;
+    match &membership.group {
+        IpAddr::V4(group) => {
+            socket.join_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(interface))
+        }
+        IpAddr::V6(group) => socket.join_multicast_v6(group, interface),
+    }
+}
+
+fn leave(socket: &Socket, membership: &Membership) -> io::Result<()> {
+    let interface = membership.interface;
+    match &membership.group {
+        IpAddr::V4(group) => {
+            socket.leave_multicast_v4_n(group, &InterfaceIndexOrAddress::Index(interface))
+        }
+        IpAddr::V6(group) => socket.leave_multicast_v6(group, interface),
+    }
+}
