@@ -150,8 +150,8 @@ fn gre_with_another_key_and_checksums() {
 }
 
 #[test]
-fn gre_without_a_key_and_with_sequence_numbers_from_the_peer() {
-    let peer = "flood: {peers: [{address: 192.0.2.2, encap: gre, key: false}]}";
+fn gre_without_a_key_and_with_sequence_numbers_both_ways() {
+    let peer = "flood: {peers: [{address: 192.0.2.2, encap: gre, key: false, sequence: true}]}";
     Pair::new(peer, "options:seq=true").expect_traffic();
 }
 

@@ -160,6 +160,29 @@ fn n10_gre_with_and_without_key_checksum_and_sequence() {
 }
 
 #[test]
+fn gre_packets_are_numbered_per_peer_over_networks_and_floods() {
+    let networks = r#"
+  - {vni: 1000, name: a, encap: gre, ports: [vm1], flood: {peers: [{address: 192.0.2.2, sequence: true}, {address: 192.0.2.3, sequence: true, key: false, checksum: on}]}}
+  - {vni: 2000, name: b, encap: gre, ports: [vm2], flood: {peers: [{address: 192.0.2.2, sequence: true}]}}
+"#;
+    let lab = Lab::with(networks);
+    let frame = ethernet(BROADCAST, mac(1), 61);
+    let expect = |peer, options| {
+        let packet = lab.underlay.expect("GRE", is_gre_to(peer));
+        assert_eq!(open_ipv4(&packet, 47), gre(options, &frame));
+    };
+    let first = |sequence, key| Gre { key: Some(key), checksum: false, sequence: Some(sequence) };
+    for flood in 0..3 {
+        lab.vm1.send(&frame);
+        expect(PEER1, first(2 * flood, 1000));
+        expect(PEER2, Gre { key: None, checksum: true, sequence: Some(flood) });
+        lab.vm2.send(&frame);
+        expect(PEER1, first(2 * flood + 1, 2000));
+    }
+    lab.finish();
+}
+
+#[test]
 fn e19_d13_d14_vxlan_over_ipv6() {
     let network = "\n  - {vni: 1000, name: a, ports: [vm1], flood: {peers: [\"2001:db8::2\"]}}\n";
     let lab = Lab::with_vtep("ipv6: \"2001:db8::1\"", network, NEIGHBOUR6);

@@ -43,8 +43,8 @@ enum Checksum {
 }
 
 pub(super) const PEER: Keys = Keys {
-    known: &["address", "encap", "id", "port", "checksum", "flow_id", "key"],
-    later: &[("sequence", "remove it: GRE sequence numbers are accepted and none are sent")],
+    known: &["address", "encap", "id", "port", "checksum", "flow_id", "key", "sequence"],
+    later: &[],
 };
 
 /// What one address speaks by GRE: NVGRE and Ethernet over GRE look the same on the wire, so one of them only.
@@ -97,7 +97,7 @@ impl<'r> PeerReader<'r> {
         let encap = match encap {
             EncapName::Vxlan => Encap::Vxlan { udp_port, checksum: address.is_ipv6() },
             EncapName::Nvgre => Encap::Nvgre { flow_id: true },
-            EncapName::Gre => Encap::Gre { key: true, checksum: false },
+            EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: false },
         };
         Peer { address, encap, id: None }
     }
@@ -118,9 +118,15 @@ impl<'r> PeerReader<'r> {
         only("port", EncapName::Vxlan, "a UDP port belongs to VXLAN, and GRE has none");
         only("flow_id", EncapName::Nvgre, "a flow ID belongs to NVGRE");
         only("key", EncapName::Gre, "whether there is a key is a choice of encap: gre only");
+        only(
+            "sequence",
+            EncapName::Gre,
+            "whether packets are numbered is a choice of encap: gre only",
+        );
         let port = fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
         let flow_id = fields.or("flow_id", true, |item| item.boolean());
         let key = fields.or("key", true, |item| item.boolean());
+        let sequence = fields.or("sequence", false, |item| item.boolean());
         let checksum = fields.or("checksum", Checksum::Auto, |item| {
             let choices = [("auto", Checksum::Auto), ("on", Checksum::On), ("off", Checksum::Off)];
             let checksum = item.choice(&choices, &[])?;
@@ -144,7 +150,7 @@ impl<'r> PeerReader<'r> {
             EncapName::Nvgre => Encap::Nvgre { flow_id: flow_id? },
             EncapName::Gre => {
                 let asked = fields.get("checksum").and_then(|item| item.as_text());
-                Encap::Gre { key: key?, checksum: asked == Some("on") }
+                Encap::Gre { key: key?, checksum: asked == Some("on"), sequence: sequence? }
             }
         };
         Some((encap, id?))

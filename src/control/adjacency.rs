@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::tunnel::{AnyTemplate, OuterHeader, Template};
+use crate::tunnel::{AnyTemplate, Encap, OuterHeader, SequenceNumbers, Template};
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
 /// A way out.
@@ -44,6 +44,8 @@ pub struct NextHop {
 struct Record {
     way: Way,
     generation: u16,
+    /// Of a peer whose packets are numbered: they go on when its next hop changes.
+    numbers: Option<SequenceNumbers>,
 }
 
 /// All ways out by index. An index stays with its way as long as that exists.
@@ -55,7 +57,7 @@ pub struct Adjacencies {
 impl Adjacencies {
     /// Adds a way and returns its index.
     pub fn add(&mut self, way: Way) -> AdjacencyIndex {
-        self.records.push(Some(Record { way, generation: 1 }));
+        self.records.push(Some(Record { way, generation: 1, numbers: None }));
         (self.records.len() - 1) as AdjacencyIndex
     }
 
@@ -72,7 +74,13 @@ impl Adjacencies {
     /// Sets where a peer's packets leave. Returns whether that changed.
     pub fn set_next_hop(&mut self, index: AdjacencyIndex, new: Option<NextHop>) -> bool {
         match self.records.get_mut(index as usize) {
-            Some(Some(Record { way: Way::Peer { next_hop, .. }, .. })) if *next_hop != new => {
+            Some(Some(Record { way: Way::Peer { next_hop, .. }, numbers, .. }))
+                if *next_hop != new =>
+            {
+                let encap = new.as_ref().map(|hop| hop.outer.encap);
+                if matches!(encap, Some(Encap::Gre { sequence: true, .. })) {
+                    numbers.get_or_insert_default();
+                }
                 *next_hop = new;
                 true
             }
@@ -102,7 +110,7 @@ fn published(record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
             match Template::new(&hop.outer) {
                 Some(template) => Adjacency { kind: Kind::Tunnel, template, ..way },
                 None => {
-                    templates.push(AnyTemplate::new(&hop.outer));
+                    templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
                     let any_template = (templates.len() - 1) as u32;
                     Adjacency { kind: Kind::AnyTunnel, any_template, ..way }
                 }

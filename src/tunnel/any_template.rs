@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader};
+use super::{Encap, OuterHeader, SequenceNumbers};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AnyTemplate {
     bytes: [u8; AnyTemplate::LONGEST],
     /// Bytes of the header.
@@ -21,6 +21,8 @@ pub struct AnyTemplate {
     ip_sum: u16,
     /// One's-complement sum of both addresses and the protocol number: the constant part of a UDP pseudo-header.
     pseudo_sum: u16,
+    /// Of GRE with [`Encap::Gre::sequence`].
+    numbers: Option<SequenceNumbers>,
 }
 
 /// What differs from packet to packet.
@@ -35,11 +37,12 @@ pub struct Variable {
 }
 
 impl AnyTemplate {
-    /// Bytes of the longest header: Ethernet, IPv6, UDP and VXLAN.
+    /// Bytes of the longest header: Ethernet, IPv6, UDP and VXLAN, or as long, GRE with all options.
     pub const LONGEST: usize = ethernet::LENGTH + ipv6::LENGTH + udp::LENGTH + vxlan::LENGTH;
 
     /// Builds the header: no ECN or DSCP, over IPv4 don't fragment and no identification.
-    pub fn new(outer: &OuterHeader) -> Self {
+    /// `numbers` is what the peer's packets are numbered from, if they are.
+    pub fn new(outer: &OuterHeader, numbers: Option<&SequenceNumbers>) -> Self {
         let mut bytes = [0; Self::LONGEST];
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
         bytes[6..12].copy_from_slice(&outer.source_mac);
@@ -80,9 +83,12 @@ impl AnyTemplate {
                 put(&mut bytes, payload_at, gre::KEY);
                 put(&mut bytes, payload_at + 2, gre::ETHERNET);
             }
-            Encap::Gre { key, checksum } => {
+            Encap::Gre { key, checksum, sequence } => {
                 let flag = |set, flag| if set { flag } else { 0 };
-                put(&mut bytes, payload_at, flag(key, gre::KEY) | flag(checksum, gre::CHECKSUM));
+                let flags = flag(key, gre::KEY)
+                    | flag(checksum, gre::CHECKSUM)
+                    | flag(sequence, gre::SEQUENCE);
+                put(&mut bytes, payload_at, flags);
                 put(&mut bytes, payload_at + 2, gre::ETHERNET);
             }
         }
@@ -95,6 +101,7 @@ impl AnyTemplate {
             id: outer.id,
             ip_sum,
             pseudo_sum: pseudo.get(),
+            numbers: numbers.cloned(),
         }
     }
 
@@ -153,9 +160,14 @@ impl AnyTemplate {
                 let flow = if flow_id { u32::from(packet.entropy_port & 0xff) } else { 0 };
                 put_word(to, at + 4, id << 8 | flow);
             }
-            Encap::Gre { key, checksum } => {
+            Encap::Gre { key, checksum, sequence } => {
+                let mut option = at + gre::LENGTH + if checksum { gre::OPTION } else { 0 };
                 if key {
-                    put_word(to, length - gre::OPTION, id);
+                    put_word(to, option, id);
+                    option += gre::OPTION;
+                }
+                if sequence && let Some(numbers) = &self.numbers {
+                    put_word(to, option, numbers.take());
                 }
                 if checksum {
                     let header = u32::from(checksum::sum(&to[at..]));
@@ -213,7 +225,7 @@ pub(super) mod tests {
 
     /// A whole packet around an inner frame.
     pub fn packet(outer: &OuterHeader, id: u32, inner: &[u8]) -> Vec<u8> {
-        let template = AnyTemplate::new(outer);
+        let template = AnyTemplate::new(outer, Some(&SequenceNumbers::default()));
         let mut packet = vec![0xff; template.length()];
         let variable = Variable { inner: inner.len() as u16, id, entropy_port: 50_000 };
         assert!(template.write(&mut packet, variable, checksum::sum(inner)));
@@ -226,8 +238,10 @@ pub(super) mod tests {
         for flag in [false, true] {
             all.push(Encap::Vxlan { udp_port: 4789, checksum: flag });
             all.push(Encap::Nvgre { flow_id: flag });
-            all.push(Encap::Gre { key: flag, checksum: false });
-            all.push(Encap::Gre { key: flag, checksum: true });
+            for key in [false, true] {
+                all.push(Encap::Gre { key, checksum: flag, sequence: false });
+                all.push(Encap::Gre { key, checksum: flag, sequence: true });
+            }
         }
         all
     }
@@ -251,8 +265,33 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn gre_packets_are_numbered_over_all_headers_of_a_peer() {
+        let encap = |sequence| Encap::Gre { key: true, checksum: true, sequence };
+        let numbers = SequenceNumbers::default();
+        let templates =
+            [false, true].map(|v6| AnyTemplate::new(&outer(v6, encap(true), None), Some(&numbers)));
+        let send = |which: usize| {
+            let template: &AnyTemplate = &templates[which];
+            let mut packet = vec![0xff; template.length()];
+            let variable = Variable { inner: 0, id: 0x01_0203, entropy_port: 50_000 };
+            assert!(template.write(&mut packet, variable, 0));
+            packet.split_off(template.length() - 16)
+        };
+        for (number, which) in [0, 0, 1, 0].into_iter().enumerate() {
+            let header = send(which);
+            assert_eq!(header[..4], [0xb0, 0, 0x65, 0x58]);
+            assert_eq!(header[8..], [0, 1, 2, 3, 0, 0, 0, number as u8]);
+            assert!(checksum::verify(&header));
+        }
+        for _ in numbers.take()..u32::from(u16::MAX) {
+            numbers.take();
+        }
+        assert_eq!(send(0)[12..], [0, 1, 0, 0]);
+    }
+
+    #[test]
     fn no_other_room_than_the_headers() {
-        let template = AnyTemplate::new(&outer(true, Encap::vxlan(4789), None));
+        let template = AnyTemplate::new(&outer(true, Encap::vxlan(4789), None), None);
         let variable = Variable { inner: 60, id: 1, entropy_port: 50_000 };
         assert!(!template.write(&mut [0; 69], variable, 0));
         assert!(!template.write(&mut [0; 71], variable, 0));
@@ -263,7 +302,7 @@ pub(super) mod tests {
         fn every_checksum_is_right(
             inner in prop::collection::vec(any::<u8>(), 14..200),
             v6: bool,
-            which in 0..8usize,
+            which in 0..encaps().len(),
             id in 1..1u32 << 24,
         ) {
             let outer = outer(v6, encaps()[which], None);

@@ -481,8 +481,8 @@ mod tests {
                     key: Some(if flow_id { 0x0102_0350 } else { 0x0102_0300 }),
                     extended: false,
                 },
-                Encap::Gre { key, checksum } => {
-                    Label::Gre { key: key.then_some(0x01_0203), extended: checksum }
+                Encap::Gre { key, checksum, sequence } => {
+                    Label::Gre { key: key.then_some(0x01_0203), extended: checksum || sequence }
                 }
             };
             let right = match (label, outer.source) {
@@ -538,7 +538,7 @@ mod tests {
     fn gre_faults_have_their_reasons() {
         const GRE: usize = 34;
         let with = |checksum, at: usize, bytes: &[u8]| {
-            let encap = Encap::Gre { key: true, checksum };
+            let encap = Encap::Gre { key: true, checksum, sequence: false };
             let mut packet = any_packet(&outer(false, encap, None), 0x01_0203, &[7; 60]);
             packet[at..at + bytes.len()].copy_from_slice(bytes);
             decide(&packet)

@@ -25,6 +25,8 @@ pub enum Encap {
         key: bool,
         /// Whether the GRE checksum is sent.
         checksum: bool,
+        /// Whether packets are numbered.
+        sequence: bool,
     },
 }
 
@@ -39,8 +41,9 @@ impl Encap {
         match self {
             Self::Vxlan { .. } => udp::LENGTH + vxlan::LENGTH,
             Self::Nvgre { .. } => gre::LENGTH + gre::OPTION,
-            Self::Gre { key, checksum } => {
-                gre::LENGTH + gre::OPTION * (usize::from(key) + usize::from(checksum))
+            Self::Gre { key, checksum, sequence } => {
+                let options = [key, checksum, sequence].into_iter().filter(|given| *given).count();
+                gre::LENGTH + gre::OPTION * options
             }
         }
     }

@@ -5,10 +5,12 @@ mod any_template;
 mod decapsulate;
 mod encap;
 mod group;
+mod sequence;
 mod template;
 
 pub use any_template::{AnyTemplate, Variable};
 pub use decapsulate::{AnyInner, Inner, Label, Outer, Received, Vtep, decapsulate};
 pub use encap::{Encap, OuterHeader};
 pub use group::{group_mac, group_of};
+pub use sequence::SequenceNumbers;
 pub use template::{TEMPLATE_LENGTH, Template};
