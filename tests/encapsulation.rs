@@ -209,3 +209,61 @@ fn stations_on_one_host_talk_without_the_underlay() {
     lab.expect_silence(&[]);
     lab.finish();
 }
+
+#[test]
+fn e5_frames_without_ip_are_told_apart_by_their_stations() {
+    let lab = lab_with_remote_station();
+    let port_of = |station: u8| {
+        lab.vm1.send(&ethernet(mac(9), mac(0x40 + station), 60));
+        let packet = lab.underlay.expect("a VXLAN packet", is_vxlan_to(PEER1));
+        open_vxlan(&packet);
+        u16::from_be_bytes([packet[34], packet[35]])
+    };
+    let ports: Vec<u16> = (0..32).map(port_of).collect();
+    assert_eq!(ports, (0..32).map(port_of).collect::<Vec<u16>>());
+    let distinct: HashSet<_> = ports.iter().collect();
+    assert!(distinct.len() > 28, "32 stations on {} ports", distinct.len());
+    lab.finish();
+}
+
+#[test]
+fn b7_of_two_members_the_other_gets_the_flood_and_of_one_nobody() {
+    let lab = Lab::with(
+        "\n  - {vni: 1000, name: a, ports: [vm1, vm2]}\n  - {vni: 2000, name: b, ports: [{port: trunk0, vlan: 20}]}\n",
+    );
+    for to in [BROADCAST, mac(77)] {
+        let frame = ethernet(to, mac(1), 60);
+        lab.vm1.send(&frame);
+        lab.vm2.expect_frame(&frame);
+    }
+    lab.trunk.send(&tagged(&ethernet(BROADCAST, mac(3), 60), 20));
+    lab.ferry.expect_dropped("trunk0", "no_destination", 1);
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn b15_bridge_protocols_stay_on_their_link_and_ip_groups_of_a_link_are_flooded() {
+    let lab = Lab::new();
+    // IEEE 802.1Q table 8-1 keeps all sixteen.
+    for last in 0..16 {
+        let inner = ethernet([0x01, 0x80, 0xc2, 0, 0, last], mac(9), 60);
+        lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &inner));
+        lab.vm1.send(&ethernet([0x01, 0x80, 0xc2, 0, 0, last], mac(1), 60));
+    }
+    lab.ferry.expect_dropped("up0", "reserved_multicast", 16);
+    lab.ferry.expect_dropped("vm1", "reserved_multicast", 16);
+    lab.expect_silence(&[]);
+    // All systems, all nodes, and the first MAC behind the sixteen.
+    for group in [[1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1], [1, 0x80, 0xc2, 0, 0, 0x10]] {
+        let frame = ethernet(group, mac(1), 60);
+        lab.vm1.send(&frame);
+        lab.vm2.expect_frame(&frame);
+        lab.trunk.expect_frame(&tagged(&frame, 10));
+        for peer in [PEER1, PEER2] {
+            let packet = lab.underlay.expect("a copy for each peer", is_vxlan_to(peer));
+            assert_eq!(open_vxlan(&packet), (1000, frame.clone()));
+        }
+    }
+    lab.finish();
+}

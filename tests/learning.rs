@@ -121,3 +121,66 @@ fn a_network_learns_only_so_many_macs_and_none_when_told() {
     lab.ferry.expect_dropped("vm1", "no_destination", 5);
     lab.finish();
 }
+
+#[test]
+fn l2_what_aged_out_is_flooded_again() {
+    let networks = "\n  - {vni: 1000, name: a, ports: [vm1, vm2], ageing: 1s, flood: {peers: [192.0.2.2, 192.0.2.3]}}\n";
+    let lab = Lab::with(networks);
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &ethernet(BROADCAST, mac(9), 60)));
+    lab.ferry.expect_place(1000, mac(9), "192.0.2.2");
+    for port in [&lab.vm1, &lab.vm2] {
+        port.drain();
+    }
+    support::eventually("it is forgotten", || lab.ferry.place(1000, mac(9)).is_none());
+    let frame = ethernet(mac(9), mac(1), 60);
+    lab.vm1.send(&frame);
+    lab.vm2.expect_frame(&frame);
+    for peer in [PEER1, PEER2] {
+        let packet = lab.underlay.expect("a copy to each peer", is_vxlan_to(peer));
+        assert_eq!(open_vxlan(&packet), (1000, frame.clone()));
+    }
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn l6_l14_static_macs_work_without_learning_and_beside_what_is_learned() {
+    for learning in [false, true] {
+        let lab = Lab::with(&format!(
+            r#"
+  - vni: 1000
+    name: a
+    ports: [vm1, vm2]
+    learning: {learning}
+    flood: {{peers: [192.0.2.2, 192.0.2.3]}}
+    macs: [{{mac: "02:00:00:00:aa:09", peer: 192.0.2.3}}, {{mac: "02:00:00:00:aa:02", port: vm2}}]
+"#
+        ));
+        lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &ethernet(mac(2), mac(8), 60)));
+        lab.vm2.expect("the frame itself", |frame| frame[6..12] == mac(8));
+        if learning {
+            lab.ferry.expect_place(1000, mac(8), "192.0.2.2");
+        }
+        for (to, port) in [(mac(9), None), (mac(2), Some(&lab.vm2))] {
+            let frame = ethernet(to, mac(1), 60);
+            lab.vm1.send(&frame);
+            match port {
+                Some(port) => port.expect_frame(&frame),
+                None => {
+                    let packet = lab.underlay.expect("to its place", is_vxlan_to(PEER2));
+                    assert_eq!(open_vxlan(&packet), (1000, frame));
+                }
+            }
+            lab.expect_silence(&[]);
+        }
+        lab.vm1.send(&ethernet(mac(8), mac(1), 60));
+        lab.underlay.expect("to the sender's peer", is_vxlan_to(PEER1));
+        if !learning {
+            lab.underlay.expect("and to the other", is_vxlan_to(PEER2));
+            lab.vm2.expect("and to the port", |frame| frame[..6] == mac(8));
+            assert_eq!(lab.ferry.show("networks")[0]["macs_learned"], 0);
+        }
+        lab.expect_silence(&[]);
+        lab.finish();
+    }
+}

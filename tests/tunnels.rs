@@ -343,7 +343,8 @@ fn d4_d28_reserved_bits_and_gpe() {
     let network = "\n  - {vni: 1000, name: a, ports: [vm1], flood: {peers: [192.0.2.2]}}\n";
     let lab = Lab::with_vtep("ipv4: 192.0.2.1, reserved_bits: drop", network, "");
     let inner = ethernet(BROADCAST, mac(9), 60);
-    for (count, bit) in [0, 3, 5, 7, 8, 31, 56, 63].into_iter().enumerate() {
+    let bits = (0..32).chain(56..64).filter(|bit| *bit != 4);
+    for (count, bit) in bits.enumerate() {
         let mut packet = vxlan(lab.mac, PEER1, 1000, &inner);
         packet[42 + bit / 8] |= 0x80 >> (bit % 8);
         lab.underlay.send(&packet);
@@ -357,4 +358,50 @@ fn d4_d28_reserved_bits_and_gpe() {
     lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &inner));
     lab.vm1.expect_frame(&inner);
     lab.finish();
+}
+
+#[test]
+fn n13_two_vlans_of_one_port_are_bridged_and_the_tag_is_swapped() {
+    let networks = r#"
+  - vni: 0x1234
+    name: a
+    encap: nvgre
+    ports: [{port: trunk0, vlan: 10}, {port: trunk0, vlan: 11}]
+    flood: {peers: [192.0.2.2]}
+"#;
+    let lab = Lab::with(networks);
+    let flood = ethernet(BROADCAST, mac(1), 70);
+    lab.trunk.send(&tagged(&flood, 10));
+    lab.trunk.expect_frame(&tagged(&flood, 11));
+    let packet = lab.underlay.expect("NVGRE", is_gre_to(PEER1));
+    assert_eq!(open_ipv4(&packet, 47)[8..], flood);
+    lab.ferry.expect_place(0x1234, mac(1), "trunk0.10");
+    let unicast = ethernet(mac(1), mac(2), 70);
+    lab.trunk.send(&tagged(&unicast, 11));
+    lab.trunk.expect_frame(&tagged(&unicast, 10));
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn n17_nvgre_and_gre_over_ipv6() {
+    for (peer, there) in [
+        ("encap: nvgre, flow_id: false", Gre { key: Some(5000 << 8), ..Gre::default() }),
+        ("encap: gre, checksum: on", Gre { key: Some(5000), checksum: true, sequence: None }),
+        ("encap: gre, key: false", Gre::default()),
+    ] {
+        let networks = format!(
+            "\n  - {{vni: 5000, name: a, ports: [vm1], flood: {{peers: [{{address: \"2001:db8::2\", {peer}}}]}}}}\n"
+        );
+        let lab = Lab::with_vtep("ipv6: \"2001:db8::1\"", &networks, NEIGHBOUR6);
+        let inner = ethernet(BROADCAST, mac(9), 75);
+        lab.underlay.send(&ipv6(lab.mac, 47, &gre(there, &inner)));
+        lab.vm1.expect_frame(&inner);
+        lab.ferry.expect_place(5000, mac(9), "2001:db8::2");
+        let back = ethernet(mac(9), mac(1), 75);
+        lab.vm1.send(&back);
+        let packet = lab.underlay.expect(peer, is_to_peer6);
+        assert_eq!(open_ipv6(&packet, 47), gre(there, &back), "{peer}");
+        lab.finish();
+    }
 }

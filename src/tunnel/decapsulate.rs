@@ -548,6 +548,13 @@ mod tests {
         assert_eq!(with(false, GRE + 1, &[1]), Err(DropReason::GreFlags), "version 1");
         assert_eq!(with(false, GRE, &[0x60]), Err(DropReason::GreFlags), "RFC 1701's routing");
         assert_eq!(with(false, GRE + 2, &[8, 0]), Ok(Outer::Punt), "IPv4 in GRE");
+        let mut fragment =
+            any_packet(&outer(false, Encap::Nvgre { flow_id: true }, None), 7, &[7; 60]);
+        fragment[IP + 6] = 0x20;
+        fragment[IP + 10..IP + 12].fill(0);
+        let sum = checksum::compute(&fragment[IP..GRE]);
+        fragment[IP + 10..IP + 12].copy_from_slice(&sum.to_be_bytes());
+        assert_eq!(decide(&fragment), Err(DropReason::Fragment));
         let packet = any_packet(&outer(false, Encap::Nvgre { flow_id: true }, None), 7, &[7; 13]);
         assert_eq!(decide(&packet), Err(DropReason::InnerTruncated));
         let packet = any_packet(&outer(false, Encap::Nvgre { flow_id: true }, None), 7, &[7; 60]);
