@@ -29,6 +29,10 @@ fn main() -> ExitCode {
             cli::check(summary, &mut io::stdout(), &mut io::stderr())
                 .unwrap_or_else(|error| fail(&error, Exit::Failed))
         }
+        Plan::ReplaceMacs(plan) => match cli::replace_macs(&plan, io::stdout()) {
+            Ok(()) => Exit::Fine,
+            Err(error) => fail(&error, Exit::Failed),
+        },
         Plan::Show(show) => match cli::show(&show, io::stdout()) {
             Ok(()) => Exit::Fine,
             Err(error) => fail(&error, Exit::Failed),

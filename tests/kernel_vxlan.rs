@@ -21,6 +21,11 @@ impl Fabric {
     }
 
     fn with_vm_port(device: &str) -> Self {
+        Self::with(device, "flood: {peers: [192.0.2.2, 192.0.2.3]}")
+    }
+
+    /// With these keys of the network.
+    fn with(device: &str, keys: &str) -> Self {
         let switch = Namespace::new("switch");
         switch.exec("ip link add br0 type bridge");
         switch.exec("ip link set br0 up");
@@ -61,9 +66,9 @@ underlay:
 access:
   ports: [{name: vm1, device: "DEVICE"}]
 networks:
-  - {vni: 1000, name: a, ports: [vm1], flood: {peers: [192.0.2.2, 192.0.2.3]}}
+  - {vni: 1000, name: a, ports: [vm1], KEYS}
 "#;
-        let ferry = Ferry::start(&host, &config.replace("DEVICE", device));
+        let ferry = Ferry::start(&host, &config.replace("DEVICE", device).replace("KEYS", keys));
         Self { ferry, vm, kernels, host, _switch: switch }
     }
 
@@ -181,6 +186,26 @@ fn a_next_hop_is_followed_and_its_loss_is_counted() {
     host.exec("ip route del unreachable 192.0.2.2/32");
     eventually("it is back", || fabric.peer("192.0.2.2", "state") == "resolved");
     vm.exec("ping -c 1 -W 2 10.0.0.2");
+    ferry.expect_balance();
+    fabric.ferry.stop();
+}
+
+#[test]
+fn the_next_hop_of_a_peer_that_comes_at_run_time_is_found() {
+    let keys = "flood: {peers: [192.0.2.2]}, arp_suppression: true";
+    let fabric = Fabric::with("net_af_packet1,iface=eth2", keys);
+    let Fabric { ferry, vm, kernels, .. } = &fabric;
+    let station = mac_text(kernels[1].mac("vx0"));
+    let set = format!("[{{mac: \"{station}\", peer: 192.0.2.3, ips: [10.0.0.3]}}]");
+    for _ in 0..2 {
+        vm.exec("ip neighbour flush dev eth0");
+        let lost = vm.try_exec("ping -c 1 -W 1 10.0.0.3");
+        assert!(!lost.status.success(), "nobody knows the way");
+        ferry.replace_macs(1000, &set).unwrap();
+        eventually("its next hop is known", || fabric.peer("192.0.2.3", "state") == "resolved");
+        vm.exec("ping -c 3 -i 0.05 -W 2 10.0.0.3");
+        ferry.replace_macs(1000, "[]").unwrap();
+    }
     ferry.expect_balance();
     fabric.ferry.stop();
 }

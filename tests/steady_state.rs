@@ -78,9 +78,9 @@ networks:
     macs: [{{mac: "02:00:00:00:aa:09", peer: 192.0.2.2}}, {{mac: "02:00:00:00:aa:02", port: vm2}}]
 "#
     );
-    let config = Config::parse("test", &text).unwrap();
+    let config = Arc::new(Config::parse("test", &text).unwrap());
     let stop = Arc::new(AtomicBool::new(false));
-    let (_handle, queries) = api::channel(ferry::cli::version());
+    let (_handle, queries) = api::channel(ferry::cli::version(), config.clone());
     let mut control = control::start(config).unwrap();
     let timer = std::thread::spawn({
         let stop = stop.clone();

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use axum::http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use axum::http::{HeaderMap, Request, StatusCode, header, request};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -15,18 +15,21 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
-use super::model::{Failure, Mac, Neighbour};
+use super::macs::BODY;
+use super::model::{Failure, Mac, Neighbour, StaticChanges};
 use super::page::{MacFilter, NeighbourFilter};
 use super::routes::target;
 
 /// How long a client waits for an answer: longer than the server waits for the control core.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for a large set of MACs, which must be read first.
+const LONG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection to a Ferry process.
 pub struct Client {
     socket: PathBuf,
     runtime: Runtime,
-    requests: SendRequest<Empty<Bytes>>,
+    requests: SendRequest<Full<Bytes>>,
 }
 
 /// Why there is no answer.
@@ -42,8 +45,8 @@ pub enum ClientError {
     #[error("may not talk to {}: be root or of the socket's group", .0.display())]
     Forbidden(PathBuf),
     /// A process listens but does not answer.
-    #[error("the process at {} did not answer within {} s", .0.display(), TIMEOUT.as_secs())]
-    TimedOut(PathBuf),
+    #[error("the process at {} did not answer within {} s", .0.display(), .1.as_secs())]
+    TimedOut(PathBuf, Duration),
     /// It answered that it cannot.
     #[error("{error}")]
     Refused {
@@ -125,10 +128,42 @@ impl Client {
     }
 
     fn fetch<T: DeserializeOwned>(&mut self, target: &str) -> Result<(HeaderMap, T), ClientError> {
+        self.exchange(Request::get(target), Full::default(), TIMEOUT)
+    }
+
+    /// Makes `macs`, a list in the form of the configuration's `networks[].macs`, the static MACs of a network.
+    /// Errors in it name `file`.
+    pub fn replace_macs(
+        &mut self,
+        vni: u32,
+        macs: String,
+        file: &Path,
+    ) -> Result<StaticChanges, ClientError> {
+        let request = Request::put(format!("/v1/networks/{vni}/macs"));
+        let answer = self.exchange(request, macs.into(), LONG_TIMEOUT);
+        answer.map(|(_, changes)| changes).map_err(|error| match error {
+            ClientError::Refused { status, error } => {
+                let named = |line: &str| match line.strip_prefix(BODY) {
+                    Some(rest) if rest.starts_with(':') => format!("{}{rest}", file.display()),
+                    _ => line.to_owned(),
+                };
+                let error = error.lines().map(named).collect::<Vec<_>>().join("\n");
+                ClientError::Refused { status, error }
+            }
+            other => other,
+        })
+    }
+
+    fn exchange<T: DeserializeOwned>(
+        &mut self,
+        request: request::Builder,
+        body: Full<Bytes>,
+        timeout: Duration,
+    ) -> Result<(HeaderMap, T), ClientError> {
         let socket = &self.socket;
-        let request = Request::get(target)
+        let request = request
             .header(header::HOST, "localhost")
-            .body(Empty::new())
+            .body(body)
             .map_err(|error| protocol(socket, error))?;
         let requests = &mut self.requests;
         let exchange = async {
@@ -138,8 +173,8 @@ impl Client {
         };
         let (head, body) = self
             .runtime
-            .block_on(async { tokio::time::timeout(TIMEOUT, exchange).await })
-            .map_err(|_| ClientError::TimedOut(socket.clone()))?
+            .block_on(async { tokio::time::timeout(timeout, exchange).await })
+            .map_err(|_| ClientError::TimedOut(socket.clone(), timeout))?
             .map_err(|error| protocol(socket, error))?;
         if head.status == StatusCode::OK {
             return Ok((

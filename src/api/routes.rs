@@ -1,13 +1,14 @@
 //! What each path answers.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::{DefaultBodyLimit, Query as Parameters, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use super::macs;
 use super::model::{Failure, Version};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
@@ -31,9 +32,13 @@ pub(super) fn routes(handle: Handle) -> Router {
     Router::new()
         .route("/v1/ports", get(|state| answer(state, Query::Ports)))
         .route("/v1/networks", get(|state| answer(state, Query::Networks)))
-        .route("/v1/macs", get(macs))
+        .route("/v1/macs", get(list_macs))
         .route("/v1/neighbours", get(neighbours))
         .route("/v1/groups", get(|state| answer(state, Query::Groups)))
+        .route(
+            "/v1/networks/{vni}/macs",
+            put(macs::replace).layer(DefaultBodyLimit::max(macs::LARGEST)),
+        )
         .route("/v1/peers", get(|state| answer(state, Query::Peers)))
         .route("/v1/workers", get(|state| answer(state, Query::Workers)))
         .route("/v1/drops", get(drops))
@@ -45,7 +50,7 @@ pub(super) fn routes(handle: Handle) -> Router {
 }
 
 /// A failed request: its status and what is wrong.
-struct Refusal(StatusCode, String);
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -92,7 +97,7 @@ fn check_limit(limit: Option<usize>) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn macs(
+async fn list_macs(
     State(handle): State<Handle>,
     filter: Result<Parameters<MacFilter>, QueryRejection>,
 ) -> Result<Response, Refusal> {
@@ -145,11 +150,16 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 }
 
 async fn unknown_path(uri: Uri) -> Refusal {
-    let error = format!("nothing at {}; there is {}", uri.path(), PATHS.join(", "));
+    let error = format!(
+        "nothing at {}; there is {}; and PUT /v1/networks/VNI/macs",
+        uri.path(),
+        PATHS.join(", ")
+    );
     Refusal(StatusCode::NOT_FOUND, error)
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Refusal {
-    let error = format!("{} cannot be {method}; it can be GET", uri.path());
+    let can = if uri.path().ends_with("/macs") && uri.path() != "/v1/macs" { "PUT" } else { "GET" };
+    let error = format!("{} cannot be {method}; it can be {can}", uri.path());
     Refusal(StatusCode::METHOD_NOT_ALLOWED, error)
 }

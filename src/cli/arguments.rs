@@ -26,6 +26,22 @@ pub enum Plan {
     },
     /// Ask a running process.
     Show(Show),
+    /// Have a running process replace a network's static MACs.
+    ReplaceMacs(ReplaceMacs),
+}
+
+/// Which static MACs take the place of which.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct ReplaceMacs {
+    /// The network
+    #[arg(value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
+    pub vni: u32,
+    /// All its static MACs: a list as under 'macs' in the configuration, YAML or JSON
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The running Ferry's socket
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    pub socket: PathBuf,
 }
 
 /// What to ask a running process, and how to print it.
@@ -124,6 +140,11 @@ enum Command {
         #[arg(value_name = "FILE")]
         config: PathBuf,
     },
+    /// Change the static MACs of a running Ferry
+    Mac {
+        #[command(subcommand)]
+        change: MacChange,
+    },
     /// Show what a running Ferry knows
     Show {
         #[command(subcommand)]
@@ -135,6 +156,12 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, global = true)]
         socket: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum MacChange {
+    /// Replace all static MACs of a network, until it is started anew; those that stay miss no packet
+    Replace(ReplaceMacs),
 }
 
 /// Reads the arguments, the program's name first, and `FERRY_LOG`.
@@ -155,6 +182,7 @@ pub fn parse(
     let plan = match chosen {
         Command::Run { config } => Plan::Run { config },
         Command::Check { config } => Plan::Check { config },
+        Command::Mac { change: MacChange::Replace(replace) } => Plan::ReplaceMacs(replace),
         Command::Show { resource, json, socket } => Plan::Show(Show { resource, json, socket }),
     };
     Ok((plan, log_level))

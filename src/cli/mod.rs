@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod list;
 pub mod log;
+mod macs;
 mod run;
 mod show;
 mod table;
@@ -14,8 +15,9 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{Plan, Resource, Show, parse};
+pub use arguments::{Plan, ReplaceMacs, Resource, Show, parse};
 pub use check::check;
 pub use exit::Exit;
+pub use macs::{ReplaceMacsError, replace_macs};
 pub use run::{RunError, run, version};
 pub use show::show;

@@ -31,7 +31,7 @@ pub enum RunError {
 /// # Errors
 /// Anything that keeps it from starting; nothing is left behind then.
 pub fn run(file: &Path) -> Result<Exit, RunError> {
-    let config = Config::load(file)?;
+    let config = Arc::new(Config::load(file)?);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -47,7 +47,7 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     }
     control::check_machine(&config)?;
     control::pin_to_control_core(&config);
-    let (handle, queries) = api::channel(version());
+    let (handle, queries) = api::channel(version(), config.clone());
     let server = api::serve(&config.api.socket, handle)?;
     let mut control = control::start(config)?;
     tracing::info!("forwarding; API at {}", control.config().api.socket.display());

@@ -8,6 +8,7 @@ mod diagnostic;
 mod flood_group;
 mod host;
 mod item;
+mod macs;
 mod multicast;
 mod network;
 mod peer;
@@ -29,8 +30,9 @@ use self::port::Ports;
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::flood_group::FloodGroup;
 pub use self::host::{Api, Cores, Eal};
+pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
-pub use self::network::{ArpSuppression, InnerVlan, MacPlace, Member, Network, StaticMac};
+pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
 pub use self::peer::{EncapName, Peer};
 pub use self::port::Port;
 pub use self::storm::StormControl;
@@ -124,19 +126,7 @@ impl Config {
 }
 
 fn read(file: &str, text: &str, cpus: Option<&[usize]>) -> Result<Config, ConfigErrors> {
-    let root = match tree::parse(text) {
-        Ok(root) => root,
-        Err(tree::Unparsable { line, column, reason }) => {
-            let diagnostic = Diagnostic {
-                file: file.to_owned(),
-                line,
-                column,
-                path: String::new(),
-                message: reason,
-            };
-            return Err(ConfigErrors(vec![diagnostic]));
-        }
-    };
+    let root = tree_of(file, text)?;
     let report = Report::new(file);
     let config = config(file, &Item::root(&report, &root), cpus);
     let (errors, warnings) = report.finish();
@@ -147,6 +137,13 @@ fn read(file: &str, text: &str, cpus: Option<&[usize]>) -> Result<Config, Config
             Err(ConfigErrors(errors))
         }
     }
+}
+
+fn tree_of(file: &str, text: &str) -> Result<tree::Node, ConfigErrors> {
+    tree::parse(text).map_err(|tree::Unparsable { line, column, reason }| {
+        let (file, path) = (file.to_owned(), String::new());
+        ConfigErrors(vec![Diagnostic { file, line, column, path, message: reason }])
+    })
 }
 
 fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config> {

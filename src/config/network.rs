@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::flood_group::{self, FloodGroup};
-use super::item::{Fields, Item, Keys};
+use super::item::{Item, Keys};
+use super::macs::{MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::{Kind, Ports};
 use super::scalar::{self, Unique};
 use super::storm::{StormControl, storm_control};
 use super::underlay::Reach;
-use crate::neighbours::Address;
 use crate::tunnel::Encap;
-use crate::wire::{MacAddr, Vni};
+use crate::wire::Vni;
 use crate::worker::Unknown;
 
 /// One tenant's layer-2 domain.
@@ -77,26 +77,6 @@ pub enum InnerVlan {
     Keep,
 }
 
-/// A MAC whose place is known in advance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaticMac {
-    /// Unicast; unique within the network.
-    pub mac: MacAddr,
-    /// Where it is.
-    pub place: MacPlace,
-    /// Its addresses, each unique within the network.
-    pub ips: Vec<Address>,
-}
-
-/// Where a static MAC is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacPlace {
-    /// Index into [`Network::members`].
-    Member(usize),
-    /// Behind another VTEP, which need not be in [`Network::peers`].
-    Peer(Peer),
-}
-
 pub(super) const NETWORK: Keys = Keys {
     known: &[
         "vni",
@@ -118,7 +98,6 @@ pub(super) const NETWORK: Keys = Keys {
 pub(super) const ARP_SUPPRESSION: Keys = Keys { known: &["unknown", "limit"], later: &[] };
 pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
 pub(super) const FLOOD: Keys = Keys { known: &["peers", "group", "ttl", "allow"], later: &[] };
-pub(super) const MAC: Keys = Keys { known: &["mac", "peer", "port", "vlan", "ips"], later: &[] };
 
 /// Reads all networks and checks what must be unique among them.
 pub(super) struct Networks<'r, 'a> {
@@ -189,13 +168,16 @@ impl<'r, 'a> Networks<'r, 'a> {
         }
         let arp_suppression = fields.or("arp_suppression", None, |item| arp_suppression(&item));
         let storm_control = fields.or("storm_control", None, |item| storm_control(&item));
-        let mut seen = Seen::default();
-        let macs = fields.or("macs", Vec::new(), |item| {
-            item.list_of(|item| {
-                let known = peers.as_deref().unwrap_or_default();
-                self.static_mac(&item, &owner, whole, (known, encap), &mut seen)
-            })
-        });
+        let mut reader = MacReader {
+            ports: self.ports,
+            peers: &mut self.peers,
+            owner: &owner,
+            members: whole,
+            listed: peers.as_deref().unwrap_or_default(),
+            encap,
+            seen: Seen::default(),
+        };
+        let macs = fields.or("macs", Vec::new(), |item| item.list_of(|item| reader.read(&item)));
         if arp_suppression == Some(None)
             && macs.iter().flatten().any(|mac| !mac.ips.is_empty())
             && let Some(item) = fields.get("macs")
@@ -320,124 +302,6 @@ impl<'r, 'a> Networks<'r, 'a> {
             ));
         }
     }
-
-    fn static_mac(
-        &mut self,
-        item: &Item<'_>,
-        owner: &str,
-        members: Option<&[Member]>,
-        (peers, encap): (&[Peer], Option<EncapName>),
-        seen: &mut Seen,
-    ) -> Option<StaticMac> {
-        let fields = item.fields(&MAC)?;
-        let mac = fields.required("mac", "mac: \"02:00:00:00:00:01\"", |item| {
-            let mac = scalar::unicast_mac(&item)?;
-            if let Some(earlier) = seen.macs.earlier(mac, &item.path, &item) {
-                item.error(format_args!(
-                    "{mac} is already given by {earlier}; list each MAC of a network once"
-                ));
-            }
-            Some(mac)
-        });
-        let place = match (fields.get("peer"), fields.get("port")) {
-            (Some(peer), None) => {
-                if let Some(vlan) = fields.get("vlan") {
-                    vlan.error(
-                        "a VLAN belongs to a port, and this MAC is behind a peer; remove 'vlan'",
-                    );
-                }
-                self.peers.address(&peer).and_then(|address| {
-                    let listed = peers.iter().find(|peer| peer.address == address).copied();
-                    let found = match listed {
-                        Some(listed) => listed,
-                        None => {
-                            let plain = self.peers.plain(address, encap?);
-                            self.peers.note(&peer, &plain, owner);
-                            plain
-                        }
-                    };
-                    Some(MacPlace::Peer(found))
-                })
-            }
-            (None, Some(port)) => {
-                self.member_of(&fields, &port, owner, members).map(MacPlace::Member)
-            }
-            (Some(_), Some(_)) => {
-                item.error("a MAC is behind a peer or at a port; keep one of 'peer' and 'port'");
-                None
-            }
-            (None, None) => {
-                item.error("where this MAC is, is missing; add 'port: NAME' or 'peer: ADDRESS'");
-                None
-            }
-        };
-        let ips = fields.or("ips", Vec::new(), |item| item.list_of(|item| seen.ip(&item)));
-        Some(StaticMac { mac: mac?, place: place?, ips: ips? })
-    }
-
-    /// Position in [`Network::members`] of the port and VLAN that a static MAC names.
-    fn member_of(
-        &self,
-        fields: &Fields<'_>,
-        item: &Item<'_>,
-        owner: &str,
-        members: Option<&[Member]>,
-    ) -> Option<usize> {
-        let vlan = fields.or("vlan", None, vlan);
-        let port = self.ports.find(item, Kind::Access)?;
-        let (vlan, members) = (vlan?, members?);
-        let of_port: Vec<usize> =
-            (0..members.len()).filter(|&position| members[position].port == port).collect();
-        let found = match (of_port.as_slice(), vlan) {
-            ([], _) => {
-                item.error(format_args!(
-                    "this port is not a member of {owner}; add it to the network's 'ports'"
-                ));
-                return None;
-            }
-            ([only], None) => Some(*only),
-            (several, vlan) => {
-                several.iter().copied().find(|&position| members[position].vlan == vlan)
-            }
-        };
-        if found.is_none() {
-            let described = |vlan: Option<u16>| {
-                vlan.map_or("untagged".to_owned(), |vlan| format!("VLAN {vlan}"))
-            };
-            let list: Vec<String> =
-                of_port.iter().map(|&position| described(members[position].vlan)).collect();
-            fields.get("vlan").as_ref().unwrap_or(item).error(format_args!(
-                "of this port, {owner} has not {} but {}; name the right one by 'vlan'",
-                described(vlan),
-                list.join(", ")
-            ));
-        }
-        found
-    }
-}
-
-/// What is there once in a network's static MACs.
-#[derive(Default)]
-struct Seen {
-    macs: Unique<MacAddr>,
-    ips: Unique<Address>,
-}
-
-impl Seen {
-    fn ip(&mut self, item: &Item<'_>) -> Option<Address> {
-        let what = "an IP address such as 10.0.0.1 or fd00::1";
-        let ip: IpAddr = item.parse(what)?;
-        let Some(address) = Address::of_station(ip) else {
-            item.error(format_args!("{ip} is no station's address; give one that a station has"));
-            return None;
-        };
-        if let Some(earlier) = self.ips.earlier(address, &item.path, item) {
-            item.error(format_args!(
-                "{ip} is already given by {earlier}; give each address of a network to one MAC"
-            ));
-        }
-        Some(address)
-    }
 }
 
 fn arp_suppression(item: &Item<'_>) -> Option<Option<ArpSuppression>> {
@@ -455,6 +319,6 @@ fn arp_suppression(item: &Item<'_>) -> Option<Option<ArpSuppression>> {
     Some(Some(ArpSuppression { unknown: unknown?, limit: limit? }))
 }
 
-fn vlan(item: Item<'_>) -> Option<Option<u16>> {
+pub(super) fn vlan(item: Item<'_>) -> Option<Option<u16>> {
     item.number(1..=4094).map(Some)
 }

@@ -161,8 +161,9 @@ impl<'r> PeerReader<'r> {
         let own = self.reach.own.iter().find(|(own, _)| *own == address);
         let (family, key) = if address.is_ipv4() { ("IPv4", "ipv4") } else { ("IPv6", "ipv6") };
         if let Some((_, line)) = own {
+            let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
             item.error(format_args!(
-                "{address} is this VTEP's own address (underlay.vtep.{key}, line {line}); name the other VTEPs only"
+                "{address} is this VTEP's own address (underlay.vtep.{key}{line}); name the other VTEPs only"
             ));
         } else if !self.reach.has_family(address) {
             item.error(format_args!(

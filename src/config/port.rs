@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Config;
 use super::item::{Fields, Item, nearest};
 use super::scalar::{self, Unique};
 use super::storm::{StormControl, storm_control};
@@ -57,6 +58,15 @@ impl Ports {
             }
         }
         Ports { by_name, ..Ports::default() }
+    }
+
+    /// The ports of a configuration, to be found by name.
+    pub fn of(config: &Config) -> Self {
+        let underlay = config.underlay.ports.iter().map(|port| &port.port);
+        let of = |kind| move |(index, port): (usize, &Port)| (port.name.clone(), (kind, index));
+        let underlay = underlay.enumerate().map(of(Kind::Underlay));
+        let access = config.access.iter().enumerate().map(of(Kind::Access));
+        Ports { by_name: underlay.chain(access).collect(), ..Ports::default() }
     }
 
     /// Reads the keys of an access port.

@@ -106,8 +106,8 @@ pub(super) const NEIGHBOUR: Keys = Keys { known: &["ip", "mac", "port"], later: 
 /// What the networks must know of the underlay, whatever errors it has.
 #[derive(Default)]
 pub(super) struct Reach {
-    /// This VTEP's addresses and their lines.
-    pub own: Vec<(IpAddr, u32)>,
+    /// This VTEP's addresses, and their lines in the file that is being read.
+    pub own: Vec<(IpAddr, Option<u32>)>,
     /// Errors leave open which addresses this VTEP has.
     pub own_unknown: bool,
     /// UDP port of peers that name none.
@@ -119,6 +119,19 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// Of an underlay without errors.
+    pub fn of(underlay: &Underlay) -> Self {
+        let Vtep { ipv4, ipv6, vxlan_port, .. } = underlay.vtep;
+        let own = ipv4.map(IpAddr::V4).into_iter().chain(ipv6.map(IpAddr::V6));
+        Self {
+            own: own.map(|address| (address, None)).collect(),
+            own_unknown: false,
+            vxlan_port,
+            resolves: underlay.ports.iter().any(|port| port.twin.is_some()),
+            neighbours: underlay.neighbours.iter().map(|neighbour| neighbour.ip).collect(),
+        }
+    }
+
     /// Whether this VTEP has an address of the same family.
     pub fn has_family(&self, address: IpAddr) -> bool {
         self.own_unknown || self.own.iter().any(|(own, _)| own.is_ipv4() == address.is_ipv4())
@@ -242,7 +255,7 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
 }
 
 fn own_address(item: &Item<'_>, address: IpAddr, twins: &Twins, reach: &mut Reach) {
-    reach.own.push((address, item.line));
+    reach.own.push((address, Some(item.line)));
     let given = &twins.addresses;
     // A prefix that holds the address is not enough: the kernel answers ARP for what it owns.
     let known = !given.is_empty() && !twins.addresses_unknown;
@@ -273,7 +286,7 @@ fn neighbour(
                 "{ip} is already given by {earlier}; give each neighbour once"
             ));
         }
-        if let Some((_, line)) = reach.own.iter().find(|(own, _)| *own == ip) {
+        if let Some((_, Some(line))) = reach.own.iter().find(|(own, _)| *own == ip) {
             item.error(format_args!(
                 "{ip} is this VTEP's own address (line {line}); a neighbour is another host"
             ));

@@ -39,42 +39,59 @@ pub struct NextHop {
     pub inner_limit: u16,
 }
 
-/// A way out and its generation.
+/// A way out, while there is one, and its generation.
 #[derive(Clone, Debug)]
 struct Record {
-    way: Way,
+    way: Option<Way>,
     generation: u16,
     /// Of a peer whose packets are numbered: they go on when its next hop changes.
     numbers: Option<SequenceNumbers>,
 }
 
-/// All ways out by index. An index stays with its way as long as that exists.
+/// All ways out by index. An index is one way's for ever, also while that is gone: what names it never comes to
+/// mean another.
 #[derive(Default)]
 pub struct Adjacencies {
-    records: Vec<Option<Record>>,
+    records: Vec<Record>,
 }
 
 impl Adjacencies {
     /// Adds a way and returns its index.
     pub fn add(&mut self, way: Way) -> AdjacencyIndex {
-        self.records.push(Some(Record { way, generation: 1, numbers: None }));
+        self.records.push(Record { way: Some(way), generation: 1, numbers: None });
         (self.records.len() - 1) as AdjacencyIndex
     }
 
     /// The way with an index.
     pub fn get(&self, index: AdjacencyIndex) -> Option<&Way> {
-        self.records.get(index as usize)?.as_ref().map(|record| &record.way)
+        self.records.get(index as usize)?.way.as_ref()
     }
 
     /// The generation that entries learned now carry.
     pub fn generation(&self, index: AdjacencyIndex) -> Option<u16> {
-        self.records.get(index as usize)?.as_ref().map(|record| record.generation)
+        self.records.get(index as usize).filter(|of| of.way.is_some()).map(|of| of.generation)
+    }
+
+    /// Takes a way out of use, which voids what was learned there. No static entry names it any more.
+    pub fn remove(&mut self, index: AdjacencyIndex) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            record.way = None;
+            // A vacant one has generation zero.
+            record.generation = record.generation.checked_add(1).unwrap_or(1);
+        }
+    }
+
+    /// Takes the way into use again that had this index before.
+    pub fn restore(&mut self, index: AdjacencyIndex, way: Way) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            record.way = Some(way);
+        }
     }
 
     /// Sets where a peer's packets leave. Returns whether that changed.
     pub fn set_next_hop(&mut self, index: AdjacencyIndex, new: Option<NextHop>) -> bool {
         match self.records.get_mut(index as usize) {
-            Some(Some(Record { way: Way::Peer { next_hop, .. }, numbers, .. }))
+            Some(Record { way: Some(Way::Peer { next_hop, .. }), numbers, .. })
                 if *next_hop != new =>
             {
                 let encap = new.as_ref().map(|hop| hop.outer.encap);
@@ -91,16 +108,17 @@ impl Adjacencies {
     /// What workers read: the ways out, and the outer headers that some of them name.
     pub fn build(&self) -> (Box<[Adjacency]>, Box<[AnyTemplate]>) {
         let mut templates = Vec::new();
-        let mut build = |record: &Option<Record>| {
-            record.as_ref().map_or_else(vacant, |record| published(record, &mut templates))
+        let mut build = |record: &Record| match &record.way {
+            Some(way) => published(way, record, &mut templates),
+            None => vacant(),
         };
         (self.records.iter().map(&mut build).collect(), templates.into())
     }
 }
 
-fn published(record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
+fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
     let adjacency = Adjacency { generation: record.generation, ..vacant() };
-    match &record.way {
+    match way {
         Way::Local { port, vlan } => {
             Adjacency { kind: Kind::Local, port: *port, vlan_or_limit: *vlan, ..adjacency }
         }

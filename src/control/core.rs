@@ -51,7 +51,7 @@ pub struct WorkerHandle {
 
 /// What a [`Control`] is made of.
 pub(super) struct Parts {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub ports: Vec<ControlPort>,
     pub pools: HashMap<i32, NodePools>,
     pub adjacencies: Adjacencies,

@@ -9,6 +9,7 @@ mod clock;
 mod core;
 mod flood_groups;
 mod learn;
+mod macs;
 mod neighbours;
 mod netlink;
 mod network;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::ports::{ControlPort, Role};
@@ -52,6 +52,8 @@ pub struct Peers {
     learned: usize,
     /// Peers that were too many to be learned, each time they were heard.
     pub refused: u64,
+    /// The indices of those that no network needs any more, should one need them again.
+    former: HashMap<config::Peer, AdjacencyIndex>,
 }
 
 impl Peers {
@@ -63,14 +65,15 @@ impl Peers {
         vni: u32,
         adjacencies: &mut Adjacencies,
     ) -> AdjacencyIndex {
-        // To say our own ID is to say nothing.
-        let key = config::Peer { id: key.id.filter(|id| *id != vni), ..key };
-        let peer = self.add(key, false, adjacencies);
+        let peer = self.add(within(key, vni), false, adjacencies);
+        let was_learned = std::mem::take(&mut peer.learned);
         // A peer may be in thousands of networks, and a network has thousands of static MACs.
         if peer.networks.last() != Some(&vni) {
             peer.networks.push(vni);
         }
-        peer.adjacency
+        let adjacency = peer.adjacency;
+        self.learned -= usize::from(was_learned);
+        adjacency
     }
 
     fn add(
@@ -82,7 +85,13 @@ impl Peers {
         self.peers.entry(key).or_insert_with(|| {
             self.by_address.entry(key.address).or_default().push(key);
             let way = Way::Peer { address: key.address, next_hop: None };
-            let adjacency = adjacencies.add(way);
+            let adjacency = match self.former.remove(&key) {
+                Some(former) => {
+                    adjacencies.restore(former, way);
+                    former
+                }
+                None => adjacencies.add(way),
+            };
             Peer { adjacency, networks: Vec::new(), routed: true, learned }
         })
     }
@@ -107,6 +116,67 @@ impl Peers {
     pub fn learned(&self) -> HashMap<IpAddr, AdjacencyIndex> {
         let learned = self.peers.iter().filter(|(_, peer)| peer.learned);
         learned.map(|(key, peer)| (key.address, peer.adjacency)).collect()
+    }
+
+    /// The adjacency of a peer that a network has joined.
+    pub fn adjacency(&self, key: &config::Peer, vni: u32) -> Option<AdjacencyIndex> {
+        self.peers.get(&within(*key, vni)).map(|peer| peer.adjacency)
+    }
+
+    /// Whether a network has joined a peer.
+    pub fn has(&self, key: &config::Peer, vni: u32) -> bool {
+        self.peers.get(&within(*key, vni)).is_some_and(|peer| peer.networks.contains(&vni))
+    }
+
+    /// Another network that has the peer's address speak the other of NVGRE and GRE, and which that is.
+    pub fn conflict(&self, key: &config::Peer, vni: u32) -> Option<(u32, &'static str)> {
+        let speaks = match dialect(key.encap) {
+            Dialect::Vxlan => return None,
+            Dialect::Nvgre => (Dialect::Gre, "gre"),
+            Dialect::Gre => (Dialect::Nvgre, "nvgre"),
+        };
+        let others = self.by_address.get(&key.address)?.iter();
+        let mut networks = others
+            .filter(|other| dialect(other.encap) == speaks.0)
+            .flat_map(|other| &self.peers[other].networks);
+        networks.find(|network| **network != vni).map(|network| (*network, speaks.1))
+    }
+
+    /// Has a network leave all peers but those with the adjacencies in `keep`. Returns the addresses that are nobody's
+    /// peers now; `None` if it left none, so that workers need not be told.
+    pub fn leave_all_but(
+        &mut self,
+        vni: u32,
+        keep: &HashSet<AdjacencyIndex>,
+        adjacencies: &mut Adjacencies,
+    ) -> Option<Vec<IpAddr>> {
+        let mut left = false;
+        let mut gone = Vec::new();
+        for (key, peer) in &mut self.peers {
+            if keep.contains(&peer.adjacency) {
+                continue;
+            }
+            let before = peer.networks.len();
+            peer.networks.retain(|network| *network != vni);
+            left |= peer.networks.len() < before;
+            if peer.networks.is_empty() && !peer.learned {
+                gone.push((*key, peer.adjacency));
+            }
+        }
+        let mut unreachable = Vec::new();
+        for (key, adjacency) in gone {
+            self.peers.remove(&key);
+            self.former.insert(key, adjacency);
+            adjacencies.remove(adjacency);
+            if let Some(keys) = self.by_address.get_mut(&key.address) {
+                keys.retain(|other| *other != key);
+                if keys.is_empty() {
+                    self.by_address.remove(&key.address);
+                    unreachable.push(key.address);
+                }
+            }
+        }
+        left.then_some(unreachable)
     }
 
     /// All of them, in no order.
@@ -212,6 +282,11 @@ impl Peers {
         }
         changed
     }
+}
+
+/// A peer as one network has it: to say our own ID is to say nothing.
+fn within(key: config::Peer, vni: u32) -> config::Peer {
+    config::Peer { id: key.id.filter(|id| *id != vni), ..key }
 }
 
 /// What a peer speaks, of three.

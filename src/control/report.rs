@@ -24,13 +24,14 @@ use crate::worker::{
 
 impl Control {
     /// Answers one query.
-    pub(super) fn answer(&self, query: Query) {
+    pub(super) fn answer(&mut self, query: Query) {
         match query {
             Query::Ports(reply) => reply.send(self.report_ports()),
             Query::Networks(reply) => reply.send(self.report_networks()),
             Query::Groups(reply) => reply.send(self.report_groups()),
             Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.report_neighbours(&filter)),
+            Query::ReplaceMacs { vni, macs, reply } => reply.send(self.replace_macs(vni, &macs)),
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicU16};
 use super::adjacency::{Adjacencies, Way};
 use super::core::{Control, Parts, WorkerHandle};
 use super::flood_groups::{self, GroupWays};
+use super::macs::{self, Filled};
 use super::neighbours::Suppressor;
 use super::netlink::TwinError;
 use super::network::{Group, Network, Policy};
 use super::peers::{Peers, Resolution};
 use super::ports::{self, Role, Running};
 use super::snapshot;
-use crate::config::{Config, InnerVlan, MacPlace, Neighbour, Unregistered};
+use crate::config::{Config, InnerVlan, Neighbour, Unregistered};
 use crate::dpdk::{Eal, EalOptions};
-use crate::fib::{Domain, Entry, FibWriter, MacKey, Published, Reclaimer};
+use crate::fib::{Domain, FibWriter, Published, Reclaimer};
 use crate::worker::{
     Context, EVENT_QUEUE, EventQueue, Shared, Transmitter, Worker, WorkerCounters,
 };
@@ -56,7 +57,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// The first thing that does not work, with its reason and, where there is one, the remedy.
-pub fn start(config: Config) -> Result<Control, StartError> {
+pub fn start(config: Arc<Config>) -> Result<Control, StartError> {
     let eal = Eal::start(&eal_options(&config))?;
     let running = ports::bring_up(&config)?;
     let plan = Plan::new(&config, &running);
@@ -218,30 +219,27 @@ impl Plan {
             }
             network.set_groups(groups, multicast.unregistered == Unregistered::Drop);
         }
-        for fixed in &config.macs {
-            let adjacency = match fixed.place {
-                MacPlace::Member(index) => network.locals()[index],
-                MacPlace::Peer(peer) => self.peers.join(peer, vni, &mut self.adjacencies),
-            };
-            let generation = self.adjacencies.generation(adjacency).unwrap_or_default();
-            let entry = Entry::new(adjacency, generation, 0).with_static();
-            if let Err(error) =
-                network.fib.insert(MacKey::from(fixed.mac.0), entry, &mut self.reclaimer)
-            {
-                tracing::error!("network {}: static MAC {}: {error}", config.name, fixed.mac);
-            }
-            for address in &fixed.ips {
-                let Some(suppressor) = &mut network.suppressor else { break };
-                let bound = suppressor.bind_static(*address, fixed.mac, &mut self.reclaimer);
-                if let Err(error) = bound {
-                    tracing::error!("network {}: static {address:?}: {error}", config.name);
-                }
-            }
+        for peer in macs::peers_of(&config.macs) {
+            self.peers.join(peer, vni, &mut self.adjacencies);
+        }
+        let Self { peers, adjacencies, reclaimer, .. } = self;
+        let Filled { no_place, .. } =
+            macs::fill(&mut network, &config.macs, peers, adjacencies, reclaimer);
+        if no_place > 0 {
+            tracing::error!(
+                "network {}: no memory for {no_place} of the static MACs and addresses",
+                config.name
+            );
         }
         self.networks.push(network);
     }
 
-    fn launch(self, config: Config, running: Running, eal: Eal) -> Result<Control, StartError> {
+    fn launch(
+        self,
+        config: Arc<Config>,
+        running: Running,
+        eal: Eal,
+    ) -> Result<Control, StartError> {
         let Self { adjacencies, networks, peers, reclaimer, domain, .. } = self;
         let Running { ports, pools, receivers, transmitters } = running;
         let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);

@@ -156,6 +156,14 @@ impl NeighbourWriter {
         self.fib.buckets().saturating_sub(self.cursor)
     }
 
+    /// All bindings, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Address, Binding)> + '_ {
+        self.fib.iter().filter_map(|(_, entry)| {
+            let record = self.record(entry)?;
+            Some((record.address(), record.binding()))
+        })
+    }
+
     /// The bindings from bucket `cursor` on, at least `wanted` unless they are rare, and where to go on.
     pub fn page(
         &self,

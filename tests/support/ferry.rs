@@ -67,6 +67,23 @@ impl Ferry {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// What `ferry mac replace` says: its output, or else its error.
+    pub fn replace_macs(&self, vni: u32, set: &str) -> Result<String, String> {
+        let file = self.folder.path().join("set.yaml");
+        std::fs::write(&file, set).unwrap();
+        let mut command = Command::new(BINARY);
+        command.args(["mac", "replace", &vni.to_string()]).arg(&file);
+        command.arg("--socket").arg(self.folder.path().join("ferry.sock"));
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        let folder = format!("{}/", self.folder.path().display());
+        match output.status.code() {
+            Some(0) => Ok(text(&output.stdout)),
+            Some(1) => Err(text(&output.stderr).replace(&folder, "")),
+            _ => panic!("{output:?}"),
+        }
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }

@@ -2,15 +2,20 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use tempfile::TempDir;
 
 use crate::api::model::{
-    DropCount, Encap, Group, Link, Mac, MacKind, MemberKind, Mempool, Neighbour, NeighbourKind,
-    Network, NetworkPort, Peer, PeerState, Port, Role, Suppression, Totals, Version, Worker,
+    Changes, DropCount, Encap, Group, Link, Mac, MacKind, MemberKind, Mempool, Neighbour,
+    NeighbourKind, Network, NetworkPort, Peer, PeerState, Port, Role, StaticChanges, Suppression,
+    Totals, Version, Worker,
 };
-use crate::api::{self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, Server};
+use crate::api::{
+    self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, ReplaceError, Server,
+};
+use crate::config::Config;
 
 /// What the stand-in says.
 #[derive(Clone, Default)]
@@ -35,7 +40,7 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn new(world: World) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (handle, queries) = api::channel(version());
+        let (handle, queries) = api::channel(version(), config());
         thread::spawn(move || queries.into_iter().for_each(|query| world.answer(query)));
         let server = api::serve(&folder.path().join("ferry.sock"), handle).unwrap();
         Self { folder, server: Some(server) }
@@ -58,6 +63,14 @@ impl World {
             Query::Macs(filter, reply) => reply.send(self.page(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.neighbour_page(&filter)),
             Query::Groups(reply) => reply.send(self.groups.clone()),
+            Query::ReplaceMacs { vni: 102, .. } => {}
+            Query::ReplaceMacs { macs, reply, .. } if macs.len() == 3 => {
+                reply.send(Err(ReplaceError::NoPlace(2)));
+            }
+            Query::ReplaceMacs { macs, reply, .. } => {
+                let of_macs = Changes { added: macs.len() as u64, ..Changes::default() };
+                reply.send(Ok(StaticChanges { macs: of_macs, ..StaticChanges::default() }));
+            }
             Query::Peers(reply) => reply.send(self.peers.clone()),
             Query::Workers(reply) => reply.send(self.workers.clone()),
             Query::Drops { all, reply } => {
@@ -94,6 +107,12 @@ impl World {
             next: self.macs.get(end).map(|mac| Cursor { vni: mac.vni, position: end as u64 }),
         }
     }
+}
+
+/// With networks 101 and 102.
+pub(crate) fn config() -> Arc<Config> {
+    let text = include_str!("../../config/tests/base.yaml");
+    Arc::new(Config::parse("base.yaml", text).unwrap())
 }
 
 pub(crate) fn version() -> Version {

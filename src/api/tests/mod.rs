@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 pub(crate) mod fake;
+mod macs;
 mod requests;
 mod sockets;

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use crate::api::MacFilter;
 use crate::api::tests::fake::{ip, version};
 use crate::cli::log::Filter;
-use crate::cli::{Exit, Plan, Resource, Show, check, parse};
+use crate::cli::{Exit, Plan, ReplaceMacs, Resource, Show, check, parse};
 
 fn plan(line: &str) -> Result<Plan, clap::Error> {
     parse(std::iter::once("ferry").chain(line.split_whitespace()), &version()).map(|(plan, _)| plan)
@@ -27,6 +27,10 @@ fn each_command_makes_its_plan() {
     assert_eq!(plan("run -c ferry.yaml").unwrap(), Plan::Run { config: config.clone() });
     assert_eq!(plan("run --config=ferry.yaml").unwrap(), Plan::Run { config: config.clone() });
     assert_eq!(plan("check ferry.yaml").unwrap(), Plan::Check { config });
+    let socket = PathBuf::from("/x/s");
+    let replace = ReplaceMacs { vni: 101, file: PathBuf::from("set.json"), socket };
+    let line = "mac replace 101 set.json --socket /x/s";
+    assert_eq!(plan(line).unwrap(), Plan::ReplaceMacs(replace));
     for (name, resource) in [
         ("ports", Resource::Ports),
         ("networks", Resource::Networks),
@@ -83,6 +87,8 @@ fn bad_usage_is_named_and_has_its_exit_code() {
         ("show macs --peer 192.0.2", "'192.0.2'"),
         ("show macs --port vm1 --peer 192.0.2.2", "cannot be used with"),
         ("show ports --vni 1", "'--vni'"),
+        ("mac replace 0 set.json", "0 is not in 1..16777216"),
+        ("mac replace 101", "<FILE>"),
         ("-l inf show ports", "'inf' is neither error, warn, info, debug, trace or off"),
         ("-l info,ferry=loud show ports", "'ferry=loud' is neither"),
     ] {

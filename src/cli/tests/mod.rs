@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod arguments;
+mod macs;
 mod show;
 mod tables;

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::tunnel::Encap;
 
+mod macs;
 mod messages;
 
 const BASE: &str = include_str!("base.yaml");
@@ -61,7 +62,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].arp_suppression.", &network::ARP_SUPPRESSION),
         ("networks[].storm_control.", &storm::STORM_CONTROL),
         ("access.ports[].storm_control.", &storm::STORM_CONTROL),
-        ("networks[].macs[].", &network::MAC),
+        ("networks[].macs[].", &super::macs::MAC),
         ("networks[].multicast.", &multicast::MULTICAST),
         ("networks[].multicast.groups[].", &multicast::GROUP),
     ];

@@ -39,11 +39,13 @@ const ROUND: Duration = Duration::from_millis(200);
 /// Rounds after which everything is read again, should a notification have been missed.
 const FULL_ROUND: u64 = 150;
 
-/// What the control core asks for.
+/// What the control core has to say.
 enum Request {
-    /// Another peer's next hop.
+    /// Follow a peer's next hop, and tell it even if that is told already.
     Follow(IpAddr),
-    /// A next hop that packets are being dropped for.
+    /// Do not follow it any more.
+    Forget(IpAddr),
+    /// Packets to it are being dropped for lack of a next hop.
     Want(IpAddr),
     /// Membership in all groups told anew by this underlay port.
     Renew(usize),
@@ -99,18 +101,27 @@ impl Netlink {
 
     /// Packets to this peer are being dropped for lack of a next hop.
     pub fn want(&self, peer: IpAddr) {
-        // The watcher is gone only when everything ends.
-        let _ = self.requests.send(Request::Want(peer));
+        self.request(Request::Want(peer));
+    }
+
+    /// Follows one more peer, and tells its next hop also if that was told before.
+    pub fn follow(&self, peer: IpAddr) {
+        self.request(Request::Follow(peer));
+    }
+
+    /// Follows a peer no longer.
+    pub fn forget(&self, peer: IpAddr) {
+        self.request(Request::Forget(peer));
     }
 
     /// An underlay port's link is back.
     pub fn renew(&self, underlay: usize) {
-        let _ = self.requests.send(Request::Renew(underlay));
+        self.request(Request::Renew(underlay));
     }
 
-    /// There is another peer, whose next hop is followed from now on.
-    pub fn follow(&self, peer: IpAddr) {
-        let _ = self.requests.send(Request::Follow(peer));
+    fn request(&self, request: Request) {
+        // The watcher is gone only when everything ends.
+        let _ = self.requests.send(request);
     }
 }
 
@@ -179,8 +190,9 @@ impl Watcher {
                 Some(request) = requests.recv() => match request {
                     Request::Want(peer) => self.resolver.want(peer),
                     Request::Renew(underlay) => self.memberships.renew(underlay),
+                    Request::Forget(peer) => self.resolver.forget(peer),
                     Request::Follow(peer) => {
-                        self.resolver.add(peer);
+                        self.resolver.follow(peer);
                         self.read_route(peer).await;
                         self.ask_neighbours().await;
                     }

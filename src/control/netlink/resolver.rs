@@ -63,19 +63,27 @@ pub struct Resolver {
 impl Resolver {
     /// With the twins as pairs of interface index and underlay port.
     pub fn new(twins: Vec<(u32, usize)>, peers: Vec<IpAddr>) -> Self {
-        Self {
+        let mut resolver = Self {
             twins: twins.into_iter().collect(),
-            changed: peers.iter().copied().collect(),
-            peers: peers.into_iter().map(|address| (address, Peer::new())).collect(),
+            peers: HashMap::new(),
             neighbours: HashMap::new(),
             permanent: HashSet::new(),
-        }
+            changed: HashSet::new(),
+        };
+        peers.into_iter().for_each(|address| resolver.follow(address));
+        resolver
     }
 
-    /// Another peer, whose route comes next.
-    pub fn add(&mut self, address: IpAddr) {
-        self.peers.entry(address).or_insert_with(Peer::new);
+    /// Follows a peer. One that is followed already is told again.
+    pub fn follow(&mut self, address: IpAddr) {
+        self.peers.entry(address).or_insert_with(Peer::new).told = None;
         self.changed.insert(address);
+    }
+
+    /// Follows a peer no longer.
+    pub fn forget(&mut self, address: IpAddr) {
+        self.peers.remove(&address);
+        self.changed.remove(&address);
     }
 
     /// All peers.
@@ -256,6 +264,22 @@ mod tests {
         resolver.forget_neighbours();
         resolver.set_neighbour(at(PEER), Some(MAC));
         assert_eq!(resolver.changes(), []);
+    }
+
+    #[test]
+    fn peers_come_and_go_and_one_that_is_followed_anew_is_told_anew() {
+        let mut resolver = resolver();
+        resolver.set_neighbour(at(PEER), Some(MAC));
+        assert_eq!(resolver.changes(), [(PEER, resolved(PEER, MAC))]);
+        resolver.follow(PEER);
+        assert_eq!(resolver.changes(), [(PEER, resolved(PEER, MAC))]);
+        resolver.forget(PEER);
+        resolver.set_neighbour(at(PEER), Some(OTHER_MAC));
+        assert_eq!(resolver.changes(), []);
+        assert_eq!(resolver.due(), [at(GATEWAY)], "nobody asks for it");
+        resolver.follow(PEER);
+        resolver.set_route(PEER, Route::Via(at(PEER)));
+        assert_eq!(resolver.changes(), [(PEER, resolved(PEER, OTHER_MAC))]);
     }
 
     #[test]

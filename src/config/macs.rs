@@ -1,0 +1,192 @@
+//! MACs known in advance: those of the file, and sets that take their place at run time.
+
+use std::net::IpAddr;
+
+use super::diagnostic::ConfigErrors;
+use super::item::{Fields, Item, Keys, Report};
+use super::network::{Member, Network, vlan};
+use super::peer::{EncapName, Peer, PeerReader};
+use super::port::{Kind, Ports};
+use super::scalar::{self, Unique};
+use super::underlay::Reach;
+use super::{Config, tree_of};
+use crate::neighbours::Address;
+use crate::wire::MacAddr;
+
+/// A MAC whose place is known in advance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticMac {
+    /// Unicast; unique within the network.
+    pub mac: MacAddr,
+    /// Where it is.
+    pub place: MacPlace,
+    /// Its addresses, each unique within the network.
+    pub ips: Vec<Address>,
+}
+
+/// Where a static MAC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacPlace {
+    /// Index into [`Network::members`].
+    Member(usize),
+    /// Behind another VTEP, which need not be in [`Network::peers`].
+    Peer(Peer),
+}
+
+pub(super) const MAC: Keys = Keys { known: &["mac", "peer", "port", "vlan", "ips"], later: &[] };
+
+impl Config {
+    /// Reads a list in the form of `networks[].macs`, YAML or JSON, as the static MACs of one of these networks.
+    /// `name` stands in errors where the file's would. What an address speaks by GRE in other networks is not checked:
+    /// their sets may have been replaced, too.
+    ///
+    /// # Errors
+    /// All that is wrong with the text.
+    pub fn static_macs(
+        &self,
+        network: &Network,
+        name: &str,
+        text: &str,
+    ) -> Result<Vec<StaticMac>, ConfigErrors> {
+        let root = tree_of(name, text)?;
+        let report = Report::new(name);
+        let reach = Reach::of(&self.underlay);
+        let mut reader = MacReader {
+            ports: &Ports::of(self),
+            peers: &mut PeerReader::new(&reach),
+            owner: &format!("network '{}'", network.name),
+            members: Some(&network.members),
+            listed: &network.peers,
+            encap: Some(network.encap),
+            seen: Seen::default(),
+        };
+        let mut list = Item::root(&report, &root);
+        list.path = "macs".to_owned();
+        let macs = list.list_of(|item| reader.read(&item));
+        match (macs, report.finish()) {
+            (Some(macs), (errors, _)) if errors.is_empty() => Ok(macs),
+            (_, (errors, _)) => Err(ConfigErrors(errors)),
+        }
+    }
+}
+
+/// Reads the static MACs of one network.
+pub(super) struct MacReader<'m, 'r> {
+    pub ports: &'m Ports,
+    pub peers: &'m mut PeerReader<'r>,
+    /// The network, as errors name it.
+    pub owner: &'m str,
+    /// The network's members; `None` where errors leave them open.
+    pub members: Option<&'m [Member]>,
+    /// Its flood peers.
+    pub listed: &'m [Peer],
+    /// What other peers speak.
+    pub encap: Option<EncapName>,
+    pub seen: Seen,
+}
+
+impl MacReader<'_, '_> {
+    pub fn read(&mut self, item: &Item<'_>) -> Option<StaticMac> {
+        let fields = item.fields(&MAC)?;
+        let mac = fields.required("mac", "mac: \"02:00:00:00:00:01\"", |item| {
+            let mac = scalar::unicast_mac(&item)?;
+            if let Some(earlier) = self.seen.macs.earlier(mac, &item.path, &item) {
+                item.error(format_args!(
+                    "{mac} is already given by {earlier}; list each MAC of a network once"
+                ));
+            }
+            Some(mac)
+        });
+        let place = match (fields.get("peer"), fields.get("port")) {
+            (Some(peer), None) => {
+                if let Some(vlan) = fields.get("vlan") {
+                    vlan.error(
+                        "a VLAN belongs to a port, and this MAC is behind a peer; remove 'vlan'",
+                    );
+                }
+                self.peers.address(&peer).and_then(|address| {
+                    let listed = self.listed.iter().find(|peer| peer.address == address).copied();
+                    let found = match listed {
+                        Some(listed) => listed,
+                        None => {
+                            let plain = self.peers.plain(address, self.encap?);
+                            self.peers.note(&peer, &plain, self.owner);
+                            plain
+                        }
+                    };
+                    Some(MacPlace::Peer(found))
+                })
+            }
+            (None, Some(port)) => self.member_of(&fields, &port).map(MacPlace::Member),
+            (Some(_), Some(_)) => {
+                item.error("a MAC is behind a peer or at a port; keep one of 'peer' and 'port'");
+                None
+            }
+            (None, None) => {
+                item.error("where this MAC is, is missing; add 'port: NAME' or 'peer: ADDRESS'");
+                None
+            }
+        };
+        let ips = fields.or("ips", Vec::new(), |item| item.list_of(|item| self.seen.ip(&item)));
+        Some(StaticMac { mac: mac?, place: place?, ips: ips? })
+    }
+
+    /// Position in [`Network::members`] of the port and VLAN that a static MAC names.
+    fn member_of(&self, fields: &Fields<'_>, item: &Item<'_>) -> Option<usize> {
+        let owner = self.owner;
+        let vlan = fields.or("vlan", None, vlan);
+        let port = self.ports.find(item, Kind::Access)?;
+        let (vlan, members) = (vlan?, self.members?);
+        let of_port: Vec<usize> =
+            (0..members.len()).filter(|&position| members[position].port == port).collect();
+        let found = match (of_port.as_slice(), vlan) {
+            ([], _) => {
+                item.error(format_args!(
+                    "this port is not a member of {owner}; add it to the network's 'ports'"
+                ));
+                return None;
+            }
+            ([only], None) => Some(*only),
+            (several, vlan) => {
+                several.iter().copied().find(|&position| members[position].vlan == vlan)
+            }
+        };
+        if found.is_none() {
+            let described = |vlan: Option<u16>| {
+                vlan.map_or("untagged".to_owned(), |vlan| format!("VLAN {vlan}"))
+            };
+            let list: Vec<String> =
+                of_port.iter().map(|&position| described(members[position].vlan)).collect();
+            fields.get("vlan").as_ref().unwrap_or(item).error(format_args!(
+                "of this port, {owner} has not {} but {}; name the right one by 'vlan'",
+                described(vlan),
+                list.join(", ")
+            ));
+        }
+        found
+    }
+}
+
+/// What is there once in a network's static MACs.
+#[derive(Default)]
+pub(super) struct Seen {
+    macs: Unique<MacAddr>,
+    ips: Unique<Address>,
+}
+
+impl Seen {
+    fn ip(&mut self, item: &Item<'_>) -> Option<Address> {
+        let what = "an IP address such as 10.0.0.1 or fd00::1";
+        let ip: IpAddr = item.parse(what)?;
+        let Some(address) = Address::of_station(ip) else {
+            item.error(format_args!("{ip} is no station's address; give one that a station has"));
+            return None;
+        };
+        if let Some(earlier) = self.ips.earlier(address, &item.path, item) {
+            item.error(format_args!(
+                "{ip} is already given by {earlier}; give each address of a network to one MAC"
+            ));
+        }
+        Some(address)
+    }
+}
