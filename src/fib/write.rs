@@ -289,7 +289,9 @@ impl FibWriter {
         let used = live + self.emptied.len() + self.waiting.len();
         self.paid += 1;
         let may_rebuild = self.paid * 8 >= live;
-        if used >= self.table.slots() / 4 * 3 && may_rebuild {
+        // To grow is paid for by the entries themselves.
+        let grows = fitting(live + 1) > self.table.log2();
+        if used >= self.table.slots() / 4 * 3 && (grows || may_rebuild) {
             self.rebuild_to(fitting(live + 1), |_, _| true, reclaimer);
         }
         self.table.place(key, entry)

@@ -301,6 +301,22 @@ fn when_no_seed_is_to_be_had_an_insertion_fails_and_is_counted() {
     assert!(rounds.is_some(), "{} refused", writer.crowded());
 }
 
+#[test]
+fn a_table_grows_though_it_was_just_rebuilt() {
+    let domain = Domain::new(1);
+    let mut reader = domain.register().unwrap();
+    let mut reclaimer = Reclaimer::new(domain);
+    let mut writer = FibWriter::new(1000);
+    for key in 0..500 {
+        let result = writer.insert(mac(key), Entry::new(1, 1, 0), &mut reclaimer);
+        assert_eq!(result, Ok(Change::New), "{key}");
+        if key % 2 == 0 {
+            reader.quiescent();
+            writer.reseed(&mut reclaimer);
+        }
+    }
+}
+
 /// Unused slots look like nobody's key.
 #[test]
 fn addresses_of_no_station_are_never_found() {
