@@ -134,8 +134,18 @@ fn tcp_gets_through_without_retransmission_storms() {
     let _server = kernels[0].spawn("iperf3 -s");
     vm.exec("ping -c 1 -W 3 10.0.0.2");
     for direction in ["", "-R"] {
-        let text = vm.exec(&format!("iperf3 -J -t 2 -c 10.0.0.2 {direction}"));
-        let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+        // The server may not listen yet, or not be done with the direction before.
+        let attempt = |_| {
+            let output = vm.try_exec(&format!("iperf3 -J -t 2 -c 10.0.0.2 {direction}"));
+            let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            if report["error"].is_null() {
+                return Some(report);
+            }
+            eprintln!("{}", report["error"]);
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            None
+        };
+        let report = (0..5).find_map(attempt).expect("iperf3 gets a report");
         let end = &report["end"];
         let bytes = end["sum_received"]["bytes"].as_f64().unwrap();
         let retransmits = end["sum_sent"]["retransmits"].as_f64().unwrap();
