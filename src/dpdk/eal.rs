@@ -62,7 +62,14 @@ impl Eal {
             return Err(Error::plain("rte_eal_init", "EAL", "it starts once per process"));
         }
         super::log::install();
-        let arguments = arguments(options);
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+        let hugetlbfs = mounts_hugetlbfs(&mounts);
+        if options.hugepages && !hugetlbfs {
+            tracing::info!(
+                "no hugetlbfs is mounted, so huge pages are this process's alone: dpdk-dumpcap cannot attach"
+            );
+        }
+        let arguments = arguments(options, hugetlbfs);
         tracing::debug!(target: "dpdk", "EAL arguments: {}", arguments.join(" "));
         let owned = arguments
             .iter()
@@ -161,7 +168,12 @@ fn worker_lcores() -> Vec<Lcore> {
     }
 }
 
-fn arguments(options: &EalOptions) -> Vec<String> {
+/// Whether huge pages can be files, by the form of proc_mounts(5). EAL finds none otherwise, though the kernel may have some.
+fn mounts_hugetlbfs(mounts: &str) -> bool {
+    mounts.lines().any(|line| line.split(' ').nth(2) == Some("hugetlbfs"))
+}
+
+fn arguments(options: &EalOptions, hugetlbfs: bool) -> Vec<String> {
     let mut list = vec!["ferry".to_owned(), "--lcores".to_owned()];
     let mut lcores = format!("0@{}", options.control_core);
     for (index, cpu) in options.worker_cores.iter().enumerate() {
@@ -169,8 +181,11 @@ fn arguments(options: &EalOptions) -> Vec<String> {
     }
     list.push(lcores);
     list.push(format!("--file-prefix={}", file_prefix()));
-    if options.hugepages {
+    if options.hugepages && hugetlbfs {
         list.push("--huge-unlink=always".to_owned());
+    } else if options.hugepages {
+        // One file for all memory, as virtio-user can hand over only a few.
+        list.extend(["--in-memory", "--single-file-segments"].map(str::to_owned));
     } else {
         list.push("--no-huge".to_owned());
         list.push("--no-shconf".to_owned());
@@ -205,7 +220,7 @@ mod tests {
 
     #[test]
     fn lcores_are_numbered_in_order_and_pinned_one_to_one() {
-        let list = arguments(&options()).join(" ");
+        let list = arguments(&options(), true).join(" ");
         assert!(list.contains("--lcores 0@0,1@1,2@5"), "{list}");
         assert!(list.contains("--no-huge") && list.contains("-m 512"), "{list}");
         assert!(list.contains("--no-pci") && list.ends_with("--single-file-segments"), "{list}");
@@ -214,7 +229,17 @@ mod tests {
     #[test]
     fn only_named_pci_devices_are_probed() {
         let pci_devices = vec!["0000:3b:00.0,rx_vec=1".to_owned()];
-        let list = arguments(&EalOptions { pci_devices, ..options() }).join(" ");
+        let list = arguments(&EalOptions { pci_devices, ..options() }, true).join(" ");
         assert!(list.contains("-a 0000:3b:00.0,rx_vec=1") && !list.contains("--no-pci"), "{list}");
+    }
+
+    #[test]
+    fn huge_pages_need_no_mount() {
+        let options = EalOptions { hugepages: true, ..options() };
+        let mounted = "none / ext4 rw 0 0\nhugetlbfs /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n";
+        let list = arguments(&options, mounts_hugetlbfs(mounted)).join(" ");
+        assert!(list.contains("--huge-unlink=always") && !list.contains("--in-memory"), "{list}");
+        let list = arguments(&options, mounts_hugetlbfs("none /dev/hugepages tmpfs rw 0 0\n"));
+        assert!(list.contains(&"--in-memory".to_owned()), "{list:?}");
     }
 }
