@@ -210,6 +210,70 @@ fn d26_only_allowed_vteps_are_learned() {
 }
 
 #[test]
+fn learned_peers_are_forgotten_when_they_are_silent() {
+    let lab = Lab::with(
+        "
+  - {vni: 1000, name: a, ports: [vm1], ageing: 2s, flood: {group: 239.129.1.1}}
+  - {vni: 2000, name: b, ports: [vm2], ageing: 2s, learning: false, flood: {group: 239.129.1.1}}
+",
+    );
+    let frame = ethernet(mac(1), mac(9), 90);
+    let age = || {
+        let peers = lab.ferry.show("peers");
+        let peers = peers.as_array().unwrap();
+        peers.iter().find_map(|peer| peer["age_seconds"].as_u64())
+    };
+    for _ in 0..2 {
+        lab.underlay.send(&to_group(GROUP, PEER2, 1000, &frame));
+        lab.vm1.expect_frame(&frame);
+        eventually("the peer is learned", || learned(&lab) == ["192.0.2.3"]);
+        // Longer than MACs are remembered: who sends stays.
+        for _ in 0..20 {
+            lab.underlay.send(&vxlan(lab.mac, PEER2, 1000, &frame));
+            lab.vm1.expect_frame(&frame);
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            assert!(age().unwrap() < 2);
+        }
+        lab.ferry.expect_place(1000, mac(9), "192.0.2.3");
+        eventually("its age is shown", || age() == Some(1));
+        eventually("it is forgotten", || learned(&lab).is_empty());
+        assert_eq!(lab.ferry.place(1000, mac(9)), None);
+    }
+    // Where no MACs are learned there is nothing to make a peer for.
+    lab.underlay.send(&to_group(GROUP, PEER2, 2000, &frame));
+    lab.vm2.expect_frame(&frame);
+    lab.expect_silence(&[]);
+    assert_eq!(learned(&lab), [""; 0]);
+    lab.finish();
+}
+
+#[test]
+fn so_many_peers_are_learned_and_further_ones_are_strangers_and_counted() {
+    const MOST: usize = 4096;
+    let address = |number: usize| [10, 1, (number >> 8) as u8, number as u8];
+    let line = |number| {
+        let [a, b, c, d] = address(number);
+        format!("    - {{ip: {a}.{b}.{c}.{d}, mac: \"02:00:00:00:11:01\", port: up0}}\n")
+    };
+    let neighbours: String = (0..MOST + 3).map(line).collect();
+    let networks = "\n  - {vni: 1000, name: a, ports: [vm1], flood: {group: 239.129.1.1}}\n";
+    let lab = Lab::with_neighbours(networks, &neighbours);
+    let frame = ethernet(mac(1), mac(9), 60);
+    let send = |number| lab.underlay.send(&vxlan(lab.mac, address(number), 1000, &frame));
+    eventually("all are learned", || {
+        (0..MOST).for_each(send);
+        learned(&lab).len() == MOST
+    });
+    assert_eq!(lab.ferry.show("totals")["peers_refused"], 0);
+    lab.vm1.drain();
+    (MOST..MOST + 3).for_each(send);
+    assert_eq!(lab.vm1.drain().len(), 3, "their frames pass");
+    eventually("three are counted", || lab.ferry.show("totals")["peers_refused"] == 3);
+    assert_eq!(learned(&lab).len(), MOST);
+    lab.finish();
+}
+
+#[test]
 fn b16_two_hundred_groups() {
     let network = |number: usize| {
         format!(

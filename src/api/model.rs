@@ -307,6 +307,9 @@ pub struct Peer {
     /// Whether it was learned from what it sent to a network with a group; else the configuration names it.
     #[serde(default)]
     pub learned: bool,
+    /// Seconds since something was heard of a learned one, to a sixteenth of the ageing time; `null` for others.
+    #[serde(default)]
+    pub age_seconds: Option<u64>,
     /// Name of the underlay port that they leave by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
@@ -387,6 +390,9 @@ pub struct Totals {
     pub held: u64,
     /// Learning events that were lost because the control core was behind; traffic repeats them.
     pub events_lost: u64,
+    /// VTEPs that were not learned as peers because as many are as may be, each time they were heard.
+    #[serde(default)]
+    pub peers_refused: u64,
     /// Seconds since start.
     pub uptime_seconds: u64,
     /// Packet memory.

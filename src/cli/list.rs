@@ -252,6 +252,7 @@ impl List for Peer {
             Left("PORT"),
             Left("NEXT HOP"),
             Left("MAC"),
+            Right("AGE"),
             Left("NETWORKS"),
         ];
         rows(output, columns, list, |peer| {
@@ -271,6 +272,7 @@ impl List for Peer {
                 or_dash(peer.port.as_ref()),
                 or_dash(peer.next_hop),
                 or_dash(peer.mac.as_ref()),
+                or_dash(peer.age_seconds.map(duration)),
                 joined(&peer.networks, ToString::to_string),
             ]
         })
@@ -347,6 +349,7 @@ pub(super) fn write_totals(totals: &Totals, output: &mut impl Write) -> io::Resu
         row("drops", totals.drops, "dropped for a reason: ferry show drops"),
         row("held", totals.held, "waiting for their turn in replication"),
         row("events lost", totals.events_lost, "learning events; traffic repeats them"),
+        row("peers refused", totals.peers_refused, "VTEPs not learned: too many"),
     ];
     table::write(output, &[Left(""), Right(""), Left("")], &rows)?;
     writeln!(output, "\nup for {}\n", duration(totals.uptime_seconds))?;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::clock::Seconds;
 use crate::tunnel::{AnyTemplate, Encap, OuterHeader, SequenceNumbers, Template};
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
@@ -46,10 +47,20 @@ struct Record {
     generation: u16,
     /// Of a peer whose packets are numbered: they go on when its next hop changes.
     numbers: Option<SequenceNumbers>,
+    heard: Heard,
+}
+
+/// When something came in by a way, as far as MACs tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The last time.
+    pub last: Seconds,
+    /// No MAC that was seen there is remembered longer than this.
+    pub until: Seconds,
 }
 
 /// All ways out by index. An index is one way's for ever, also while that is gone: what names it never comes to
-/// mean another.
+/// mean another. Those of learned peers alone are used again, when nothing can name them any more.
 #[derive(Default)]
 pub struct Adjacencies {
     records: Vec<Record>,
@@ -58,7 +69,8 @@ pub struct Adjacencies {
 impl Adjacencies {
     /// Adds a way and returns its index.
     pub fn add(&mut self, way: Way) -> AdjacencyIndex {
-        self.records.push(Record { way: Some(way), generation: 1, numbers: None });
+        let (generation, numbers, heard) = (1, None, Heard::default());
+        self.records.push(Record { way: Some(way), generation, numbers, heard });
         (self.records.len() - 1) as AdjacencyIndex
     }
 
@@ -70,6 +82,20 @@ impl Adjacencies {
     /// The generation that entries learned now carry.
     pub fn generation(&self, index: AdjacencyIndex) -> Option<u16> {
         self.records.get(index as usize).filter(|of| of.way.is_some()).map(|of| of.generation)
+    }
+
+    /// Notes that something came in by a way at `last`, which is remembered until `until`.
+    #[inline]
+    pub fn hear(&mut self, index: AdjacencyIndex, last: Seconds, until: Seconds) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            let heard = &mut record.heard;
+            (heard.last, heard.until) = (heard.last.max(last), heard.until.max(until));
+        }
+    }
+
+    /// When something came in by a way.
+    pub fn heard(&self, index: AdjacencyIndex) -> Heard {
+        self.records.get(index as usize).map_or(Heard::default(), |record| record.heard)
     }
 
     /// Takes a way out of use, which voids what was learned there. No static entry names it any more.

@@ -1,7 +1,7 @@
 //! MACs that have been silent for too long go, a few of the tables' buckets at a time.
 
 use super::adjacency::Adjacencies;
-use super::clock::{self, Tick};
+use super::clock::{self, Seconds, Tick};
 use super::network::Network;
 use crate::fib::{Entry, Reclaimer};
 
@@ -15,33 +15,48 @@ const NETWORK: usize = 16;
 pub struct Ageing {
     /// The network it has come to; within it, [`Network::sweep`] says where.
     network: usize,
+    began: Seconds,
 }
 
 impl Ageing {
     /// Begins again at the first network, if the last walk is through.
-    pub fn begin(&mut self, networks: &[Network]) {
+    pub fn begin(&mut self, networks: &[Network], now: Seconds) {
         if self.network >= networks.len() {
-            self.network = 0;
+            (self.network, self.began) = (0, now);
         }
     }
 
-    /// Walks on: removes what has been silent for its network's ageing time, and what a flush voided.
+    /// Walks on: removes what has been silent for its network's ageing time, and what a flush voided. Of what stays it
+    /// tells the adjacencies. Returns when the walk began, once it is through.
     pub fn step(
         &mut self,
         networks: &mut [Network],
-        adjacencies: &Adjacencies,
-        tick: Tick,
+        adjacencies: &mut Adjacencies,
+        now: Seconds,
         reclaimer: &mut Reclaimer,
-    ) {
-        let mut budget = STEP;
+    ) -> Option<Seconds> {
+        let (mut budget, tick) = (STEP, now as Tick);
+        let is_on = self.network < networks.len();
         while budget > 0
             && let Some(network) = networks.get_mut(self.network)
         {
             let limit = network.policy.ageing.map(clock::ticks);
             let keep = |_, entry: Entry| {
-                entry.is_static()
-                    || adjacencies.generation(entry.adjacency()) == Some(entry.generation())
-                        && limit.is_none_or(|limit| age(tick, entry) < limit)
+                if entry.is_static() {
+                    return true;
+                }
+                let index = entry.adjacency();
+                if adjacencies.generation(index) != Some(entry.generation()) {
+                    return false;
+                }
+                let age = age(tick, entry);
+                let last = now.saturating_sub(age.into());
+                let until = limit.map_or(now + 1, |limit| last + Seconds::from(limit));
+                let stays = until > now;
+                if stays {
+                    adjacencies.hear(index, last, until);
+                }
+                stays
             };
             let Network { fib, sweep, .. } = network;
             let left = fib.buckets().saturating_sub(*sweep);
@@ -51,6 +66,7 @@ impl Ageing {
             }
             budget = budget.saturating_sub(left.max(NETWORK));
         }
+        (is_on && self.network >= networks.len()).then_some(self.began)
     }
 }
 
@@ -96,16 +112,16 @@ mod tests {
     #[test]
     fn a_step_is_bounded_and_a_walk_reaches_every_network() {
         for macs in [vec![200_000], vec![10; 20_000], vec![0, 100_000, 3, 0, 50_000]] {
-            let (mut networks, adjacencies, mut reclaimer) = world(&macs);
+            let (mut networks, mut adjacencies, mut reclaimer) = world(&macs);
             let mut ageing = Ageing::default();
             let all = learned(&networks);
-            ageing.step(&mut networks, &adjacencies, 9, &mut reclaimer);
+            ageing.step(&mut networks, &mut adjacencies, 9, &mut reclaimer);
             assert_eq!(learned(&networks), all, "nothing is ten seconds old");
             let mut steps = 0;
             let mut before = all;
             while before > 0 {
-                ageing.begin(&networks);
-                ageing.step(&mut networks, &adjacencies, 10, &mut reclaimer);
+                ageing.begin(&networks, 10);
+                ageing.step(&mut networks, &mut adjacencies, 10, &mut reclaimer);
                 let now = learned(&networks);
                 assert!(before - now <= (STEP + NETWORK) * 4, "one step removed {}", before - now);
                 before = now;
@@ -118,13 +134,28 @@ mod tests {
 
     #[test]
     fn a_walk_does_not_begin_anew_before_it_is_told_to() {
-        let (mut networks, adjacencies, mut reclaimer) = world(&[5]);
+        let (mut networks, mut adjacencies, mut reclaimer) = world(&[5]);
         let mut ageing = Ageing::default();
-        ageing.step(&mut networks, &adjacencies, 0, &mut reclaimer);
-        ageing.step(&mut networks, &adjacencies, 10, &mut reclaimer);
+        let mut step = |networks: &mut [_], ageing: &mut Ageing, now| {
+            ageing.step(networks, &mut adjacencies, now, &mut reclaimer)
+        };
+        assert_eq!(step(&mut networks, &mut ageing, 0), Some(0));
+        assert_eq!(step(&mut networks, &mut ageing, 10), None);
         assert_eq!(learned(&networks), 5, "through, and not begun again");
-        ageing.begin(&networks);
-        ageing.step(&mut networks, &adjacencies, 10, &mut reclaimer);
+        ageing.begin(&networks, 10);
+        assert_eq!(step(&mut networks, &mut ageing, 11), Some(10));
         assert_eq!(learned(&networks), 0);
+    }
+
+    #[test]
+    fn a_way_is_heard_of_as_long_as_a_mac_there_is_remembered() {
+        let (mut networks, mut adjacencies, mut reclaimer) = world(&[3, 3]);
+        networks[1].policy.ageing = None;
+        let mut ageing = Ageing::default();
+        for (now, until) in [(4, 10), (9, 10), (70_000, 70_001)] {
+            ageing.begin(&networks, now);
+            ageing.step(&mut networks, &mut adjacencies, now, &mut reclaimer);
+            assert_eq!(adjacencies.heard(0).until, until, "at {now}");
+        }
     }
 }

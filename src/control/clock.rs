@@ -6,6 +6,9 @@ use std::time::Duration;
 /// allows.
 pub type Tick = u16;
 
+/// Seconds since start, which do not wrap: 136 years.
+pub type Seconds = u32;
+
 /// One tick.
 pub const TICK: Duration = Duration::from_secs(1);
 

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
-use super::clock::{self, Tick};
+use super::clock::{self, Seconds, Tick};
 use super::flood_groups::{self, LinkWatch};
 use super::learn::Drained;
 use super::neighbours::NeighbourAgeing;
@@ -67,7 +67,7 @@ pub(super) struct Parts {
 /// The control core.
 pub struct Control {
     pub(super) started: Instant,
-    tick: Tick,
+    now: Seconds,
     ageing: Ageing,
     neighbour_ageing: NeighbourAgeing,
     /// Follows next hops where there are twins.
@@ -91,7 +91,7 @@ impl Control {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
             started: Instant::now(),
-            tick: 0,
+            now: 0,
             ageing: Ageing::default(),
             neighbour_ageing: NeighbourAgeing::default(),
             netlink: None,
@@ -143,8 +143,13 @@ impl Control {
         }
     }
 
+    /// Seconds since start.
+    pub(super) fn now(&self) -> Seconds {
+        self.now
+    }
+
     pub(super) fn tick(&self) -> Tick {
-        self.tick
+        self.now as Tick
     }
 
     /// Works until `stop` is set: learns, ages, answers the API's queries and follows next hops.
@@ -191,7 +196,8 @@ impl Control {
             worker.task.join();
             counters.push(worker.counters);
         }
-        let totals = super::report::totals(&counters, &parts.pools, self.started);
+        let refused = parts.peers.refused;
+        let totals = super::report::totals(&counters, &parts.pools, refused, self.started);
         parts.ports.clear();
         let pools = parts.pools.values().flat_map(|node| [&node.packets, &node.headers]);
         let missing: Vec<_> = pools
@@ -229,11 +235,11 @@ impl Control {
 
     fn advance_clock(&mut self) {
         let seconds = self.started.elapsed().as_millis() / clock::TICK.as_millis();
-        let now = seconds as Tick;
-        if now != self.tick {
-            self.tick = now;
-            self.parts.shared.tick.store(now, Ordering::Relaxed);
-            self.ageing.begin(&self.parts.networks);
+        let now = seconds as Seconds;
+        if now != self.now {
+            self.now = now;
+            self.parts.shared.tick.store(now as Tick, Ordering::Relaxed);
+            self.ageing.begin(&self.parts.networks, now);
             self.neighbour_ageing.begin(&self.parts.networks);
             if let Some(netlink) = &self.netlink {
                 self.links.look(&self.parts.ports, netlink);
@@ -242,9 +248,12 @@ impl Control {
     }
 
     fn age(&mut self) {
-        let (Parts { networks, adjacencies, reclaimer, .. }, tick) = (&mut self.parts, self.tick);
-        self.ageing.step(networks, adjacencies, tick, reclaimer);
+        let (tick, Parts { networks, adjacencies, reclaimer, .. }) = (self.tick(), &mut self.parts);
+        let walked = self.ageing.step(networks, adjacencies, self.now, reclaimer);
         self.neighbour_ageing.step(networks, tick, reclaimer);
+        if let Some(began) = walked {
+            self.forget_silent_peers(began);
+        }
     }
 
     fn reclaim(&mut self) {

@@ -1,4 +1,4 @@
-//! Multicast groups of the underlay: the ways out to them, and the peers that are learned by them.
+//! Multicast groups of the underlay, and the ways out to them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,18 +6,14 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, Way};
-use super::core::{Control, Parts};
 use super::netlink::Netlink;
 use super::network::Network;
-use super::peers::{Peers, Resolution, next_hop_by};
+use super::peers::{Peers, next_hop_by};
 use super::ports::{ControlPort, Role};
 use crate::config::{self, Config};
 use crate::tunnel::{Encap, group_mac};
 use crate::wire::MacAddr;
 use crate::worker::{AdjacencyIndex, FloodGroup, FloodGroups};
-
-/// The most peers that are learned: what a flood of forged senders can cost.
-const LEARNED_PEERS: usize = 4096;
 
 /// The groups of all networks, each once.
 pub(super) fn addresses(config: &Config) -> Vec<IpAddr> {
@@ -75,7 +71,7 @@ impl GroupWays {
 }
 
 /// A VTEP or group of which nothing but the address is known.
-fn vxlan_peer(address: IpAddr, config: &Config) -> config::Peer {
+pub(super) fn vxlan_peer(address: IpAddr, config: &Config) -> config::Peer {
     let udp_port = config.underlay.vtep.vxlan_port;
     let encap = Encap::Vxlan { udp_port, checksum: address.is_ipv6() };
     config::Peer { address, encap, id: None }
@@ -91,47 +87,4 @@ pub(super) fn build(networks: &[Network], peers: &Peers) -> FloodGroups {
 pub(super) fn group(config: &config::FloodGroup) -> Arc<FloodGroup> {
     let allow = config.allow.clone().map(Vec::into_boxed_slice);
     Arc::new(FloodGroup { address: config.address, allow })
-}
-
-impl Control {
-    /// A VTEP that is no peer yet sent to a network that has a group: from now on it is one.
-    ///
-    /// It stays a stranger, whose frames pass and whose MACs are not learned, where nobody finds its next hop: what
-    /// goes to it then goes by the group, and not into the void.
-    pub(super) fn meet(&mut self, address: IpAddr) {
-        let Parts { config, ports, peers, adjacencies, .. } = &mut self.parts;
-        let mut neighbours = config.underlay.neighbours.iter();
-        let fixed = neighbours.find(|neighbour| neighbour.ip == address).copied();
-        if fixed.is_none() && self.netlink.is_none() {
-            return;
-        }
-        let key = vxlan_peer(address, config);
-        if peers.is_known(&key) {
-            return;
-        }
-        if peers.learned_count() >= LEARNED_PEERS {
-            peers.refused += 1;
-            if peers.refused.is_power_of_two() {
-                tracing::warn!(
-                    "peer {address} is not learned: {LEARNED_PEERS} are ({} refused so far)",
-                    peers.refused
-                );
-            }
-            return;
-        }
-        tracing::info!("peer {address}: learned");
-        peers.learn(key, adjacencies);
-        match fixed {
-            Some(config::Neighbour { ip, mac, port }) => {
-                let resolution = Resolution::Resolved { underlay: port, mac, next_hop: ip };
-                peers.resolve(address, &resolution, config, ports, adjacencies);
-            }
-            None => {
-                if let Some(netlink) = &self.netlink {
-                    netlink.follow(address);
-                }
-            }
-        }
-        self.unpublished = true;
-    }
 }

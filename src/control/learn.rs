@@ -3,6 +3,7 @@
 use arrayvec::ArrayVec;
 
 use super::adjacency::Way;
+use super::clock::{self, Seconds};
 use super::core::Control;
 use super::network::Network;
 use crate::fib::{Change, Entry, InsertError, MacKey};
@@ -63,7 +64,7 @@ impl Control {
             match *event {
                 Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
                 Event::Bind { network, claim } => self.bind(network, claim),
-                Event::Stranger { address } => self.meet(address),
+                Event::Stranger { network, address } => self.meet(network, address),
                 Event::Unresolved { adjacency } => {
                     if let Some(Way::Peer { address, .. }) = self.parts.adjacencies.get(adjacency) {
                         self.want_next_hop(*address);
@@ -75,10 +76,12 @@ impl Control {
 
     /// The last source wins, but a static entry never moves.
     fn learn(&mut self, network: u32, adjacency: AdjacencyIndex, mac: MacKey) {
-        let tick = self.tick();
+        let (now, tick) = (self.now(), self.tick());
         let parts = &mut self.parts;
         let Some(generation) = parts.adjacencies.generation(adjacency) else { return };
         let Some(network) = parts.networks.get_mut(network as usize) else { return };
+        let ageing = network.policy.ageing.map_or(0, clock::ticks);
+        parts.adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
         if network.fib.get(mac).is_some_and(Entry::is_static) {
             return;
         }

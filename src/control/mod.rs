@@ -9,6 +9,7 @@ mod clock;
 mod core;
 mod flood_groups;
 mod learn;
+mod learned_peers;
 mod macs;
 mod neighbours;
 mod netlink;

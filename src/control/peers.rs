@@ -1,10 +1,12 @@
 //! Remote VTEPs and their next hops.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, NextHop, Way};
+use super::clock::Seconds;
 use super::ports::{ControlPort, Role};
 use crate::config::{self, Config};
 use crate::tunnel::{Encap, OuterHeader, Template};
@@ -54,7 +56,13 @@ pub struct Peers {
     pub refused: u64,
     /// The indices of those that no network needs any more, should one need them again.
     former: HashMap<config::Peer, AdjacencyIndex>,
+    /// The indices of learned peers that are gone, and since when: senders may be forged, and indices are not endless.
+    spare: VecDeque<(Seconds, AdjacencyIndex)>,
 }
+
+/// How long nobody gets the index of a learned peer that is gone. What may still name it, such as events in a queue, is
+/// gone long before.
+const REST: Seconds = 60;
 
 impl Peers {
     /// The adjacency of a peer that a network needs; makes it if it is new. One network has all its peers join
@@ -97,9 +105,62 @@ impl Peers {
     }
 
     /// Adds a peer that sent to a network with a group. It is part of no network but those that admit it.
-    pub fn learn(&mut self, key: config::Peer, adjacencies: &mut Adjacencies) {
-        self.add(key, true, adjacencies);
+    pub fn learn(
+        &mut self,
+        key: config::Peer,
+        now: Seconds,
+        adjacencies: &mut Adjacencies,
+    ) -> AdjacencyIndex {
+        if let Some((since, index)) = self.spare.front().copied()
+            && now >= since + REST
+            && !self.former.contains_key(&key)
+        {
+            self.spare.pop_front();
+            self.former.insert(key, index);
+        }
         self.learned += 1;
+        self.add(key, true, adjacencies).adjacency
+    }
+
+    /// Removes learned peers of which nothing was heard that is remembered at `began`. Returns their addresses, and
+    /// whether they are nobody's peers now.
+    pub fn forget_silent(
+        &mut self,
+        began: Seconds,
+        now: Seconds,
+        adjacencies: &mut Adjacencies,
+    ) -> Vec<(IpAddr, bool)> {
+        if self.learned == 0 {
+            return Vec::new();
+        }
+        let is_silent =
+            |peer: &Peer| peer.learned && adjacencies.heard(peer.adjacency).until < began;
+        let silent = self.peers.iter().filter(|(_, peer)| is_silent(peer));
+        let silent: Vec<_> = silent.map(|(key, peer)| (*key, peer.adjacency)).collect();
+        self.learned -= silent.len();
+        let forget = |(key, adjacency): (config::Peer, _)| {
+            self.spare.push_back((now, adjacency));
+            (key.address, self.remove(&key, adjacency, adjacencies))
+        };
+        silent.into_iter().map(forget).collect()
+    }
+
+    /// Removes a peer. Returns whether its address is nobody's now.
+    fn remove(
+        &mut self,
+        key: &config::Peer,
+        adjacency: AdjacencyIndex,
+        adjacencies: &mut Adjacencies,
+    ) -> bool {
+        self.peers.remove(key);
+        adjacencies.remove(adjacency);
+        let Some(keys) = self.by_address.get_mut(&key.address) else { return true };
+        keys.retain(|other| other != key);
+        let is_nobody = keys.is_empty();
+        if is_nobody {
+            self.by_address.remove(&key.address);
+        }
+        is_nobody
     }
 
     /// Whether there is such a peer.
@@ -165,15 +226,9 @@ impl Peers {
         }
         let mut unreachable = Vec::new();
         for (key, adjacency) in gone {
-            self.peers.remove(&key);
             self.former.insert(key, adjacency);
-            adjacencies.remove(adjacency);
-            if let Some(keys) = self.by_address.get_mut(&key.address) {
-                keys.retain(|other| *other != key);
-                if keys.is_empty() {
-                    self.by_address.remove(&key.address);
-                    unreachable.push(key.address);
-                }
+            if self.remove(&key, adjacency, adjacencies) {
+                unreachable.push(key.address);
             }
         }
         left.then_some(unreachable)

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::adjacency::Way;
 use super::ageing::age;
-use super::core::{Control, WorkerHandle};
+use super::core::{Control, Parts, WorkerHandle};
 use super::neighbours::Suppressor;
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
@@ -37,7 +37,8 @@ impl Control {
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
             Query::Totals(reply) => {
                 let counters: Vec<_> = self.counters().cloned().collect();
-                reply.send(totals(&counters, &self.parts.pools, self.started));
+                let Parts { pools, peers, .. } = &self.parts;
+                reply.send(totals(&counters, pools, peers.refused, self.started));
             }
         }
     }
@@ -235,6 +236,10 @@ impl Control {
                 next_hop: hop.map(|hop| hop.address),
                 mac: hop.map(|hop| MacAddr(hop.outer.next_hop_mac).to_string()),
                 learned: peer.learned,
+                age_seconds: peer.learned.then(|| {
+                    let last = self.parts.adjacencies.heard(peer.adjacency).last;
+                    self.now().saturating_sub(last).into()
+                }),
                 networks: if peer.learned {
                     self.networks_that_admit(key.address)
                 } else {
@@ -301,6 +306,7 @@ impl Control {
 pub(super) fn totals(
     counters: &[Arc<WorkerCounters>],
     pools: &HashMap<i32, NodePools>,
+    peers_refused: u64,
     started: Instant,
 ) -> model::Totals {
     let ports = || counters.iter().flat_map(|worker| worker.ports.iter());
@@ -320,6 +326,7 @@ pub(super) fn totals(
         drops: ports().map(|port| all_drops(port)).sum(),
         held: sum(|worker| &worker.held),
         events_lost: sum(|worker| &worker.events_lost),
+        peers_refused,
         uptime_seconds: started.elapsed().as_secs(),
         mempools: pools
             .iter()

@@ -29,6 +29,8 @@ pub enum Event {
     },
     /// A VTEP that is no peer yet sent to a network that learns its peers.
     Stranger {
+        /// Network index.
+        network: u32,
         /// Its address.
         address: IpAddr,
     },
@@ -94,7 +96,7 @@ impl Reported {
                 let place = MacKey::from(claim.mac.0).bits() ^ said << 32;
                 (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low, place.rotate_left(17))
             }
-            Event::Stranger { address } => {
+            Event::Stranger { address, .. } => {
                 let bits = match address {
                     IpAddr::V4(address) => address.to_ipv6_mapped(),
                     IpAddr::V6(address) => address,

@@ -88,16 +88,19 @@ pub(super) fn uninvited(
     let (index, generation) = match known.zip(adjacency) {
         Some((index, adjacency)) => (*index, adjacency.generation),
         None => {
-            // With more of them in one burst some are told of later: they will send again.
-            let _ = strangers.try_push(source);
+            // Where no MAC is learned, no place is needed for it. With more strangers in one burst some are told of
+            // later: they will send again.
+            if snapshot.networks.get(network as usize).is_some_and(|network| network.learning) {
+                let _ = strangers.try_push((network, source));
+            }
             (STRANGER, 0)
         }
     };
     Some(Attachment::new(network, Location::new(index, generation)))
 }
 
-/// Addresses of strangers in one burst.
-pub(super) type Strangers = arrayvec::ArrayVec<IpAddr, 4>;
+/// Strangers in one burst, each with the index of a network that it sent to.
+pub(super) type Strangers = arrayvec::ArrayVec<(u32, IpAddr), 4>;
 
 /// The lane of a frame that came to a group of ours; `None` for any other packet.
 #[inline(never)]

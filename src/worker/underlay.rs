@@ -75,8 +75,8 @@ pub(super) fn process<'r>(
         context.drop(index, frame, reason);
         None
     });
-    for address in origins.strangers {
-        context.report(Event::Stranger { address });
+    for (network, address) in origins.strangers {
+        context.report(Event::Stranger { network, address });
     }
     forward::<true>(context, reader, snapshot, index, burst, &lanes);
     bytes

@@ -147,6 +147,7 @@ pub(crate) fn totals() -> Totals {
         drops: 70,
         held: 7,
         events_lost: 0,
+        peers_refused: 3,
         uptime_seconds: 90_061,
         mempools: vec![Mempool {
             name: "ferry-0".to_owned(),
@@ -250,6 +251,7 @@ pub(crate) fn world() -> World {
                 id: None,
                 state: PeerState::Resolved,
                 learned: true,
+                age_seconds: Some(7),
                 port: Some("up0".to_owned()),
                 next_hop: Some(ip("192.0.2.254")),
                 mac: Some("02:00:00:00:00:fe".to_owned()),
@@ -261,6 +263,7 @@ pub(crate) fn world() -> World {
                 id: None,
                 state: PeerState::NoRoute,
                 learned: false,
+                age_seconds: None,
                 port: None,
                 next_hop: None,
                 mac: None,

@@ -67,9 +67,9 @@ VNI  NETWORK     GROUP      KIND    PORT       PEER
 #[test]
 fn peers() {
     let expected = "\
-PEER          KIND     ENCAP  STATE     PORT  NEXT HOP     MAC                NETWORKS
-192.0.2.2     learned  vxlan  resolved  up0   192.0.2.254  02:00:00:00:00:fe  101 102
-198.51.100.1  static   vxlan  no route  -     -            -                  101
+PEER          KIND     ENCAP  STATE     PORT  NEXT HOP     MAC                AGE  NETWORKS
+192.0.2.2     learned  vxlan  resolved  up0   192.0.2.254  02:00:00:00:00:fe   7s  101 102
+198.51.100.1  static   vxlan  no route  -     -            -                    -  101
 ";
     assert_eq!(table(&world().peers), expected);
 }
@@ -96,12 +96,13 @@ up0   unknown_vni   12_345  No network has this VNI.
 #[test]
 fn sums() {
     let expected = "\
-rx           1_234_567  received
-copies              10  made by replication
-tx           1_234_500  transmitted
-drops               70  dropped for a reason: ferry show drops
-held                 7  waiting for their turn in replication
-events lost          0  learning events; traffic repeats them
+rx             1_234_567  received
+copies                10  made by replication
+tx             1_234_500  transmitted
+drops                 70  dropped for a reason: ferry show drops
+held                   7  waiting for their turn in replication
+events lost            0  learning events; traffic repeats them
+peers refused          3  VTEPs not learned: too many
 
 up for 1d 1h
 

@@ -1,0 +1,115 @@
+//! Peers that are learned from what they send, and forgotten.
+
+use std::net::IpAddr;
+
+use super::clock::{self, Seconds};
+use super::core::{Control, Parts};
+use super::flood_groups::vxlan_peer;
+use super::peers::Resolution;
+use crate::config;
+
+/// The most of them at once: what a flood of forged senders can cost.
+const LEARNED_PEERS: usize = 4096;
+
+impl Control {
+    /// A VTEP that is no peer yet sent to a network that has a group: from now on it is one.
+    ///
+    /// It stays a stranger, whose frames pass and whose MACs are not learned, where nobody finds its next hop: what
+    /// goes to it then goes by the group, and not into the void.
+    pub(super) fn meet(&mut self, network: u32, address: IpAddr) {
+        let now = self.now();
+        let Parts { config, ports, peers, adjacencies, networks, .. } = &mut self.parts;
+        let Some(network) = networks.get(network as usize) else { return };
+        let mut neighbours = config.underlay.neighbours.iter();
+        let fixed = neighbours.find(|neighbour| neighbour.ip == address).copied();
+        if fixed.is_none() && self.netlink.is_none() {
+            return;
+        }
+        let key = vxlan_peer(address, config);
+        if peers.is_known(&key) {
+            return;
+        }
+        if peers.learned_count() >= LEARNED_PEERS {
+            peers.refused += 1;
+            if peers.refused.is_power_of_two() {
+                tracing::warn!(
+                    "peer {address} is not learned: {LEARNED_PEERS} are ({} refused so far)",
+                    peers.refused
+                );
+            }
+            return;
+        }
+        tracing::info!("peer {address}: learned");
+        let adjacency = peers.learn(key, now, adjacencies);
+        let ageing = network.policy.ageing.map_or(0, clock::ticks);
+        adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
+        match fixed {
+            Some(config::Neighbour { ip, mac, port }) => {
+                let resolution = Resolution::Resolved { underlay: port, mac, next_hop: ip };
+                peers.resolve(address, &resolution, config, ports, adjacencies);
+            }
+            None => {
+                if let Some(netlink) = &self.netlink {
+                    netlink.follow(address);
+                }
+            }
+        }
+        self.unpublished = true;
+    }
+
+    /// After a walk through all MACs, which began then: learned peers go that no MAC is behind, and that have sent
+    /// nothing for as long as MACs are remembered. They are strangers again.
+    pub(super) fn forget_silent_peers(&mut self, began: Seconds) {
+        let now = self.now();
+        let Parts { peers, adjacencies, .. } = &mut self.parts;
+        for (address, is_nobody) in peers.forget_silent(began, now, adjacencies) {
+            tracing::info!("peer {address}: silent, and forgotten");
+            if let Some(netlink) = self.netlink.as_ref().filter(|_| is_nobody) {
+                netlink.forget(address);
+            }
+            self.unpublished = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::adjacency::Adjacencies;
+    use crate::control::peers::Peers;
+    use crate::tunnel::Encap;
+
+    fn peer(number: u8) -> config::Peer {
+        let address = IpAddr::from([192, 0, 2, number]);
+        config::Peer { address, encap: Encap::vxlan(4789), id: None }
+    }
+
+    #[test]
+    fn only_silent_ones_that_were_learned_go_and_their_index_rests() {
+        let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
+        peers.join(peer(1), 101, &mut adjacencies);
+        let [silent, heard] = [2, 3].map(|number| peers.learn(peer(number), 5, &mut adjacencies));
+        adjacencies.hear(silent, 5, 15);
+        adjacencies.hear(heard, 12, 22);
+        let generation = adjacencies.generation(silent);
+        assert_eq!(peers.forget_silent(15, 15, &mut adjacencies), []);
+        assert_eq!(peers.forget_silent(16, 17, &mut adjacencies), [(peer(2).address, true)]);
+        assert_eq!((peers.learned_count(), peers.is_known(&peer(2))), (1, false));
+        assert_eq!(adjacencies.generation(silent), None);
+
+        let soon = peers.learn(peer(4), 76, &mut adjacencies);
+        let later = peers.learn(peer(5), 77, &mut adjacencies);
+        assert!(soon != silent && later == silent);
+        assert_ne!(adjacencies.generation(later), generation, "what was learned there is void");
+    }
+
+    #[test]
+    fn an_address_that_is_a_peer_in_another_way_stays_somebodys() {
+        let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
+        let other = config::Peer { encap: Encap::vxlan(4790), ..peer(2) };
+        peers.join(other, 101, &mut adjacencies);
+        peers.learn(peer(2), 0, &mut adjacencies);
+        assert_eq!(peers.forget_silent(1, 1, &mut adjacencies), [(peer(2).address, false)]);
+        assert!(peers.is_known(&other));
+    }
+}
