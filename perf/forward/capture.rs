@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
+use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Template, Variable};
 use ferry::wire::checksum;
 
-use super::case::{Case, FLOWS, Size, Way};
-use super::config::{PEER, VTEP, vni};
+use super::case::{Case, FLOWS, Size, Tunnel, Way};
+use super::config::{VTEP, VTEP6, speaker, vni};
 
 /// Where the packets of a tunnel are sent to: a group MAC for a contender whose `net_pcap` port chooses its
 /// own unicast address only when it starts.
@@ -60,7 +61,10 @@ fn frame(case: Case, outer: [u8; 6], number: usize) -> Vec<u8> {
     let to = if case.way == Way::Replication { [0xff; 6] } else { destination(mac) };
     let inner = |vlan| inner_frame(to, source(mac), vlan, mac, flow, length);
     match case.way {
-        Way::Decapsulation => outer_frame(&inner(None), outer, PEER, vni(network), flow),
+        Way::Decapsulation => {
+            let peer = speaker(case.tunnel);
+            outer_frame(&inner(None), outer, (case.tunnel, peer), vni(network), flow)
+        }
         _ => inner(case.trunk.then_some(network as u16 + 1)),
     }
 }
@@ -99,29 +103,50 @@ fn inner_frame(
     let payload = length - 14 - 20 - 8;
     // As each station has an IP address of its own: OVS's caches, and NICs, tell flows by these.
     let [_, a, b, c] = (station as u32 + 1).to_be_bytes();
-    frame.extend(ipv4(8 + payload, 0, [10, a, b, c], [11, a, b, c]));
+    frame.extend(ipv4(8 + payload, [10, a, b, c], [11, a, b, c]));
     frame.extend(udp(1024 + flow as u16, 80, payload));
     frame.resize(whole, 0);
     frame
 }
 
-/// The VXLAN packet (RFC 7348 section 5) of an inner frame.
-pub fn outer_frame(inner: &[u8], to: [u8; 6], peer: Ipv4Addr, vni: u32, flow: usize) -> Vec<u8> {
-    let mut frame = [to, [2, 0, 0, 0, 2, 2]].concat();
-    frame.extend([0x08, 0x00]);
-    frame.extend(ipv4(8 + 8 + inner.len(), 0x4000, peer.octets(), VTEP.octets()));
-    frame.extend(udp(49152 + (flow % FLOWS) as u16, 4789, 8 + inner.len()));
-    frame.extend([8, 0, 0, 0]);
-    frame.extend((vni << 8).to_be_bytes());
+/// The tunnel packet of an inner frame, from a peer that speaks so.
+pub fn outer_frame(
+    inner: &[u8],
+    to: [u8; 6],
+    (tunnel, peer): (Tunnel, IpAddr),
+    vni: u32,
+    flow: usize,
+) -> Vec<u8> {
+    let encap = match tunnel {
+        Tunnel::Vxlan => Encap::vxlan(4789),
+        Tunnel::VxlanOverIpv6 { checksum } => Encap::Vxlan { udp_port: 4789, checksum },
+        Tunnel::Nvgre => Encap::Nvgre { flow_id: true },
+        Tunnel::Gre => Encap::Gre { key: true, checksum: false, sequence: false },
+    };
+    let template = AnyTemplate::new(
+        &OuterHeader {
+            source_mac: [2, 0, 0, 0, 2, 2],
+            next_hop_mac: to,
+            source: peer,
+            destination: if peer.is_ipv4() { VTEP.into() } else { VTEP6.into() },
+            ttl: Template::TTL,
+            encap,
+            id: None,
+        },
+        None,
+    );
+    let mut frame = vec![0; template.length()];
+    let entropy_port = 49152 + (flow % FLOWS) as u16;
+    let packet = Variable { inner: inner.len() as u16, id: vni, entropy_port };
+    template.write(&mut frame, packet, checksum::sum(inner));
     frame.extend(inner);
     frame
 }
 
-fn ipv4(payload: usize, fragment: u16, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
+fn ipv4(payload: usize, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
     let mut header = [0; 20];
     header[0] = 0x45;
     header[2..4].copy_from_slice(&((20 + payload) as u16).to_be_bytes());
-    header[6..8].copy_from_slice(&fragment.to_be_bytes());
     header[8] = 64;
     header[9] = 17;
     header[12..16].copy_from_slice(&source);

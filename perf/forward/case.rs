@@ -22,6 +22,35 @@ pub enum Way {
     Replication,
 }
 
+/// What VTEPs speak.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// VXLAN over IPv4.
+    Vxlan,
+    /// NVGRE over IPv4.
+    Nvgre,
+    /// Ethernet over GRE with a key, over IPv4.
+    Gre,
+    /// VXLAN over IPv6.
+    VxlanOverIpv6 {
+        /// Whether with UDP checksums, which here are computed and verified in software.
+        checksum: bool,
+    },
+}
+
+impl Tunnel {
+    /// Its part of a case's name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vxlan => "",
+            Self::Nvgre => "nvgre-",
+            Self::Gre => "gre-",
+            Self::VxlanOverIpv6 { checksum: true } => "v6-",
+            Self::VxlanOverIpv6 { checksum: false } => "v6-zero-",
+        }
+    }
+}
+
 /// Sizes of tenants' frames, in bytes without FCS.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Size {
@@ -36,6 +65,8 @@ pub enum Size {
 pub struct Case {
     /// The way of the frames.
     pub way: Way,
+    /// What the peers speak.
+    pub tunnel: Tunnel,
     /// Tenants' networks. Several share the access port as VLANs 1, 2, 3 and so on.
     pub networks: usize,
     /// MACs in each network as destination, and as many others as source.
@@ -54,8 +85,8 @@ pub struct Case {
 
 const fn case(way: Way, networks: usize, macs: usize) -> Case {
     let trunk = networks > 1;
-    let (size, peers) = (Size::Bytes(64), 1);
-    Case { way, networks, macs, peers, trunk, size, usual: false, targets: &[] }
+    let (tunnel, size, peers) = (Tunnel::Vxlan, Size::Bytes(64), 1);
+    Case { way, tunnel, networks, macs, peers, trunk, size, usual: false, targets: &[] }
 }
 
 const fn replicate(peers: usize) -> Case {
@@ -76,12 +107,20 @@ impl Case {
         Self { size, ..self }
     }
 
+    const fn by(self, tunnel: Tunnel) -> Self {
+        Self { tunnel, ..self }
+    }
+
     const fn trunk(self) -> Self {
         Self { trunk: true, ..self }
     }
 }
 
+/// What another tunnel than VXLAN over IPv4 may cost, in cycles of that.
+const AS_VXLAN: f64 = 1.15;
+
 use Target::{AboveIo, Copies, OfCase, OfIo, OfOvs};
+use Tunnel::{Gre, Nvgre, VxlanOverIpv6};
 use Way::{Decapsulation as Decap, Encapsulation as Encap};
 
 /// All cases. Another one is a line here.
@@ -98,6 +137,34 @@ pub const CASES: &[Case] = &[
     case(Decap, 1_000, 100).reach(&[AboveIo(95.0)]),
     case(Decap, 1, 1_000_000).reach(&[OfCase("decap-1000", 2.0)]).seldom(),
     case(Decap, 1, 1_000).trunk(),
+    case(Encap, 1, 1).by(Nvgre).reach(&[OfCase("encap-1", AS_VXLAN)]),
+    case(Encap, 1, 100_000).by(Nvgre).reach(&[OfCase("encap-100000", AS_VXLAN)]).seldom(),
+    case(Encap, 1, 1).by(Gre).reach(&[OfCase("encap-1", AS_VXLAN)]),
+    case(Encap, 1, 100_000).by(Gre).reach(&[OfCase("encap-100000", AS_VXLAN)]).seldom(),
+    case(Encap, 1, 1).by(VxlanOverIpv6 { checksum: true }).reach(&[OfCase("encap-1", AS_VXLAN)]),
+    case(Encap, 1, 100_000)
+        .by(VxlanOverIpv6 { checksum: true })
+        .reach(&[OfCase("encap-100000", AS_VXLAN)])
+        .seldom(),
+    case(Encap, 1, 1).by(VxlanOverIpv6 { checksum: false }).reach(&[OfCase("encap-1", AS_VXLAN)]),
+    case(Encap, 1, 100_000)
+        .by(VxlanOverIpv6 { checksum: false })
+        .reach(&[OfCase("encap-100000", AS_VXLAN)])
+        .seldom(),
+    case(Decap, 1, 1).by(Nvgre).reach(&[OfCase("decap-1", AS_VXLAN)]),
+    case(Decap, 1, 100_000).by(Nvgre).reach(&[OfCase("decap-100000", AS_VXLAN)]).seldom(),
+    case(Decap, 1, 1).by(Gre).reach(&[OfCase("decap-1", AS_VXLAN)]),
+    case(Decap, 1, 100_000).by(Gre).reach(&[OfCase("decap-100000", AS_VXLAN)]).seldom(),
+    case(Decap, 1, 1).by(VxlanOverIpv6 { checksum: true }).reach(&[OfCase("decap-1", AS_VXLAN)]),
+    case(Decap, 1, 100_000)
+        .by(VxlanOverIpv6 { checksum: true })
+        .reach(&[OfCase("decap-100000", AS_VXLAN)])
+        .seldom(),
+    case(Decap, 1, 1).by(VxlanOverIpv6 { checksum: false }).reach(&[OfCase("decap-1", AS_VXLAN)]),
+    case(Decap, 1, 100_000)
+        .by(VxlanOverIpv6 { checksum: false })
+        .reach(&[OfCase("decap-100000", AS_VXLAN)])
+        .seldom(),
     replicate(2),
     replicate(16).reach(&[Copies(12e6)]),
     replicate(256),
@@ -126,6 +193,7 @@ impl Case {
             Way::Decapsulation => "decap-".to_owned(),
             Way::Replication => return format!("replicate-{}", self.peers),
         };
+        name += self.tunnel.name();
         match self.networks {
             1 if self.trunk => name += &format!("vlan-{}", self.macs),
             1 => name += &self.macs.to_string(),

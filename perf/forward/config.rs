@@ -1,16 +1,20 @@
 //! Ferry's configuration and the devices of a case.
 
 use std::fmt::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use super::capture;
-use super::case::{Case, Pages, Way, memory};
+use super::case::{Case, Pages, Tunnel, Way, memory};
 
 /// Ferry's tunnel address.
 pub const VTEP: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The same over IPv6.
+pub const VTEP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 /// The first peer, and the only one but in replication.
 pub const PEER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// The peer over IPv6.
+pub const PEER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 /// The VNI of a network, counted from zero.
 pub fn vni(network: usize) -> u32 {
@@ -21,6 +25,14 @@ pub fn vni(network: usize) -> u32 {
 pub fn peer(number: usize) -> Ipv4Addr {
     let [.., high, low] = (number as u32).to_be_bytes();
     if number == 0 { PEER } else { Ipv4Addr::new(198, 18, high, low) }
+}
+
+/// The address of the first peer that speaks so.
+pub fn speaker(tunnel: Tunnel) -> IpAddr {
+    match tunnel {
+        Tunnel::VxlanOverIpv6 { .. } => PEER6.into(),
+        _ => PEER.into(),
+    }
 }
 
 /// Where the capture of a case lies.
@@ -51,7 +63,10 @@ pub fn with_host(case: Case, host: &Host, folder: &Path, socket: &Path) -> Strin
     let (underlay, access) =
         if case.is_from_underlay() { (input.as_str(), output) } else { (output, input.as_str()) };
     let mut text = host.preamble(underlay, access, socket);
-    let peers: Vec<_> = (0..case.peers).map(|number| peer(number).to_string()).collect();
+    let peers: Vec<_> = match case.tunnel {
+        Tunnel::Vxlan => (0..case.peers).map(|number| peer(number).to_string()).collect(),
+        tunnel => vec![format!("{{address: \"{}\", {}}}", speaker(tunnel), options(tunnel))],
+    };
     let peers = peers.join(", ");
     text.push_str("networks:\n");
     for network in 0..case.networks {
@@ -74,9 +89,19 @@ pub fn with_host(case: Case, host: &Host, folder: &Path, socket: &Path) -> Strin
     text
 }
 
+/// Of a peer in the configuration.
+fn options(tunnel: Tunnel) -> &'static str {
+    match tunnel {
+        Tunnel::Vxlan | Tunnel::VxlanOverIpv6 { checksum: true } => "encap: vxlan",
+        Tunnel::VxlanOverIpv6 { checksum: false } => "encap: vxlan, checksum: off",
+        Tunnel::Nvgre => "encap: nvgre",
+        Tunnel::Gre => "encap: gre",
+    }
+}
+
 fn statics(text: &mut String, case: Case, network: usize) {
     let way = match (case.is_from_underlay(), case.trunk) {
-        (false, _) => format!("peer: {PEER}"),
+        (false, _) => format!("peer: \"{}\"", speaker(case.tunnel)),
         (true, false) => "port: vm1".to_owned(),
         (true, true) => format!("port: vm1, vlan: {}", network + 1),
     };
@@ -142,10 +167,13 @@ impl Host {
 
     /// What follows them.
     pub fn vtep(&self, text: &mut String) {
-        let _ = write!(text, "  vtep: {{ipv4: {VTEP}}}\n  neighbours:\n");
-        for number in 0..self.peers {
-            let ip = peer(number);
-            let _ = writeln!(text, "    - {{ip: {ip}, mac: \"02:00:00:00:02:02\", port: up0}}");
+        let _ = write!(
+            text,
+            "  vtep: {{ipv4: {VTEP}, ipv6: \"{VTEP6}\", udp6_zero_checksum: accept}}\n  neighbours:\n"
+        );
+        for ip in (0..self.peers).map(|number| peer(number).into()).chain([IpAddr::from(PEER6)]) {
+            let mac = "02:00:00:00:02:02";
+            let _ = writeln!(text, "    - {{ip: \"{ip}\", mac: \"{mac}\", port: up0}}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use ferry::wire::MacAddr;
 
-use super::case::{Case, Pages, Size, Way};
+use super::case::{Case, Pages, Size, Tunnel, Way};
 use super::config::{PEER, VTEP, capture_of, vni};
 use super::namespace::{Namespace, run};
 use super::process::{Process, pause};
@@ -22,6 +22,9 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Why the kernel is not measured in a case.
 pub fn obstacle(case: Case) -> Option<String> {
+    if case.tunnel != Tunnel::Vxlan {
+        return Some("only VXLAN over IPv4 is set up for the kernel".to_owned());
+    }
     if case.networks > 1 || case.trunk || case.way == Way::Replication {
         return Some("only one network of untagged frames is set up for the kernel".to_owned());
     }

@@ -13,7 +13,7 @@ use ferry::wire::MacAddr;
 use serde_json::{Value, json};
 
 use super::capture;
-use super::case::{Case, Pages, Size, Way};
+use super::case::{Case, Pages, Size, Tunnel, Way};
 use super::config::{PEER, VTEP, vni};
 use super::namespace::{Namespace, run};
 use super::process::{Process, pause};
@@ -44,6 +44,9 @@ pub enum Tables {
 
 /// Why this machine, or OVS, cannot do a case.
 pub fn obstacle(case: Case) -> Option<String> {
+    if case.tunnel != Tunnel::Vxlan {
+        return Some("only VXLAN over IPv4 is set up for OVS".to_owned());
+    }
     if case.networks > 1 || case.trunk || case.way == Way::Replication {
         return Some("only one network of untagged frames is set up for OVS".to_owned());
     }

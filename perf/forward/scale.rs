@@ -9,7 +9,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::capture::{self, outer_frame, station_frame};
-use super::case::Pages;
+use super::case::{Pages, Tunnel};
 use super::config::{Host, peer, vni};
 use super::process::pause;
 use super::trial::Outcome;
@@ -105,7 +105,8 @@ fn frame(station: usize) -> Vec<u8> {
     let network = station % NETWORKS;
     let from = flood_peer(network, station / NETWORKS % FLOOD);
     let inner = station_frame(network, station, None, station);
-    outer_frame(&inner, capture::GROUP, peer(from), vni(network), station)
+    let sender = (Tunnel::Vxlan, peer(from).into());
+    outer_frame(&inner, capture::GROUP, sender, vni(network), station)
 }
 
 fn flood_peer(network: usize, number: usize) -> usize {
