@@ -6,6 +6,7 @@
 //! allocates nothing from the heap and, but for idling, makes no system call of its own.
 
 mod access;
+mod bucket;
 mod bum;
 mod context;
 mod counters;

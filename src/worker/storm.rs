@@ -1,13 +1,10 @@
 //! Storm control: bounds on what a port or a network has flooded.
 //!
-//! One bucket a kind, shared by all workers, so that the rate holds however many serve a port: a compare-and-swap for each frame
-//! that would be flooded, and nothing for any other. A bucket is the generic cell rate algorithm (ITU-T I.371 annex A): one
-//! number, the time at which the next packet is due if none is early, where others keep a time and a level.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! One bucket a kind, and only frames that would be flooded touch it.
 
 use crossbeam::utils::CachePadded;
 
+use super::bucket::Bucket;
 use crate::config;
 use crate::drop_reason::DropReason;
 use crate::fib::MacKey;
@@ -64,17 +61,6 @@ pub struct StormReport {
     pub dropped: u64,
 }
 
-struct Bucket {
-    limit: u32,
-    /// Cycles between two packets; `None` where none may pass.
-    gap: Option<u64>,
-    /// Cycles that a packet may be early.
-    tolerance: u64,
-    /// When the next packet is due.
-    due: AtomicU64,
-    dropped: AtomicU64,
-}
-
 impl StormControl {
     /// With full buckets. `hertz` is the rate of [`crate::dpdk::cycles`].
     pub fn new(limits: &config::StormControl, hertz: u64) -> Self {
@@ -88,92 +74,21 @@ impl StormControl {
     /// Takes a packet's token; `false`, and counted, where there is none.
     #[inline]
     pub(super) fn admits(&self, kind: Kind, now: u64) -> bool {
-        let Some(bucket) = &self.buckets[kind as usize] else { return true };
-        let admitted = bucket.take(now);
-        if !admitted {
-            bucket.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-        admitted
+        self.buckets[kind as usize].as_ref().is_none_or(|bucket| bucket.take(now))
     }
 
     /// What a kind's limit is and did; `None` where there is none.
     pub fn report(&self, kind: Kind) -> Option<StormReport> {
         let bucket = self.buckets[kind as usize].as_ref()?;
-        let dropped = bucket.dropped.load(Ordering::Relaxed);
-        Some(StormReport { limit: bucket.limit, dropped })
-    }
-}
-
-impl Bucket {
-    fn new(limit: u32, burst: Option<u32>, hertz: u64) -> Self {
-        let gap = hertz.checked_div(limit.into());
-        let burst = burst.unwrap_or(limit / 10).max(1);
-        let tolerance = gap.unwrap_or(0).saturating_mul(u64::from(burst) - 1);
-        Self { limit, gap, tolerance, due: AtomicU64::new(0), dropped: AtomicU64::new(0) }
-    }
-
-    fn take(&self, now: u64) -> bool {
-        let Some(gap) = self.gap else { return false };
-        let next = |due: u64| {
-            let due = due.max(now);
-            (due - now <= self.tolerance).then(|| due.saturating_add(gap))
-        };
-        self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+        Some(StormReport { limit: bucket.limit(), dropped: bucket.refused() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     const HERTZ: u64 = 1_000_000_000;
-
-    fn bucket(limit: u32, burst: u32) -> Bucket {
-        Bucket::new(limit, Some(burst), HERTZ)
-    }
-
-    proptest! {
-        #[test]
-        fn no_stretch_of_time_sees_more_than_rate_and_burst(
-            limit in 1..100_000u32,
-            burst in 1..100u32,
-            steps in prop::collection::vec(0..3_000_000u64, 1..300),
-        ) {
-            let bucket = bucket(limit, burst);
-            let mut now = 1 << 40;
-            let mut admitted = Vec::new();
-            for step in steps {
-                now += step;
-                if bucket.take(now) {
-                    admitted.push(now);
-                }
-            }
-            let gap = HERTZ / u64::from(limit);
-            for (first, from) in admitted.iter().enumerate() {
-                for (count, to) in (1u64..).zip(&admitted[first..]) {
-                    prop_assert!(count <= u64::from(burst) + (to - from) / gap);
-                }
-            }
-        }
-
-        #[test]
-        fn who_keeps_the_rate_loses_nothing(limit in 1..100_000u32, burst in 1..100u32) {
-            let bucket = bucket(limit, burst);
-            let gap = HERTZ / u64::from(limit);
-            prop_assert!((1..1000).all(|number| bucket.take((1 << 40) + number * gap)));
-        }
-    }
-
-    #[test]
-    fn a_full_bucket_is_a_burst_and_zero_lets_nothing_pass() {
-        let ten = bucket(1000, 10);
-        assert_eq!((0..50).filter(|_| ten.take(1 << 40)).count(), 10);
-        let usual = Bucket::new(1000, None, HERTZ);
-        assert_eq!((0..500).filter(|_| usual.take(1 << 40)).count(), 100);
-        let none = bucket(0, 10);
-        assert!(!none.take(1 << 40));
-    }
 
     #[test]
     fn each_kind_has_its_own() {
