@@ -6,7 +6,7 @@ use super::diagnostic::ConfigErrors;
 use super::item::{Fields, Item, Keys, Report};
 use super::network::{Member, Network, vlan};
 use super::peer::{EncapName, Peer, PeerReader};
-use super::port::{Kind, Ports};
+use super::port::Ports;
 use super::scalar::{self, Unique};
 use super::underlay::Reach;
 use super::{Config, tree_of};
@@ -135,7 +135,7 @@ impl MacReader<'_, '_> {
     fn member_of(&self, fields: &Fields<'_>, item: &Item<'_>) -> Option<usize> {
         let owner = self.owner;
         let vlan = fields.or("vlan", None, vlan);
-        let port = self.ports.find(item, Kind::Access)?;
+        let port = self.ports.access(item)?;
         let (vlan, members) = (vlan?, self.members?);
         let of_port: Vec<usize> =
             (0..members.len()).filter(|&position| members[position].port == port).collect();

@@ -20,8 +20,10 @@ mod tests;
 mod tree;
 mod underlay;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use self::item::{Fields, Item, Keys, Report};
 use self::network::Networks;
@@ -56,7 +58,7 @@ pub struct Config {
     /// The ports where VMs, containers and physical VLANs attach.
     pub access: Vec<Port>,
     /// The tenants' networks.
-    pub networks: Vec<Network>,
+    pub networks: Vec<Arc<Network>>,
     /// What is allowed and yet probably not meant, ordered by line.
     pub warnings: Vec<Diagnostic>,
 }
@@ -165,8 +167,8 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
         check_queues(&fields, cores, &ports);
     }
     let mut readers = Networks::new(&ports, &reach);
-    let networks =
-        fields.or("networks", Vec::new(), |item| item.list_of(|item| readers.read(&item)));
+    let networks = fields
+        .or("networks", Vec::new(), |item| item.list_of(|item| readers.read(&item).map(Arc::new)));
     readers.finish(networks.as_deref().unwrap_or_default());
 
     let (networks, access) = (networks?, access?);
@@ -211,13 +213,12 @@ fn check_queues(fields: &Fields<'_>, cores: &Cores, ports: &Ports) {
     }
 }
 
-fn warn_unused(fields: &Fields<'_>, access: &[Port], networks: &[Network]) {
+fn warn_unused(fields: &Fields<'_>, access: &[Port], networks: &[Arc<Network>]) {
     let items = fields.get("access").and_then(|item| item.key("ports"));
-    for (index, (item, port)) in
-        items.iter().flat_map(|list| list.elements()).zip(access).enumerate()
-    {
-        if !networks.iter().flat_map(|network| &network.members).any(|member| member.port == index)
-        {
+    let members = networks.iter().flat_map(|network| &network.members);
+    let used: HashSet<&str> = members.map(|member| member.port.as_str()).collect();
+    for (item, port) in items.iter().flat_map(|list| list.elements()).zip(access) {
+        if !used.contains(port.name.as_str()) {
             item.warn(format_args!(
                 "no network uses port '{}', so all that it receives is dropped; list it under the 'ports' of a network",
                 port.name

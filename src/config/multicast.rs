@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::item::{Item, Keys};
 use super::network::{MEMBER, Member};
 use super::peer::Peer;
-use super::port::{Kind, Ports};
+use super::port::Ports;
 use super::scalar::Unique;
 use crate::wire::multicast::is_link_local;
 
@@ -99,12 +99,11 @@ impl MulticastReader<'_> {
     fn port(&self, item: &Item<'_>, seen: &mut Unique<usize>) -> Option<usize> {
         let (port, vlan) = if item.is_mapping() {
             let fields = item.fields(&MEMBER)?;
-            let find = |item: Item<'_>| self.ports.find(&item, Kind::Access);
-            let port = fields.required("port", "port: trunk0", find);
+            let port = fields.required("port", "port: trunk0", |item| self.ports.access(&item));
             let vlan = fields.or("vlan", None, |item| item.number(1..=4094).map(Some));
             (port?, vlan?)
         } else {
-            (self.ports.find(item, Kind::Access)?, None)
+            (self.ports.access(item)?, None)
         };
         let of = Member { port, vlan };
         let Some(position) = self.members?.iter().position(|member| *member == of) else {

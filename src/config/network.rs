@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::flood_group::{self, FloodGroup};
@@ -9,7 +10,7 @@ use super::item::{Item, Keys};
 use super::macs::{MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
 use super::peer::{EncapName, Peer, PeerReader};
-use super::port::{Kind, Ports};
+use super::port::Ports;
 use super::scalar::{self, Unique};
 use super::storm::{StormControl, storm_control};
 use super::underlay::Reach;
@@ -60,10 +61,10 @@ pub struct ArpSuppression {
 }
 
 /// An access port, or one VLAN of it, in a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// Index into `Config::access`.
-    pub port: usize,
+    /// Name of an access port.
+    pub port: String,
     /// 802.1Q VLAN, 1 to 4094; `None`: the port's untagged frames.
     pub vlan: Option<u16>,
 }
@@ -107,7 +108,7 @@ pub(super) struct Networks<'r, 'a> {
     vnis: Unique<u64>,
     names: Unique<String>,
     /// By access port and VLAN.
-    members: Unique<(usize, Option<u16>)>,
+    members: Unique<Member>,
     /// IDs at peers that differ from ours, by address, whether it is VXLAN, and ID: owner and line.
     ids: HashMap<(IpAddr, bool, u32), (String, u32)>,
     /// IDs of our own at peers that have others too, checked when all networks are read.
@@ -222,14 +223,14 @@ impl<'r, 'a> Networks<'r, 'a> {
     fn member(&mut self, item: &Item<'_>, owner: &str) -> Option<Member> {
         let (port, vlan) = if item.is_mapping() {
             let fields = item.fields(&MEMBER)?;
-            let port = fields
-                .required("port", "port: trunk0", |item| self.ports.find(&item, Kind::Access));
+            let port = fields.required("port", "port: trunk0", |item| self.ports.access(&item));
             let vlan = fields.or("vlan", None, vlan);
             (port?, vlan?)
         } else {
-            (self.ports.find(item, Kind::Access)?, None)
+            (self.ports.access(item)?, None)
         };
-        if let Some(earlier) = self.members.earlier((port, vlan), owner, item) {
+        let member = Member { port, vlan };
+        if let Some(earlier) = self.members.earlier(member.clone(), owner, item) {
             match vlan {
                 Some(vlan) => item.error(format_args!(
                     "VLAN {vlan} of this port is already used by {earlier}; give each VLAN of a port to one network"
@@ -240,7 +241,7 @@ impl<'r, 'a> Networks<'r, 'a> {
                 )),
             }
         }
-        Some(Member { port, vlan })
+        Some(member)
     }
 
     fn flood(
@@ -276,7 +277,7 @@ impl<'r, 'a> Networks<'r, 'a> {
     }
 
     /// Checks what can be told when all networks are read: that each ID at a peer is one network's.
-    pub fn finish(mut self, networks: &[Network]) {
+    pub fn finish(mut self, networks: &[Arc<Network>]) {
         for (item, peer, owner) in &self.foreign {
             let Some(id) = peer.id else { continue };
             let vxlan = matches!(peer.encap, Encap::Vxlan { .. });

@@ -142,6 +142,12 @@ impl Ports {
         }
     }
 
+    /// The name that `item` gives of an access port.
+    pub fn access(&self, item: &Item<'_>) -> Option<String> {
+        self.find(item, Kind::Access)?;
+        item.as_text().map(str::to_owned)
+    }
+
     /// Position of the port that `item` names; it must be of the given kind.
     pub fn find(&self, item: &Item<'_>, kind: Kind) -> Option<usize> {
         let (what, others) = match kind {

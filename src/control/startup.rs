@@ -192,7 +192,10 @@ impl Plan {
         network.storm = config.storm_control.as_ref().map(ports::storm_control);
         let mut locals = Vec::new();
         for member in &config.members {
-            let port = running.ports.iter().position(|port| port.role == Role::Access(member.port));
+            let port = whole.access.iter().position(|port| port.name == member.port);
+            let port = port.and_then(|access| {
+                running.ports.iter().position(|port| port.role == Role::Access(access))
+            });
             let way = Way::Local {
                 port: port.unwrap_or_default() as u16,
                 vlan: member.vlan.unwrap_or(0),

@@ -95,8 +95,8 @@ fn values_and_references_arrive() {
     assert_eq!(config.access[0].device, "net_tap0,iface=vm1");
 
     let [a, b] = &config.networks[..] else { panic!("two networks") };
-    let trunk = Member { port: 1, vlan: Some(10) };
-    assert_eq!(a.members, [Member { port: 0, vlan: None }, trunk]);
+    let member = |port: &str, vlan| Member { port: port.to_owned(), vlan };
+    assert_eq!(a.members, [member("vm1", None), member("trunk0", Some(10))]);
     let peer = |last, port| Peer {
         address: Ipv4Addr::new(192, 0, 2, last).into(),
         encap: Encap::vxlan(port),
