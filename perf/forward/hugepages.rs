@@ -5,8 +5,6 @@ use std::fs;
 
 const COUNT: &str = "/proc/sys/vm/nr_hugepages";
 const FREE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
-/// Ferry's huge pages are files, so that DPDK's secondary processes find them.
-const MOUNTS: &str = "/proc/mounts";
 /// MiB of a page.
 const PAGE: usize = 2;
 /// MiB of memory that must be left to everything else.
@@ -24,10 +22,6 @@ impl Reserved {
     /// # Errors
     /// Why there are not enough; what was reserved already is given back.
     pub fn new(mebibytes: usize) -> Result<Self, String> {
-        let mounts = fs::read_to_string(MOUNTS).map_err(|error| format!("{MOUNTS}: {error}"))?;
-        if !mounts.lines().any(|line| line.split(' ').nth(2) == Some("hugetlbfs")) {
-            return Err("no hugetlbfs is mounted, such as at /dev/hugepages".to_owned());
-        }
         let wanted = mebibytes.div_ceil(PAGE);
         let free = number(FREE)?;
         if free >= wanted {
