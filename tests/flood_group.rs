@@ -1,4 +1,4 @@
-//! A multicast underlay: cases B10–B12, B16 and D26 of a VTEP's wire-level behaviour.
+//! A multicast underlay: cases B10–B13, B16 and D26 of a VTEP's wire-level behaviour.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -7,7 +7,7 @@ use support::frames::{
     BROADCAST, PEER1, PEER1_MAC, PEER2, PEER2_MAC, VTEP, ethernet, fix_ip_checksum, is_vxlan_to,
     mac, open_vxlan, tagged, vxlan,
 };
-use support::{Lab, eventually};
+use support::{Ferry, Lab, Namespace, RawPort, eventually};
 
 const GROUP: [u8; 4] = [239, 129, 1, 1];
 const GROUP_MAC: [u8; 6] = [0x01, 0x00, 0x5e, 1, 1, 1];
@@ -105,6 +105,56 @@ fn b10_b11_over_ipv6_both_ways() {
     let packet = lab.underlay.expect("unicast", |packet| packet[12..14] == [0x86, 0xdd]);
     assert_eq!((packet[..6].to_vec(), packet[21], packet[53]), (PEER1_MAC.to_vec(), 64, 2));
     lab.finish();
+}
+
+#[test]
+fn b13_one_packet_to_the_group_by_each_underlay_port() {
+    let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
+    for (inside, outside) in [("eth1", "left"), ("eth2", "right"), ("eth3", "one")] {
+        host.veth(inside, &wires, outside);
+    }
+    let config = r#"
+eal: {memory: 256MiB}
+cores: {control: 0, workers: [1], idle: sleep}
+underlay:
+  ports:
+    - {name: up0, device: "net_af_packet0,iface=eth1"}
+    - {name: up1, device: "net_af_packet1,iface=eth2"}
+  vtep: {ipv4: 192.0.2.1}
+  neighbours:
+    - {ip: 192.0.2.2, mac: "02:00:00:00:11:01", port: up0}
+    - {ip: 192.0.2.3, mac: "02:00:00:00:11:02", port: up1}
+access:
+  ports: [{name: vm1, device: "net_af_packet2,iface=eth3"}]
+networks:
+  - {vni: 1000, name: a, ports: [vm1], flood: {group: 239.129.1.1}}
+"#;
+    let ferry = Ferry::start(&host, config);
+    let [left, right, vm] = ["left", "right", "one"].map(|name| RawPort::open(&wires, name));
+    let frame = ethernet(BROADCAST, mac(1), 60);
+    vm.send(&frame);
+    for (port, inside) in [(&left, "eth1"), (&right, "eth2")] {
+        let packets = port.drain();
+        assert_eq!(packets.len(), 1, "by {inside}: {packets:02x?}");
+        assert_eq!(packets[0][..12], [GROUP_MAC, host.mac(inside)].concat());
+        assert_eq!(open_group(packets[0].clone(), 1), (1000, frame.clone()));
+    }
+    // What comes by either is taken, and goes by neither.
+    for (number, port, peer) in [(9, &left, PEER1), (8, &right, PEER2)] {
+        let inner = ethernet(BROADCAST, mac(number), 60);
+        port.send(&to_group(GROUP, peer, 1000, &inner));
+        assert_eq!(vm.drain(), [inner]);
+        eventually("the peer is learned", || {
+            let peers = ferry.show("peers");
+            let address = std::net::Ipv4Addr::from(peer).to_string();
+            peers.as_array().unwrap().iter().any(|row| row["address"] == address)
+        });
+    }
+    for port in [&left, &right] {
+        port.expect_silence();
+    }
+    ferry.expect_balance();
+    ferry.stop();
 }
 
 const TWO_GROUPS: &str = "

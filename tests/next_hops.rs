@@ -1,4 +1,4 @@
-//! How packets to a peer find their next hop by the kernel twin, byte by byte: cases E10, E11 and E16 of a VTEP's
+//! How packets to a peer find their next hop by the kernel twin, byte by byte: cases E10–E12 and E16 of a VTEP's
 //! wire-level behaviour.
 #![allow(clippy::unwrap_used)]
 
@@ -107,6 +107,40 @@ fn e11_a_peer_behind_a_router_has_the_routers_mac_and_its_own_address() {
     assert_eq!(packet[..6], router_mac);
     assert_eq!(open_vxlan(&packet), (1000, frame));
     assert_eq!(lab.ferry.show("peers")[0]["next_hop"], "192.0.2.254");
+    lab.ferry.expect_balance();
+    lab.ferry.stop();
+}
+
+#[test]
+fn e12_announcements_move_a_next_hop_and_what_others_are_told_does_not() {
+    let lab = Lab::new("192.0.2.1/24", "192.0.2.1", "192.0.2.2");
+    lab.answer(PEER1, PEER1_MAC);
+    let station = |last| [2, 0, 0, 0, 0x11, last];
+    let next_hop = || lab.ferry.show("peers")[0]["mac"].as_str().unwrap().to_owned();
+    let text = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+
+    // A reply to another host, and one that says where another host is.
+    let other = (station(0x77), [192, 0, 2, 77]);
+    lab.underlay.send(&arp(other.0, REPLY, (station(0x66), PEER1), other));
+    lab.ferry.expect_dropped("up0", "not_our_mac", 1);
+    lab.underlay.send(&arp(lab.mac, REPLY, other, (lab.mac, VTEP)));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(next_hop(), text(PEER1_MAC));
+    // Nor is a host that nobody asked for remembered.
+    let known = lab.host.exec("ip neighbour show dev ferry-up0");
+    assert!(!known.contains("192.0.2.77"), "{known}");
+
+    // An announcement, as a request and as a reply (RFC 5227 section 3), is believed at once.
+    for (operation, last) in [(REQUEST, 0x21), (REPLY, 0x22), (REQUEST, 0x23)] {
+        let moved = (station(last), PEER1);
+        lab.underlay.send(&arp(BROADCAST, operation, moved, moved));
+        eventually("the next hop has moved", || next_hop() == text(moved.0));
+    }
+    let frame = ethernet(BROADCAST, mac(1), 100);
+    lab.underlay.drain();
+    lab.vm1.send(&frame);
+    let packet = lab.underlay.expect("a VXLAN packet", is_ipv4_to(PEER1));
+    assert_eq!(packet[..6], station(0x23));
     lab.ferry.expect_balance();
     lab.ferry.stop();
 }
