@@ -1,29 +1,20 @@
-//! A packet from the underlay: whatever it says, the inner frame lies within it.
 #![no_main]
+
+#[path = "../decoders.rs"]
+#[allow(dead_code)]
+mod decoders;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ferry::tunnel::{Outer, Received, Vtep, decapsulate, group_of};
-use ferry::wire::flow::flow_hash;
+use ferry::tunnel::Vtep;
 
-libfuzzer_sys::fuzz_target!(|input: (bool, bool, Vec<u8>)| {
-    let (ipv4_verified, udp_verified, packet) = input;
+libfuzzer_sys::fuzz_target!(|input: (Option<(bool, bool)>, (bool, bool), Vec<u8>)| {
+    let (kind, verified, mut packet) = input;
     // The address and port that the input itself names most easily: all zero.
-    let vtep = Vtep {
-        ipv6: Some(Ipv6Addr::UNSPECIFIED),
-        gre: true,
-        ..Vtep::vxlan(Ipv4Addr::UNSPECIFIED, 0)
-    };
-    let received = Received { length: packet.len(), ipv4_verified, udp_verified };
-    let vtep = match group_of(&packet) {
-        Some(group) => vtep.at_group(group),
-        None => vtep,
-    };
-    let (offset, end) = match decapsulate(&packet, vtep, received) {
-        Ok(Outer::Tunnel(inner)) => (inner.offset, inner.end),
-        Ok(Outer::AnyTunnel(inner)) => (inner.offset, inner.end),
-        _ => return,
-    };
-    assert!(offset + 14 <= end);
-    flow_hash(&packet[offset..end]);
+    let plain = Vtep::vxlan(Ipv4Addr::UNSPECIFIED, 0);
+    let vtep = Vtep { ipv6: Some(Ipv6Addr::UNSPECIFIED), gre: true, ..plain };
+    if let Some((over_ipv6, by_udp)) = kind {
+        packet = decoders::to_vtep(vtep, over_ipv6, by_udp, &packet);
+    }
+    decoders::tunnel(&packet, vtep, verified);
 });

@@ -1,0 +1,122 @@
+//! What must hold of every decoder, whatever bytes it is given. Used by the fuzz targets, and by `tests/decoders.rs` with
+//! some thousand inputs in every `make test`.
+
+use ferry::neighbours::{self, Binding, Heard, Kind};
+use ferry::tunnel::{Outer, Received, Vtep, decapsulate, group_of};
+use ferry::wire::{
+    MacAddr, arp, checksum, dhcp, ethernet, flow, gre, ipv4, ipv6, multicast, nd, udp, vxlan,
+};
+
+/// Every view of every suffix: a parser answers or says why not, and takes no more than there is.
+pub fn views(bytes: &[u8]) {
+    for start in 0..bytes.len().min(64) {
+        let bytes = &bytes[start..];
+        multicast::group(bytes);
+        let rest = [
+            ethernet::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            ethernet::Tag::parse(bytes).map(|(_, rest)| rest.len()),
+            arp::Packet::parse(bytes).map(|(_, rest)| rest.len()),
+            ipv4::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            ipv6::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            udp::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            vxlan::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            gre::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            dhcp::Message::parse(bytes).map(|(message, options)| {
+                message.acknowledges(options);
+                options.len()
+            }),
+        ];
+        assert!(rest.into_iter().flatten().all(|rest| rest < bytes.len()));
+        if let Ok((header, rest)) = gre::Header::parse(bytes)
+            && let Ok(options) = header.options(rest)
+        {
+            assert!(options.length <= bytes.len());
+        }
+        if let Ok((header, rest)) = ipv6::Header::parse(bytes) {
+            let _ = nd::Message::parse(header, rest);
+        }
+        flow::flow_hash(bytes);
+        checksum::sum(bytes);
+    }
+}
+
+/// A packet from the underlay: whatever it says, the inner frame lies within it.
+pub fn tunnel(packet: &[u8], vtep: Vtep, (ipv4_verified, udp_verified): (bool, bool)) {
+    let received = Received { length: packet.len(), ipv4_verified, udp_verified };
+    let vtep = match group_of(packet) {
+        Some(group) => vtep.at_group(group),
+        None => vtep,
+    };
+    let (offset, end) = match decapsulate(packet, vtep, received) {
+        Ok(Outer::Tunnel(inner)) => (inner.offset, inner.end),
+        Ok(Outer::AnyTunnel(inner)) => (inner.offset, inner.end),
+        _ => return,
+    };
+    assert!(offset + 14 <= end);
+    flow::flow_hash(&packet[offset..end]);
+}
+
+/// A packet to the VTEP by UDP, or else GRE: arbitrary bytes behind an IP header that is right.
+pub fn to_vtep(vtep: Vtep, over_ipv6: bool, by_udp: bool, payload: &[u8]) -> Vec<u8> {
+    let protocol = if by_udp { ipv4::UDP } else { gre::PROTOCOL };
+    let mut packet = vec![0; 12];
+    match vtep.ipv6.filter(|_| over_ipv6) {
+        Some(address) => {
+            packet.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+            packet.extend((payload.len() as u16).to_be_bytes());
+            packet.extend([protocol, 64]);
+            packet.extend([0; 16]);
+            packet.extend(address.octets());
+        }
+        None => {
+            packet.extend([8, 0, 0x45, 0]);
+            packet.extend((payload.len() as u16 + 20).to_be_bytes());
+            packet.extend([0, 0, 0x40, 0, 64, protocol, 0, 0, 192, 0, 2, 2]);
+            packet.extend(vtep.address.octets());
+            let sum = checksum::compute(&packet[14..]);
+            packet[24..26].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+    packet.extend(payload);
+    packet
+}
+
+/// ARP, neighbour discovery and DHCP: a frame of no concern says nothing, and the answer to a question says what was asked
+/// and no more, within the frame's room.
+pub fn neighbours(frame: &[u8]) {
+    let heard = neighbours::hear(frame);
+    if !neighbours::concerns(frame) {
+        assert_eq!(heard, Heard::default());
+    }
+    let Some(question) = heard.question else { return };
+    assert_ne!(heard.claim.map(|claim| claim.address), Some(question.asked));
+    for router in [false, true] {
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let binding = Binding { mac, kind: Kind::Static, router };
+        let mut answer = frame.to_vec();
+        let Some(length) = neighbours::answer(&mut answer, &question, &binding) else {
+            assert_eq!(answer, frame);
+            continue;
+        };
+        assert_eq!(answer[length..], frame[length..]);
+        assert_eq!(answer[..12], [question.asker.0, mac.0].concat());
+        let Heard { claim, question: again } = neighbours::hear(&answer[..length]);
+        assert_eq!(again, None);
+        assert_eq!(claim.map(|claim| (claim.address, claim.mac)), Some((question.asked, mac)));
+    }
+}
+
+/// Makes the checksum of an ICMPv6 message right, which else hides what lies behind it.
+pub fn mend(frame: &mut [u8]) {
+    const MESSAGE: usize = ethernet::LENGTH + ipv6::LENGTH;
+    let Some(packet) = frame.get(ethernet::LENGTH..) else { return };
+    let Ok((ip, rest)) = ipv6::Header::parse(packet) else { return };
+    let (source, destination, length) = (ip.source(), ip.destination(), ip.payload_length());
+    if length < 4 || length > rest.len() {
+        return;
+    }
+    let message = &mut frame[MESSAGE..MESSAGE + length];
+    message[2..4].fill(0);
+    let sum = checksum::compute_icmpv6(source, destination, message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+}
