@@ -8,22 +8,30 @@ use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 /// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
 #[derive(Clone, Debug)]
 pub struct AnyTemplate {
-    bytes: [u8; AnyTemplate::LONGEST],
+    /// Its first bytes.
+    front: [u8; FRONT],
+    /// Its last bytes: two copies of fixed lengths, which may overlap, are faster than one of any length.
+    back: [u8; BACK],
     /// Bytes of the header.
     length: u8,
-    /// Bytes of Ethernet and IP header.
-    payload_at: u8,
+    /// Bytes between IP header and inner frame.
+    encap_length: u8,
     over_ipv6: bool,
     encap: Encap,
     /// The network's ID at this peer, where it is another than ours.
     id: Option<u32>,
     /// One's-complement sum of the IPv4 header with length and checksum zero.
     ip_sum: u16,
-    /// One's-complement sum of both addresses and the protocol number: the constant part of a UDP pseudo-header.
-    pseudo_sum: u16,
+    /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers.
+    encap_sum: u16,
     /// Of GRE with [`Encap::Gre::sequence`].
     numbers: Option<SequenceNumbers>,
 }
+
+const FRONT: usize = 32;
+/// The shortest header is as long: Ethernet, IPv4 and GRE.
+const BACK: usize = AnyTemplate::LONGEST - FRONT;
+const _: () = assert!(BACK == ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH);
 
 /// What differs from packet to packet.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +56,10 @@ impl AnyTemplate {
         bytes[6..12].copy_from_slice(&outer.source_mac);
         let protocol = outer.encap.protocol();
         let mut ip_sum = 0;
-        let mut pseudo = checksum::Sum::default();
-        pseudo.add(&[0, protocol]);
-        let payload_at = match (outer.source, outer.destination) {
+        let mut encap_sum = checksum::Sum::default();
+        let length = outer.length();
+        let payload_at = length - outer.encap.length();
+        match (outer.source, outer.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 put(&mut bytes, 12, ethernet::ethertype::IPV4);
                 bytes[14] = 0x45;
@@ -60,8 +69,6 @@ impl AnyTemplate {
                 bytes[26..30].copy_from_slice(&source.octets());
                 bytes[30..34].copy_from_slice(&destination.octets());
                 ip_sum = checksum::sum(&bytes[14..34]);
-                pseudo.add(&bytes[26..34]);
-                ethernet::LENGTH + ipv4::LENGTH
             }
             (source, destination) => {
                 put(&mut bytes, 12, ethernet::ethertype::IPV6);
@@ -70,14 +77,16 @@ impl AnyTemplate {
                 bytes[21] = outer.ttl;
                 bytes[22..38].copy_from_slice(&octets(source));
                 bytes[38..54].copy_from_slice(&octets(destination));
-                pseudo.add(&bytes[22..54]);
-                ethernet::LENGTH + ipv6::LENGTH
             }
-        };
+        }
         match outer.encap {
             Encap::Vxlan { udp_port, .. } => {
                 put(&mut bytes, payload_at + 2, udp_port);
                 bytes[payload_at + udp::LENGTH] = 0x08;
+                // The pseudo-header: both addresses, which end the IP header, and the protocol.
+                let addresses = if outer.destination.is_ipv4() { 8 } else { 32 };
+                encap_sum.add(&bytes[payload_at - addresses..payload_at]);
+                encap_sum.add(&[0, protocol]);
             }
             Encap::Nvgre { .. } => {
                 put(&mut bytes, payload_at, gre::KEY);
@@ -92,15 +101,20 @@ impl AnyTemplate {
                 put(&mut bytes, payload_at + 2, gre::ETHERNET);
             }
         }
+        encap_sum.add(&bytes[payload_at..length]);
+        let (mut front, mut back) = ([0; FRONT], [0; BACK]);
+        front.copy_from_slice(&bytes[..FRONT]);
+        back.copy_from_slice(&bytes[length - BACK..length]);
         Self {
-            bytes,
-            length: outer.length() as u8,
-            payload_at: payload_at as u8,
+            front,
+            back,
+            length: length as u8,
+            encap_length: outer.encap.length() as u8,
             over_ipv6: outer.destination.is_ipv6(),
             encap: outer.encap,
             id: outer.id,
             ip_sum,
-            pseudo_sum: pseudo.get(),
+            encap_sum: encap_sum.get(),
             numbers: numbers.cloned(),
         }
     }
@@ -121,61 +135,75 @@ impl AnyTemplate {
     }
 
     /// Writes the header of one packet into [`AnyTemplate::length`] bytes. `inner_sum` is the one's-complement sum of
-    /// the inner frame, where [`AnyTemplate::sums`] asks for it. `false`, and nothing written, into other lengths.
-    #[inline]
+    /// the inner frame, where [`AnyTemplate::sums`] asks for it. `false` into other lengths.
+    #[inline(always)]
     pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: u16) -> bool {
-        let (length, at) = (self.length(), usize::from(self.payload_at));
-        if to.len() != length || length > Self::LONGEST || at + gre::LENGTH > length {
+        if to.len() != self.length() {
             return false;
         }
-        to.copy_from_slice(&self.bytes[..length]);
-        let segment = packet.inner + (length - at) as u16;
-        if self.over_ipv6 {
-            // The flow label spreads flows in underlays that look no further (RFC 6438).
-            put(to, 16, packet.entropy_port);
-            put(to, 18, segment);
-        } else {
-            let total = segment + ipv4::LENGTH as u16;
-            put(to, 16, total);
-            put(to, 24, !fold(u32::from(self.ip_sum) + u32::from(total)));
-        }
+        let Some(front) = to.first_chunk_mut::<FRONT>() else { return false };
+        *front = self.front;
+        let Some(back) = to.last_chunk_mut::<BACK>() else { return false };
+        *back = self.back;
+        let segment = packet.inner + u16::from(self.encap_length);
         let id = self.id.unwrap_or(packet.id);
+        // From the header's end, so that each field has one place.
         match self.encap {
             Encap::Vxlan { checksum, .. } => {
-                put(to, at, packet.entropy_port);
-                put(to, at + 4, segment);
-                put_word(to, at + 12, id << 8);
+                put(back, BACK - 16, packet.entropy_port);
+                put(back, BACK - 12, segment);
+                put_word(back, BACK - 4, id << 8);
                 if checksum {
-                    let header = u32::from(checksum::sum(&to[at..]));
-                    let pseudo = u32::from(self.pseudo_sum) + u32::from(segment);
+                    // The length is in the pseudo-header too.
+                    let header = u32::from(packet.entropy_port) + 2 * u32::from(segment);
                     // Zero would mean 'none' (RFC 768).
-                    let sum = match !fold(header + pseudo + u32::from(inner_sum)) {
+                    let sum = match self.checksum(header + halves(id << 8), inner_sum) {
                         0 => 0xffff,
                         sum => sum,
                     };
-                    put(to, at + 6, sum);
+                    put(back, BACK - 10, sum);
                 }
             }
             Encap::Nvgre { flow_id } => {
                 let flow = if flow_id { u32::from(packet.entropy_port & 0xff) } else { 0 };
-                put_word(to, at + 4, id << 8 | flow);
+                put_word(back, BACK - 4, id << 8 | flow);
             }
             Encap::Gre { key, checksum, sequence } => {
-                let mut option = at + gre::LENGTH + if checksum { gre::OPTION } else { 0 };
-                if key {
-                    put_word(to, option, id);
-                    option += gre::OPTION;
-                }
+                let mut header = 0;
+                let mut option = BACK;
                 if sequence && let Some(numbers) = &self.numbers {
-                    put_word(to, option, numbers.take());
+                    let number = numbers.take();
+                    option -= gre::OPTION;
+                    put_word(back, option, number);
+                    header += halves(number);
+                }
+                if key {
+                    option -= gre::OPTION;
+                    put_word(back, option, id);
+                    header += halves(id);
                 }
                 if checksum {
-                    let header = u32::from(checksum::sum(&to[at..]));
-                    put(to, at + gre::LENGTH, !fold(header + u32::from(inner_sum)));
+                    put(back, option - gre::OPTION, self.checksum(header, inner_sum));
                 }
             }
         }
+        let Some(front) = to.first_chunk_mut::<FRONT>() else { return false };
+        if self.over_ipv6 {
+            // The flow label spreads flows in underlays that look no further (RFC 6438).
+            put(front, 16, packet.entropy_port);
+            put(front, 18, segment);
+        } else {
+            let total = segment + ipv4::LENGTH as u16;
+            put(front, 16, total);
+            put(front, 24, !fold(u32::from(self.ip_sum) + u32::from(total)));
+        }
         true
+    }
+
+    /// The UDP or GRE checksum; `header` is the sum of what has changed in the header.
+    #[inline(always)]
+    fn checksum(&self, header: u32, inner_sum: u16) -> u16 {
+        !fold(u32::from(self.encap_sum) + header + u32::from(inner_sum))
     }
 }
 
@@ -194,6 +222,11 @@ fn put(to: &mut [u8], offset: usize, value: u16) {
 #[inline(always)]
 fn put_word(to: &mut [u8], offset: usize, value: u32) {
     to[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
+}
+
+#[inline(always)]
+fn halves(word: u32) -> u32 {
+    (word >> 16) + (word & 0xffff)
 }
 
 #[inline(always)]

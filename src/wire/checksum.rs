@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// The one's-complement sum of bytes, not inverted.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u16 {
-    fold(accumulate(bytes))
+    fold(accumulate(bytes)).swap_bytes()
 }
 
 /// Whether bytes that contain their checksum add up.
@@ -29,7 +29,7 @@ pub fn verify_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) ->
 /// would mean 'none'.
 pub fn compute_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> u16 {
     let sum = pseudo_header_v4(source, destination, segment.len()) + accumulate(segment);
-    match !fold(sum) {
+    match !fold(sum).swap_bytes() {
         0 => 0xffff,
         checksum => checksum,
     }
@@ -37,9 +37,15 @@ pub fn compute_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -
 
 /// Whether a UDP header and payload over IPv6, with a checksum other than zero, add up (RFC 8200 section 8.1).
 pub fn verify_udp_v6(source: Ipv6Addr, destination: Ipv6Addr, segment: &[u8]) -> bool {
-    let addresses = accumulate(&source.octets()) + accumulate(&destination.octets());
-    let pseudo = addresses + u64::from(super::ipv4::UDP) + segment.len() as u64;
+    let pseudo = pseudo_header_v6(source, destination, super::ipv4::UDP, segment.len());
     fold(pseudo + accumulate(segment)) == 0xffff
+}
+
+/// The same over IPv4 and IPv6, of bytes that begin with both addresses: what is before a datagram in a packet without
+/// options or extension headers. `length` is the datagram's.
+#[inline(always)]
+pub fn verify_udp_behind_addresses(bytes: &[u8], length: usize) -> bool {
+    fold(accumulate(bytes) + protocol_and_length(super::ipv4::UDP, length)) == 0xffff
 }
 
 /// Whether an ICMPv6 message that contains its checksum adds up (RFC 4443 section 2.3).
@@ -53,9 +59,8 @@ pub fn compute_icmpv6(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -
 }
 
 fn icmpv6_sum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
-    let addresses = accumulate(&source.octets()) + accumulate(&destination.octets());
-    let pseudo = addresses + u64::from(super::ipv6::ICMPV6) + message.len() as u64;
-    fold(pseudo + accumulate(message))
+    let pseudo = pseudo_header_v6(source, destination, super::ipv6::ICMPV6, message.len());
+    fold(pseudo + accumulate(message)).swap_bytes()
 }
 
 /// A one's-complement sum of bytes that come in pieces.
@@ -70,7 +75,7 @@ impl Sum {
     /// Adds a piece of at most 64 KiB.
     #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
-        let sum = fold(accumulate(bytes));
+        let sum = sum(bytes);
         self.total += u64::from(if self.odd { sum.swap_bytes() } else { sum });
         self.odd ^= bytes.len() & 1 == 1;
     }
@@ -85,19 +90,43 @@ impl Sum {
 fn pseudo_header_v4(source: Ipv4Addr, destination: Ipv4Addr, length: usize) -> u64 {
     accumulate(&source.octets())
         + accumulate(&destination.octets())
-        + u64::from(super::ipv4::UDP)
-        + length as u64
+        + protocol_and_length(super::ipv4::UDP, length)
 }
 
-/// The sum of big-endian 16-bit words, as wide as it gets: 32-bit words add up the same after folding.
+#[inline]
+fn pseudo_header_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, length: usize) -> u64 {
+    accumulate(&source.octets())
+        + accumulate(&destination.octets())
+        + protocol_and_length(protocol, length)
+}
+
+/// What else is in a pseudo-header, of a segment shorter than 64 KiB.
+#[inline]
+fn protocol_and_length(protocol: u8, length: usize) -> u64 {
+    u64::from(u16::from(protocol).swap_bytes()) + u64::from((length as u16).swap_bytes())
+}
+
+/// The sum of little-endian 16-bit words: added up in the other byte order, the same words have the same sum, in that
+/// order (RFC 1071 section 2). As wide as it gets, since wider words add up the same after folding.
 #[inline(always)]
 fn accumulate(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut sum: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    sum += u64::from(u32::from_be_bytes(last));
-    sum
+    let halves = |word: u64| (word & 0xffff_ffff) + (word >> 32);
+    let (blocks, rest) = bytes.as_chunks::<32>();
+    let mut lanes = [0; 4];
+    for block in blocks {
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
+            *lane += halves(u64::from_le_bytes(*word));
+        }
+    }
+    let (words, rest) = rest.as_chunks::<8>();
+    let words = words.iter().map(|word| halves(u64::from_le_bytes(*word)));
+    let last = match (rest.len(), bytes.last_chunk()) {
+        (0, _) => 0,
+        // The last eight bytes without those that were added above.
+        (count, Some(last)) => u64::from_le_bytes(*last) >> (64 - 8 * count),
+        (_, None) => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    lanes.into_iter().chain(words).sum::<u64>() + halves(last)
 }
 
 #[inline(always)]

@@ -6,9 +6,8 @@ use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::tunnel::{AnyTemplate, TEMPLATE_LENGTH, Variable};
-use crate::wire::checksum::Sum;
-use crate::wire::ethernet;
 use crate::wire::flow::{entropy_port, flow_hash};
+use crate::wire::{checksum, ethernet};
 
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
 const MACS: usize = 12;
@@ -48,34 +47,31 @@ pub(super) fn send(
         context.transmitter.send(port, frame);
     } else if kind == Kind::Local && vlan_or_limit == 0 {
         context.transmitter.send(port, frame);
+    } else if kind == Kind::AnyTunnel {
+        match encapsulate(snapshot, &mut frame, target) {
+            Ok(()) => context.transmitter.send(port, frame),
+            Err(reason) => context.drop(ingress, frame, reason),
+        }
     } else {
-        send_otherwise(context, snapshot, ingress, frame, target);
+        send_otherwise(context, ingress, frame, target);
     }
+}
+
+/// Puts an outer header before a frame, any but VXLAN over IPv4.
+#[inline(never)]
+fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
+    if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
+        return Err(DropReason::Oversize);
+    }
+    let entropy = entropy_port(flow_hash(frame.data()));
+    any_header(snapshot, target, frame, entropy)?.write(frame)
 }
 
 /// What is neither encapsulated nor sent as it is.
 #[inline(never)]
-fn send_otherwise(
-    context: &mut Context,
-    snapshot: &Snapshot,
-    ingress: u16,
-    mut frame: Mbuf,
-    target: Target,
-) {
+fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Target) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     match kind {
-        Kind::AnyTunnel if frame.len() > usize::from(vlan_or_limit) => {
-            context.drop(ingress, frame, DropReason::Oversize);
-        }
-        Kind::AnyTunnel => {
-            let entropy = entropy_port(flow_hash(frame.data()));
-            let written = any_header(snapshot, target, &frame, entropy)
-                .and_then(|header| header.write(&mut frame));
-            match written {
-                Ok(()) => context.transmitter.send(port, frame),
-                Err(reason) => context.drop(ingress, frame, reason),
-            }
-        }
         Kind::Local => match push_tag(frame, vlan_or_limit, &context.headers) {
             Ok(frame) => context.transmitter.send(port, frame),
             Err(reason) => context.count_drop(ingress, reason),
@@ -84,7 +80,9 @@ fn send_otherwise(
             context.drop(ingress, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
         }
-        Kind::Vacant | Kind::Tunnel => context.drop(ingress, frame, DropReason::PortRemoved),
+        Kind::Vacant | Kind::Tunnel | Kind::AnyTunnel => {
+            context.drop(ingress, frame, DropReason::PortRemoved);
+        }
     }
 }
 
@@ -169,12 +167,19 @@ fn any_header<'r>(
 ) -> Result<AnyHeader<'r>, DropReason> {
     let template = snapshot.templates.get(target.adjacency.any_template as usize);
     let template = template.ok_or(DropReason::PortRemoved)?;
-    let mut sum = Sum::default();
-    if template.sums() {
-        frame.chunks().for_each(|chunk| sum.add(chunk));
-    }
+    let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
     let packet = Variable { inner: frame.len() as u16, id: target.vni, entropy_port };
-    Ok(AnyHeader { template, packet, inner_sum: sum.get() })
+    Ok(AnyHeader { template, packet, inner_sum })
+}
+
+#[inline(always)]
+fn sum_of(frame: &Mbuf) -> u16 {
+    if frame.segments() == 1 {
+        return checksum::sum(frame.data());
+    }
+    let mut sum = checksum::Sum::default();
+    frame.chunks().for_each(|chunk| sum.add(chunk));
+    sum.get()
 }
 
 fn any_encapsulated_copy(
