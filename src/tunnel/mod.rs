@@ -9,7 +9,7 @@ mod sequence;
 mod template;
 
 pub use any_template::{AnyTemplate, Variable};
-pub use decapsulate::{AnyInner, Inner, Label, Outer, Received, Vtep, decapsulate};
+pub use decapsulate::{Inner, Label, Outer, Plain, Received, Vtep, decapsulate, plain};
 pub use encap::{Encap, OuterHeader};
 pub use group::{group_mac, group_of};
 pub use sequence::SequenceNumbers;

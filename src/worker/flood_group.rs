@@ -17,7 +17,7 @@ use super::underlay::{received, unwrap};
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
-use crate::tunnel::{Inner, Label, Outer, Vtep, decapsulate, group_of};
+use crate::tunnel::{Outer, Vtep, decapsulate, group_of};
 
 /// The ingress of a stranger's frames: no adjacency has this index, so nothing is learned there.
 const STRANGER: AdjacencyIndex = (1 << 24) - 1;
@@ -117,21 +117,17 @@ pub(super) fn lane<'r>(
     let group = group_of(frame.data()).filter(|group| groups.addresses.contains(group));
     let Some(group) = group else { return Ok(None) };
     let vtep = snapshot.vtep.at_group(group);
-    let (source, label, span) = match decapsulate(frame.data(), vtep, received(frame))? {
-        Outer::Punt => return Ok(None),
-        Outer::Tunnel(Inner { vni, source, offset, end }) => {
-            (source.into(), Label::Vxlan(vni), (offset, end))
-        }
-        Outer::AnyTunnel(inner) => (inner.source, inner.label, (inner.offset, inner.end)),
+    let Outer::Tunnel(inner) = decapsulate(frame.data(), &vtep, received(frame))? else {
+        return Ok(None);
     };
-    if is_own(&snapshot.vtep, source) {
+    if is_own(&snapshot.vtep, inner.source) {
         return Err(DropReason::OwnPacket);
     }
-    let ingress = origins.of_group(source, label)?;
+    let ingress = origins.of_any(&inner)?;
     if groups.networks.get(&ingress.network()).is_none_or(|of| of.address != group) {
         return Err(DropReason::WrongGroup);
     }
-    unwrap(classifier, frame, ingress, span).map(Some)
+    unwrap(classifier, frame, ingress, (inner.offset, inner.end)).map(Some)
 }
 
 fn is_own(vtep: &Vtep, source: IpAddr) -> bool {

@@ -1,6 +1,6 @@
 //! Which network and which peer a tunnel packet comes from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hashbrown::HashMap;
 
@@ -8,7 +8,7 @@ use super::flood_group::{Strangers, uninvited};
 use super::snapshot::{AdjacencyIndex, Attachment, Snapshot};
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
-use crate::tunnel::{AnyInner, Inner, Label};
+use crate::tunnel::{Inner, Label, Plain};
 
 /// What a peer speaks. NVGRE and Ethernet over GRE look the same, so a peer speaks one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,9 +59,18 @@ impl AnyPeers {
 pub(super) struct Origins<'r> {
     snapshot: &'r Snapshot,
     last: Option<(u64, Attachment)>,
-    last_other: Option<(IpAddr, Label, Attachment)>,
+    last_other: Option<Other>,
     /// Senders that the control core should make peers of.
     pub strangers: Strangers,
+}
+
+/// The sender of a packet of any kind, and its network.
+struct Other {
+    source: IpAddr,
+    label: u64,
+    attachment: Attachment,
+    /// The bits of the label that name the network: all but NVGRE's flow ID.
+    naming: u64,
 }
 
 impl<'r> Origins<'r> {
@@ -71,14 +80,14 @@ impl<'r> Origins<'r> {
         Self { snapshot, last: None, last_other: None, strangers: Strangers::new() }
     }
 
-    /// Of VXLAN over IPv4.
+    /// Of the most frequent kind.
     #[inline(always)]
-    pub fn of(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
-        let key = u64::from(u32::from(inner.source)) << 32 | u64::from(inner.vni);
+    pub fn of(&mut self, packet: &Plain) -> Result<Attachment, DropReason> {
+        let key = u64::from(u32::from(packet.source)) << 32 | u64::from(packet.vni);
         match self.last {
             Some((last, attachment)) if last == key => Ok(attachment),
             _ => {
-                let attachment = self.find(inner)?;
+                let attachment = self.find(packet.source, packet.vni)?;
                 self.last = Some((key, attachment));
                 Ok(attachment)
             }
@@ -86,46 +95,44 @@ impl<'r> Origins<'r> {
     }
 
     #[inline(always)]
-    fn find(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
+    fn find(&mut self, source: Ipv4Addr, vni: u32) -> Result<Attachment, DropReason> {
         let snapshot = self.snapshot;
-        if let Some(peer) = snapshot.peers.get(u32::from(inner.source)) {
-            let network = snapshot.vnis.get(inner.vni).ok_or(DropReason::UnknownVni)?;
+        if let Some(peer) = snapshot.peers.get(u32::from(source)) {
+            let network = snapshot.vnis.get(vni).ok_or(DropReason::UnknownVni)?;
             return attachment(snapshot, network, peer);
         }
-        self.find_any(inner.source.into(), Label::Vxlan(inner.vni))
+        Ok(self.find_any(source.into(), Label::Vxlan(vni))?.0)
     }
 
-    /// Of what came to a group.
-    pub fn of_group(&mut self, source: IpAddr, label: Label) -> Result<Attachment, DropReason> {
-        match (source, label) {
-            (IpAddr::V4(source), Label::Vxlan(vni)) => {
-                let (offset, end) = (0, 0);
-                self.find(&Inner { vni, source, offset, end })
-            }
-            _ => self.find_any(source, label),
-        }
-    }
-
-    /// Of all others.
-    #[inline]
-    pub fn of_any(&mut self, inner: &AnyInner) -> Result<Attachment, DropReason> {
-        match self.last_other {
-            Some((source, label, attachment)) if source == inner.source && label == inner.label => {
-                Ok(attachment)
+    /// Of any kind.
+    #[inline(always)]
+    pub fn of_any(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
+        let label = inner.label.bits();
+        match &self.last_other {
+            Some(last)
+                if last.source == inner.source && (last.label ^ label) & last.naming == 0 =>
+            {
+                Ok(last.attachment)
             }
             _ => {
-                let attachment = self.find_any(inner.source, inner.label)?;
-                self.last_other = Some((inner.source, inner.label, attachment));
+                let (attachment, naming) = match (inner.source, inner.label) {
+                    (IpAddr::V4(source), Label::Vxlan(vni)) => (self.find(source, vni)?, u64::MAX),
+                    (source, label) => self.find_any(source, label)?,
+                };
+                self.last_other = Some(Other { source: inner.source, label, attachment, naming });
                 Ok(attachment)
             }
         }
     }
 
+    /// Also which bits of the label name the network.
     #[inline(never)]
-    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<Attachment, DropReason> {
+    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<(Attachment, u64), DropReason> {
         let snapshot = self.snapshot;
         let peer = snapshot.any_peers.get(source, label);
-        let id = match (label, peer.map(|peer| peer.dialect)) {
+        let dialect = peer.map(|peer| peer.dialect);
+        let naming = if dialect == Some(Dialect::Nvgre) { !0xff } else { u64::MAX };
+        let id = match (label, dialect) {
             (Label::Vxlan(vni), _) => Some(vni),
             (Label::Gre { key, extended: false }, Some(Dialect::Nvgre)) => {
                 Some(key.ok_or(DropReason::GreFlags)? >> 8)
@@ -144,10 +151,11 @@ impl<'r> Origins<'r> {
             },
         };
         if let Some((network, adjacency)) = here {
-            return attachment(snapshot, network, adjacency);
+            return Ok((attachment(snapshot, network, adjacency)?, naming));
         }
         let network = common.filter(|_| is_vxlan).ok_or(reason)?;
-        uninvited(snapshot, network, source, &mut self.strangers).ok_or(reason)
+        let stranger = uninvited(snapshot, network, source, &mut self.strangers);
+        stranger.map(|attachment| (attachment, naming)).ok_or(reason)
     }
 }
 
@@ -159,4 +167,74 @@ fn attachment(
 ) -> Result<Attachment, DropReason> {
     let adjacency = snapshot.adjacencies.get(peer as usize).ok_or(DropReason::UnknownPeer)?;
     Ok(Attachment::new(network, Location::new(peer, adjacency.generation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::tunnel::{Template, Vtep};
+    use crate::worker::{Adjacency, FloodGroups, IndexMap, Kind};
+
+    const PEER: AdjacencyIndex = 0;
+
+    fn snapshot(dialect: Dialect) -> Snapshot {
+        let adjacency = Adjacency {
+            template: Template::VACANT,
+            kind: Kind::AnyTunnel,
+            port: 0,
+            generation: 1,
+            vlan_or_limit: 0,
+            any_template: 0,
+        };
+        let mut any_peers = AnyPeers::default();
+        let peer = AnyPeer { dialect, adjacency: Some(PEER), networks: HashMap::new() };
+        any_peers.insert([192, 0, 2, 2].into(), peer);
+        Snapshot {
+            ports: Box::default(),
+            networks: Box::default(),
+            adjacencies: [adjacency].into(),
+            vnis: IndexMap::new(&[(0x100, 1), (0x101, 2), (1, 3)]),
+            peers: IndexMap::new(&[]),
+            any_peers,
+            flood_groups: FloodGroups::default(),
+            templates: Box::default(),
+            vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
+        }
+    }
+
+    /// The networks of packets in one burst.
+    fn networks(dialect: Dialect, labels: &[Label]) -> Vec<Result<u32, DropReason>> {
+        let snapshot = snapshot(dialect);
+        let mut origins = Origins::new(&snapshot);
+        let inner = |label| Inner { source: [192, 0, 2, 2].into(), label, offset: 0, end: 0 };
+        let mut of = |label: &Label| origins.of_any(&inner(*label)).map(Attachment::network);
+        labels.iter().map(&mut of).collect()
+    }
+
+    #[test]
+    fn a_flow_id_names_no_network_and_a_key_does() {
+        let key = |key| Label::Gre { key: Some(key), extended: false };
+        let unknown = Err(DropReason::UnknownVni);
+        assert_eq!(
+            networks(Dialect::Nvgre, &[key(0x0100), key(0x01ff), key(0x1_0000), key(0x1_0101)]),
+            [Ok(3), Ok(3), Ok(1), Ok(2)]
+        );
+        assert_eq!(
+            networks(Dialect::Gre, &[key(0x100), key(0x101), key(0x102), key(0x100)]),
+            [Ok(1), Ok(2), unknown, Ok(1)]
+        );
+    }
+
+    #[test]
+    fn what_nvgre_has_not_is_refused_though_the_packet_before_had_the_same_key() {
+        let gre = |key, extended| Label::Gre { key, extended };
+        let labels = [gre(Some(0x100), false), gre(Some(0x100), true), gre(None, false)];
+        let refused = Err(DropReason::GreFlags);
+        assert_eq!(networks(Dialect::Nvgre, &labels), [Ok(3), refused, refused]);
+        let vxlan = [gre(Some(0x100), false), Label::Vxlan(0x100), Label::Vxlan(1)];
+        let unknown = Err(DropReason::UnknownPeer);
+        assert_eq!(networks(Dialect::Nvgre, &vxlan), [Ok(3), unknown, unknown]);
+    }
 }

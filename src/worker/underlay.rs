@@ -9,12 +9,11 @@ use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
-use crate::tunnel::{AnyInner, Outer, Received, decapsulate};
+use crate::tunnel::{Outer, Plain, Received, decapsulate, plain};
 use crate::wire::ethernet::{self, is_tag};
-use crate::wire::{ipv4, udp};
 
-/// Where VXLAN over IPv4 without options has the VNI.
-const PLAIN_VNI: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + 4;
+/// Where the most frequent kind has the VNI.
+const PLAIN_VNI: usize = Plain::OFFSET - 4;
 
 /// Takes a burst from one underlay port apart, and forwards what was inside. Returns
 /// the bytes that came.
@@ -32,44 +31,26 @@ pub(super) fn process<'r>(
     let mut classifier = Classifier::new(reader, snapshot);
     let peek = |frame: &Mbuf| prefetch_network(snapshot, frame);
     let bytes = sift_ahead(burst, peek, |mut frame| {
-        let reason = match inspect(snapshot, port, &frame) {
-            Ok(Outer::Tunnel(inner)) => {
-                let lane = origins.of(&inner).and_then(|ingress| {
-                    unwrap(&mut classifier, &mut frame, ingress, (inner.offset, inner.end))
-                });
-                match lane {
-                    Ok(lane) => {
-                        lanes.push(lane);
-                        return Some(frame);
-                    }
-                    Err(reason) => reason,
-                }
+        let lane = match recognise(snapshot, port, &frame) {
+            Ok(Some(packet)) => origins.of(&packet).and_then(|ingress| {
+                let span = (Plain::OFFSET, packet.end);
+                unwrap(&mut classifier, &mut frame, ingress, span).map(Some)
+            }),
+            Ok(None) => unwrap_any(snapshot, &mut origins, &mut classifier, &mut frame),
+            Err(reason) => Err(reason),
+        };
+        let reason = match lane {
+            Ok(Some(lane)) => {
+                lanes.push(lane);
+                return Some(frame);
             }
-            Ok(Outer::AnyTunnel(inner)) => {
-                match unwrap_any(&mut origins, &mut classifier, &mut frame, &inner) {
-                    Ok(lane) => {
-                        lanes.push(lane);
-                        return Some(frame);
-                    }
-                    Err(reason) => reason,
+            Ok(None) => match port.twin {
+                Some(twin) => {
+                    context.transmitter.send(twin, frame);
+                    return None;
                 }
-            }
-            Ok(Outer::Punt) => {
-                match flood_group::lane(snapshot, &mut origins, &mut classifier, &mut frame) {
-                    Ok(Some(lane)) => {
-                        lanes.push(lane);
-                        return Some(frame);
-                    }
-                    Ok(None) => match port.twin {
-                        Some(twin) => {
-                            context.transmitter.send(twin, frame);
-                            return None;
-                        }
-                        None => DropReason::NoTwin,
-                    },
-                    Err(reason) => reason,
-                }
-            }
+                None => DropReason::NoTwin,
+            },
             Err(reason) => reason,
         };
         context.drop(index, frame, reason);
@@ -99,9 +80,13 @@ fn prefetch_network(snapshot: &Snapshot, frame: &Mbuf) {
     }
 }
 
-/// The outer headers' verdict.
+/// Tells a packet of the most frequent kind; `None`: what it is, is not known yet.
 #[inline(always)]
-fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Outer, DropReason> {
+fn recognise(
+    snapshot: &Snapshot,
+    port: &UnderlayPort,
+    frame: &Mbuf,
+) -> Result<Option<Plain>, DropReason> {
     let data = frame.data();
     let header: &[u8; ethernet::LENGTH] =
         data.first_chunk().ok_or(DropReason::TruncatedEthernet)?;
@@ -109,7 +94,7 @@ fn inspect(snapshot: &Snapshot, port: &UnderlayPort, frame: &Mbuf) -> Result<Out
     if destination != port.mac && !destination.is_group() {
         return Err(DropReason::NotOurMac);
     }
-    decapsulate(data, snapshot.vtep, received(frame))
+    Ok(plain(data, &snapshot.vtep, received(frame)))
 }
 
 /// What is known of a packet besides its bytes.
@@ -123,16 +108,21 @@ pub(super) fn received(frame: &Mbuf) -> Received {
     }
 }
 
-/// The same for all but VXLAN over IPv4, out of its way.
+/// Takes every kind of packet apart; `None` for what is no tunnel packet.
 #[inline(never)]
 fn unwrap_any<'r>(
+    snapshot: &'r Snapshot,
     origins: &mut Origins<'r>,
     classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
-    inner: &AnyInner,
-) -> Result<Lane<'r>, DropReason> {
-    let ingress = origins.of_any(inner)?;
-    unwrap(classifier, frame, ingress, (inner.offset, inner.end))
+) -> Result<Option<Lane<'r>>, DropReason> {
+    match decapsulate(frame.data(), &snapshot.vtep, received(frame))? {
+        Outer::Tunnel(inner) => {
+            let ingress = origins.of_any(&inner)?;
+            unwrap(classifier, frame, ingress, (inner.offset, inner.end)).map(Some)
+        }
+        Outer::Punt => flood_group::lane(snapshot, origins, classifier, frame),
+    }
 }
 
 /// Cuts the outer headers and any padding off.

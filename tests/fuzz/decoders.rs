@@ -2,7 +2,7 @@
 //! some thousand inputs in every `make test`.
 
 use ferry::neighbours::{self, Binding, Heard, Kind};
-use ferry::tunnel::{Outer, Received, Vtep, decapsulate, group_of};
+use ferry::tunnel::{Inner, Outer, Plain, Received, Vtep, decapsulate, group_of, plain};
 use ferry::wire::{
     MacAddr, arp, checksum, dhcp, ethernet, flow, gre, ipv4, ipv6, multicast, nd, udp, vxlan,
 };
@@ -47,11 +47,11 @@ pub fn tunnel(packet: &[u8], vtep: Vtep, (ipv4_verified, udp_verified): (bool, b
         Some(group) => vtep.at_group(group),
         None => vtep,
     };
-    let (offset, end) = match decapsulate(packet, vtep, received) {
-        Ok(Outer::Tunnel(inner)) => (inner.offset, inner.end),
-        Ok(Outer::AnyTunnel(inner)) => (inner.offset, inner.end),
-        _ => return,
+    let plain = plain(packet, &vtep, received).map(|plain| (Plain::OFFSET, plain.end));
+    let Ok(Outer::Tunnel(Inner { offset, end, .. })) = decapsulate(packet, &vtep, received) else {
+        return assert_eq!(plain, None);
     };
+    assert!(plain.is_none_or(|plain| plain == (offset, end)));
     assert!(offset + 14 <= end);
     flow::flow_hash(&packet[offset..end]);
 }

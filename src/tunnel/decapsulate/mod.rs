@@ -1,0 +1,115 @@
+//! The decision on a packet from the underlay: ours to decapsulate, the kernel's, or bad.
+//!
+//! Pure: bytes in, verdict out. The checks are those of RFC 7348 sections 4.1 and 5, RFC 1122 section 3.2, RFC 8200
+//! and RFC 2784.
+
+mod gre;
+mod ip;
+mod shape;
+mod vxlan;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::drop_reason::DropReason;
+pub use shape::{Plain, plain};
+
+/// Our own tunnel end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vtep {
+    /// The address that outer IPv4 packets come to; `0.0.0.0` where there is none.
+    pub address: Ipv4Addr,
+    /// The UDP port that VXLAN comes to.
+    pub udp_port: u16,
+    /// The address that outer IPv6 packets come to.
+    pub ipv6: Option<Ipv6Addr>,
+    /// Whether Ethernet over GRE, and so NVGRE, is ours; else it is the kernel's.
+    pub gre: bool,
+    /// Whether UDP over IPv6 may come without a checksum (RFC 6935).
+    pub zero_checksum: bool,
+    /// Whether VXLAN with reserved bits set is dropped; RFC 7348 section 5 ignores them.
+    pub drops_reserved_bits: bool,
+}
+
+impl Vtep {
+    /// VXLAN over IPv4 as RFC 7348 has it, and nothing else.
+    pub fn vxlan(address: Ipv4Addr, udp_port: u16) -> Self {
+        let (gre, zero_checksum, drops_reserved_bits) = (false, false, false);
+        Self { address, udp_port, ipv6: None, gre, zero_checksum, drops_reserved_bits }
+    }
+}
+
+/// What is known of a packet besides the bytes of its first segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// Bytes of the whole packet.
+    pub length: usize,
+    /// Whether the device found the IPv4 header checksum right; if not, it is computed here.
+    pub ipv4_verified: bool,
+    /// Whether the device found the UDP checksum right; if not, a non-zero one is computed here.
+    pub udp_verified: bool,
+}
+
+/// What becomes of the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outer {
+    /// A tunnel packet.
+    Tunnel(Inner),
+    /// Not tunnel traffic: for the kernel.
+    Punt,
+}
+
+/// Where the tenant's frame lies in a tunnel packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// The sending VTEP.
+    pub source: IpAddr,
+    /// What names the network.
+    pub label: Label,
+    /// Bytes before the inner frame.
+    pub offset: usize,
+    /// Bytes up to its end; what follows is Ethernet padding.
+    pub end: usize,
+}
+
+/// What a tunnel packet says of its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Label {
+    /// A VXLAN network ID, 24 bits.
+    Vxlan(u32),
+    /// Ethernet over GRE. Only the sender tells whether it is NVGRE.
+    Gre {
+        /// The key: in NVGRE a network ID (24 bits) and a flow ID (8).
+        key: Option<u32>,
+        /// Whether a checksum or a sequence number is there, neither of which NVGRE has.
+        extended: bool,
+    },
+}
+
+impl Label {
+    /// All that it says in one number, the key in its low 32 bits.
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        match self {
+            Self::Vxlan(vni) => 1 << 34 | u64::from(vni),
+            Self::Gre { key, extended } => {
+                let keyed = key.map_or(0, |key| 1 << 32 | u64::from(key));
+                u64::from(extended) << 33 | keyed
+            }
+        }
+    }
+}
+
+/// Decides on an Ethernet frame from an underlay port. [`plain`] recognises the most frequent kind faster.
+///
+/// # Errors
+/// The reason to drop it.
+#[inline]
+pub fn decapsulate(frame: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, DropReason> {
+    match shape::recognise(frame, vtep, received) {
+        Some(inner) => Ok(Outer::Tunnel(inner)),
+        None => ip::decapsulate(frame, vtep, received),
+    }
+}
+
+#[cfg(test)]
+mod tests;

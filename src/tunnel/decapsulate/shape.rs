@@ -1,0 +1,196 @@
+//! The shapes that nearly all tunnel packets have, each recognised some words at a time: no options, extension headers
+//! or fragments, and lengths that agree. Whatever else a packet is, [`super::ip`] tells.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Inner, Label, Received, Vtep};
+use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
+
+/// A tunnel packet of the most frequent kind: VXLAN over IPv4 without a UDP checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain {
+    /// The 24-bit network ID.
+    pub vni: u32,
+    /// The sending VTEP.
+    pub source: Ipv4Addr,
+    /// Bytes up to the inner frame's end; what follows is Ethernet padding.
+    pub end: usize,
+}
+
+impl Plain {
+    /// Bytes before the inner frame.
+    pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
+}
+
+/// Recognises the most frequent kind.
+#[inline(always)]
+pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
+    vxlan_over_ipv4::<false>(frame, vtep, received)
+}
+
+/// Recognises any of the shapes.
+#[inline(always)]
+pub(super) fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
+    let kind = Words(frame.first_chunk::<24>()?).half(20);
+    match frame[12] {
+        0x86 => vxlan_over_ipv6(frame, vtep, received),
+        _ if kind >> 24 == u32::from(gre::PROTOCOL) => gre_over_ipv4(frame, vtep, received),
+        _ => vxlan_over_ipv4::<true>(frame, vtep, received).map(|packet| Inner {
+            source: packet.source.into(),
+            label: Label::Vxlan(packet.vni),
+            offset: Plain::OFFSET,
+            end: packet.end,
+        }),
+    }
+}
+
+/// Headers as numbers, in the order of their bytes in a little-endian machine.
+struct Words<'f, const N: usize>(&'f [u8; N]);
+
+impl<const N: usize> Words<'_, N> {
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        self.0[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    #[inline(always)]
+    fn half(&self, at: usize) -> u32 {
+        self.0[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// A 16-bit field.
+    #[inline(always)]
+    fn number(&self, at: usize) -> u16 {
+        u16::from_be_bytes([self.0[at], self.0[at + 1]])
+    }
+
+    /// What is not as it must be of an IPv4 header to the VTEP: EtherType, version and header length; fragment flag, offset
+    /// and protocol; destination, and with it the four bytes behind it.
+    #[inline(always)]
+    fn strange_ipv4(&self, vtep: &Vtep, protocol: u8, (behind, mask): (u32, u32)) -> u64 {
+        let destination = u64::from(u32::from(vtep.address).swap_bytes());
+        (self.word(12) ^ 0x0045_0008) & 0x00ff_ffff
+            | (self.word(20) ^ u64::from(protocol) << 24) & 0xff00_ff3f
+            | (self.word(30) ^ (destination | u64::from(behind) << 32))
+                & (0xffff_ffff | u64::from(mask) << 32)
+    }
+
+    /// Whether the IPv4 header adds up.
+    #[inline(always)]
+    fn ipv4_adds_up(&self) -> bool {
+        // All ones in one's complement: a multiple of 0xffff. The first byte is 0x45, so the sum is not zero.
+        let (first, second) = (self.word(14), self.word(22));
+        let low = (first & 0xffff_ffff) + (second & 0xffff_ffff) + u64::from(self.half(30));
+        (low + (first >> 32) + (second >> 32)).is_multiple_of(0xffff)
+    }
+}
+
+#[inline(always)]
+fn vxlan_over_ipv4<const CHECKSUM: bool>(
+    frame: &[u8],
+    vtep: &Vtep,
+    received: Received,
+) -> Option<Plain> {
+    let header = Words(frame.first_chunk::<{ Plain::OFFSET + ethernet::LENGTH }>()?);
+    let udp_port = u32::from(vtep.udp_port.swap_bytes()) << 16;
+    let unchecked = if CHECKSUM { 0 } else { 0xffff };
+    // The UDP checksum, the I flag and GPE's P flag.
+    let strange = header.strange_ipv4(vtep, ipv4::UDP, (udp_port, 0xffff_0000))
+        | (header.word(40) ^ 0x0008_0000) & (0x000c_0000 | unchecked);
+    let (total, datagram) = (usize::from(header.number(16)), usize::from(header.number(38)));
+    let fits = ethernet::LENGTH + total <= received.length;
+    let holds_a_frame = datagram >= udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH;
+    if strange != 0 || total != ipv4::LENGTH + datagram || !fits || !holds_a_frame {
+        return None;
+    }
+    if vtep.drops_reserved_bits && has_reserved_bits(header.word(42)) {
+        return None;
+    }
+    if !received.ipv4_verified && !header.ipv4_adds_up() {
+        return None;
+    }
+    let end = ethernet::LENGTH + total;
+    if CHECKSUM && header.number(40) != 0 && !received.udp_verified {
+        // The addresses lie before the datagram.
+        let covered = frame.get(26..end)?;
+        if !checksum::verify_udp_behind_addresses(covered, datagram) {
+            return None;
+        }
+    }
+    Some(Plain {
+        vni: header.half(46).swap_bytes() >> 8,
+        source: header.half(26).swap_bytes().into(),
+        end,
+    })
+}
+
+/// Of a VXLAN header.
+#[inline(always)]
+fn has_reserved_bits(header: u64) -> bool {
+    header & 0xff00_0000_ffff_fff7 != 0
+}
+
+/// NVGRE, and GRE with a key and nothing else.
+#[inline(always)]
+fn gre_over_ipv4(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
+    const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH + gre::OPTION;
+    let header = Words(frame.first_chunk::<{ OFFSET + ethernet::LENGTH }>()?);
+    let flags_and_protocol =
+        u32::from(gre::KEY.swap_bytes()) | u32::from(gre::ETHERNET.swap_bytes()) << 16;
+    let strange = header.strange_ipv4(vtep, gre::PROTOCOL, (flags_and_protocol, u32::MAX));
+    let end = ethernet::LENGTH + usize::from(header.number(16));
+    let whole = end <= received.length && end >= OFFSET + ethernet::LENGTH;
+    if strange != 0 || !whole || !vtep.gre {
+        return None;
+    }
+    if !received.ipv4_verified && !header.ipv4_adds_up() {
+        return None;
+    }
+    Some(Inner {
+        source: Ipv4Addr::from(header.half(26).swap_bytes()).into(),
+        label: Label::Gre { key: Some(header.half(38).swap_bytes()), extended: false },
+        offset: OFFSET,
+        end,
+    })
+}
+
+#[inline(always)]
+fn vxlan_over_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
+    const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
+    const OFFSET: usize = UDP + udp::LENGTH + vxlan::LENGTH;
+    let header = Words(frame.first_chunk::<{ OFFSET + ethernet::LENGTH }>()?);
+    let own = Words(&vtep.ipv6?.octets());
+    // EtherType and version; next header; destination; port; the I flag and GPE's P flag.
+    let strange = u64::from((header.half(12) ^ 0x0060_dd86) & 0x00f0_ffff)
+        | u64::from(header.0[20] ^ ipv4::UDP)
+        | (header.word(38) ^ own.word(0))
+        | (header.word(46) ^ own.word(8))
+        | u64::from(header.number(56) ^ vtep.udp_port)
+        | (header.word(62) ^ 0x08) & 0x0c;
+    let datagram = usize::from(header.number(58));
+    let end = UDP + datagram;
+    let whole = end <= received.length && end >= OFFSET + ethernet::LENGTH;
+    if strange != 0 || datagram != usize::from(header.number(18)) || !whole {
+        return None;
+    }
+    if vtep.drops_reserved_bits && has_reserved_bits(header.word(62)) {
+        return None;
+    }
+    if header.number(60) == 0 {
+        if !vtep.zero_checksum {
+            return None;
+        }
+    } else if !received.udp_verified {
+        let covered = frame.get(22..end)?;
+        if !checksum::verify_udp_behind_addresses(covered, datagram) {
+            return None;
+        }
+    }
+    let source: [u8; 16] = *header.0[22..].first_chunk()?;
+    Some(Inner {
+        source: IpAddr::V6(source.into()),
+        label: Label::Vxlan(header.half(66).swap_bytes() >> 8),
+        offset: OFFSET,
+        end,
+    })
+}

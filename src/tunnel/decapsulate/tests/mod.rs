@@ -1,0 +1,117 @@
+mod gre;
+mod ipv6;
+mod vxlan;
+
+use super::*;
+use crate::tunnel::any_template::tests::{encaps, outer, packet as packet_of};
+use crate::tunnel::{Encap, OuterHeader};
+use proptest::prelude::*;
+
+const VTEP: Vtep = Vtep {
+    address: Ipv4Addr::new(192, 0, 2, 1),
+    udp_port: 4789,
+    ipv6: Some(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    gre: true,
+    zero_checksum: false,
+    drops_reserved_bits: false,
+};
+const VNI: u32 = 0x01_0203;
+const IP: usize = 14;
+
+/// What [`packet_of`] makes, for each family and encapsulation.
+fn all() -> impl Iterator<Item = OuterHeader> {
+    let both = |encap| [outer(false, encap, None), outer(true, encap, None)];
+    encaps().into_iter().flat_map(both)
+}
+
+/// The verdict of the long way, which the short ways must share or leave to it.
+fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropReason> {
+    let received =
+        Received { length: packet.len(), ipv4_verified: verified, udp_verified: verified };
+    let verdict = ip::decapsulate(packet, vtep, received);
+    if let Some(inner) = shape::recognise(packet, vtep, received) {
+        assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
+    }
+    if let Some(Plain { vni, source, end }) = plain(packet, vtep, received) {
+        let (source, label) = (source.into(), Label::Vxlan(vni));
+        let inner = Inner { source, label, offset: Plain::OFFSET, end };
+        assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
+    }
+    verdict
+}
+
+fn decide(packet: &[u8]) -> Result<Outer, DropReason> {
+    decide_as(packet, &VTEP, false)
+}
+
+#[test]
+fn every_encapsulation_over_both_families_is_taken_apart() {
+    let vtep = Vtep { zero_checksum: true, ..VTEP };
+    for outer in all() {
+        let mut packet = packet_of(&outer, VNI, &[7; 60]);
+        packet.extend([0; 5]);
+        let label = match outer.encap {
+            Encap::Vxlan { .. } => Label::Vxlan(VNI),
+            Encap::Nvgre { flow_id } => Label::Gre {
+                key: Some(if flow_id { VNI << 8 | 0x50 } else { VNI << 8 }),
+                extended: false,
+            },
+            Encap::Gre { key, checksum, sequence } => {
+                Label::Gre { key: key.then_some(VNI), extended: checksum || sequence }
+            }
+        };
+        let (source, offset) = (outer.source, outer.length());
+        let inner = Inner { source, label, offset, end: offset + 60 };
+        assert_eq!(decide_as(&packet, &vtep, false), Ok(Outer::Tunnel(inner)), "{outer:?}");
+    }
+}
+
+#[test]
+fn the_frequent_shapes_are_recognised() {
+    let vtep = Vtep { zero_checksum: true, drops_reserved_bits: true, ..VTEP };
+    for outer in all() {
+        let packet = packet_of(&outer, VNI, &[7; 61]);
+        let received = Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
+        let (over_ipv4, checksum) = match outer.encap {
+            Encap::Vxlan { checksum, .. } => (outer.source.is_ipv4(), checksum),
+            Encap::Nvgre { .. } | Encap::Gre { key: true, checksum: false, sequence: false }
+                if outer.source.is_ipv4() =>
+            {
+                (false, false)
+            }
+            _ => continue,
+        };
+        assert!(shape::recognise(&packet, &vtep, received).is_some(), "{outer:?}");
+        let is_plain = over_ipv4 && !checksum;
+        assert_eq!(plain(&packet, &vtep, received).is_some(), is_plain, "{outer:?}");
+    }
+}
+
+#[test]
+fn cut_anywhere_no_encapsulation_is_delivered() {
+    for outer in all() {
+        let packet = packet_of(&outer, VNI, &[7; 60]);
+        for length in 0..packet.len() {
+            assert!(decide(&packet[..length]).is_err(), "{outer:?} {length}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_change_makes_ways_differ_or_reach_beyond_the_packet(
+        changes in prop::collection::vec((0..110usize, any::<u8>()), 0..6),
+        outer in prop::sample::select(all().collect::<Vec<_>>()),
+        verified: bool,
+    ) {
+        let mut packet = packet_of(&outer, VNI, &[7; 60]);
+        for (at, byte) in changes {
+            if let Some(place) = packet.get_mut(at) {
+                *place = byte;
+            }
+        }
+        if let Ok(Outer::Tunnel(inner)) = decide_as(&packet, &VTEP, verified) {
+            prop_assert!(inner.offset + 14 <= inner.end && inner.end <= packet.len());
+        }
+    }
+}
