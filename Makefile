@@ -8,7 +8,7 @@ PACKAGES := build-essential clang dpdk ethtool iperf3 iproute2 iputils-arping ip
 	libclang-dev libdpdk-dev openvswitch-switch pkg-config procps tcpdump tshark valgrind
 
 # What 'make bench' compares with.
-BENCH_PACKAGES := dpdk-dev openvswitch-switch-dpdk
+BENCH_PACKAGES := dpdk-dev linux-perf openvswitch-switch-dpdk
 
 .PHONY: help deps build demo lint test bench install clean
 

@@ -11,12 +11,16 @@ mod changes;
 mod config;
 #[path = "forward/contender.rs"]
 mod contender;
+#[path = "forward/generator.rs"]
+mod generator;
 #[path = "forward/hugepages.rs"]
 mod hugepages;
 #[path = "forward/instructions.rs"]
 mod instructions;
 #[path = "forward/kernel.rs"]
 mod kernel;
+#[path = "forward/latency.rs"]
+mod latency;
 #[path = "forward/learning.rs"]
 mod learning;
 #[path = "forward/namespace.rs"]
@@ -31,6 +35,8 @@ mod process;
 mod report;
 #[path = "forward/scale.rs"]
 mod scale;
+#[path = "forward/stages.rs"]
+mod stages;
 #[path = "forward/target.rs"]
 mod target;
 #[path = "forward/testpmd.rs"]
@@ -91,6 +97,9 @@ struct Options {
     /// Leave the memory of empty networks out.
     #[arg(long)]
     no_memory: bool,
+    /// Be the generator of the latency trial.
+    #[command(flatten)]
+    generator: generator::Order,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -112,6 +121,9 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<Vec<String>> {
     if let Some(folder) = &options.captures {
         return captures(options, folder);
+    }
+    if !options.generator.generate.is_empty() {
+        return generator::run(&options.generator).map(|()| Vec::new());
     }
     process::catch_signals()?;
     if options.instructions {

@@ -180,8 +180,8 @@ impl Host {
     /// With the ports `up0` and `vm1`.
     pub fn preamble(&self, underlay: &str, access: &str, socket: &Path) -> String {
         let queues = self.queues;
-        // net_pcap has no setting of the MTU, and what arrives there is not held against it.
-        let mtu = if underlay.contains("pcap") { "" } else { ", mtu: 1600" };
+        // Other devices have no setting of the MTU, and carry what is measured there.
+        let mtu = if underlay.contains("null") { ", mtu: 1600" } else { "" };
         let mut text = self.head(socket);
         let _ =
             writeln!(text, "    - {{name: up0, device: \"{underlay}\", queues: {queues}{mtu}}}");

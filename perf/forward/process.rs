@@ -76,21 +76,31 @@ impl Process {
         self.child.id()
     }
 
+    /// The ID of the thread whose name begins so.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn thread(&self, name: &str) -> Result<u32> {
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let task = task?;
+            if fs::read_to_string(task.path().join("comm"))?.starts_with(name) {
+                let id = task.file_name().into_string().ok();
+                return id.and_then(|id| id.parse().ok()).context("a thread without an ID");
+            }
+        }
+        bail!("{} has no thread {name}", self.name)
+    }
+
     /// Time that the forwarding thread, whose name begins so, has spent on its core: what other processes take
     /// of the core meanwhile is in no contender's rate.
     ///
     /// # Errors
     /// There is no such thread, or the kernel keeps no `schedstat`.
     pub fn worker_time(&self, thread: &str) -> Result<Duration> {
-        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            let task = task?.path();
-            if fs::read_to_string(task.join("comm"))?.starts_with(thread) {
-                let statistics = fs::read_to_string(task.join("schedstat"))?;
-                let nanoseconds = statistics.split(' ').next().context("empty schedstat")?;
-                return Ok(Duration::from_nanos(nanoseconds.parse()?));
-            }
-        }
-        bail!("{} has no thread {thread}", self.name)
+        let (process, thread) = (self.id(), self.thread(thread)?);
+        let statistics = fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat"))?;
+        let nanoseconds = statistics.split(' ').next().context("empty schedstat")?;
+        Ok(Duration::from_nanos(nanoseconds.parse()?))
     }
 
     /// What it has printed so far.

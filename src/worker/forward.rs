@@ -12,7 +12,7 @@ use super::snapshot::{Attachment, Network, Snapshot};
 use super::suppression;
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
-use crate::fib::{Buckets, Entry, Hit, MacKey, Probe, Reader};
+use crate::fib::{Buckets, Entry, MacKey, Probe, Reader};
 
 /// What is known of a frame that is untagged, without outer headers, and of a known network; its lookups have begun.
 pub(super) struct Lane<'r> {
@@ -115,14 +115,13 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
 ) {
     let mut decision = Decision::Flood;
     for (frame, lane) in burst.drain(..).zip(lanes) {
-        let fib = &lane.network.fib;
         if let Some(source) = lane.source
             && lane.network.learning
         {
-            learn(context, lane, source.key(), source.finish(fib, reader));
+            learn(context, reader, lane, source);
         }
         if let Some(destination) = lane.destination {
-            let entry = destination.finish(fib, reader).map(|hit| hit.entry());
+            let entry = destination.finish(&lane.network.fib, reader).map(|hit| hit.entry());
             decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
         }
         match decision {
@@ -144,8 +143,9 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
 
 /// Marks a known source as seen, or reports a new or moved one. A static entry never moves.
 #[inline(always)]
-fn learn(context: &mut Context, lane: &Lane, mac: MacKey, hit: Option<Hit>) {
-    if let Some(hit) = hit {
+fn learn<'r>(context: &mut Context, reader: &'r Reader, lane: &Lane<'r>, source: Probe<'r>) {
+    let mac = source.key();
+    if let Some(hit) = source.finish(&lane.network.fib, reader) {
         let entry = hit.entry();
         if entry.location() == lane.ingress.location() {
             if context.tick.wrapping_sub(entry.tick()) >= lane.network.refresh_after {

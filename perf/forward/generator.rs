@@ -1,0 +1,173 @@
+//! A paced generator for latencies: it stamps each frame with the time, sends it as a VM does, by one `net_virtio_user`, and looks at
+//! the stamp of what comes back by another. A process of its own, as EAL starts but once in each.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use arrayvec::ArrayVec;
+use clap::Args;
+use ferry::dpdk::{
+    BURST, Burst, Eal, EalOptions, Mbuf, Mempool, Port, PortOptions, RxQueue, TxQueue, cycles,
+    cycles_per_second,
+};
+use serde::{Deserialize, Serialize};
+
+use super::capture;
+
+/// Cycles of one step of the histogram.
+const STEP: usize = 8;
+/// Steps; what takes longer counts as the last.
+const STEPS: usize = 1 << 17;
+const STAMP: usize = size_of::<u64>();
+const PATIENCE: Duration = Duration::from_secs(20);
+/// In the pace of the sample, before it.
+const WARM_UP: Duration = Duration::from_millis(300);
+const FLOWS: usize = 256;
+
+/// What it is told.
+#[derive(Args, Clone)]
+pub struct Order {
+    /// Sockets of the interface that frames leave by, and of the one that they come back by.
+    #[arg(long, hide = true, num_args = 2, value_names = ["OUT", "BACK"])]
+    pub generate: Vec<PathBuf>,
+    /// Frames a second; as many as go, where there is none.
+    #[arg(long, hide = true)]
+    pub pace: Option<f64>,
+    /// Length of the sample, in milliseconds.
+    #[arg(long, hide = true, default_value_t = 1000)]
+    pub milliseconds: u64,
+}
+
+/// What came of it. Latencies in time-stamp cycles.
+#[derive(Serialize, Deserialize)]
+pub struct Sample {
+    /// Frames that came back, a second.
+    pub rate: f64,
+    /// Frames that the other side had no room for.
+    pub refused: u64,
+    /// Half of the frames took at most so long.
+    pub median: f64,
+    /// 99 of a hundred did.
+    pub p99: f64,
+    /// 999 of a thousand did.
+    pub p999: f64,
+}
+
+/// The device at the other end of one of the generator's.
+pub fn device(number: usize, socket: &Path) -> String {
+    format!("net_vhost{number},iface={}", socket.display())
+}
+
+/// Sends, receives and prints a [`Sample`] as JSON.
+///
+/// # Errors
+/// The other ends do not come up, or nothing comes back.
+pub fn run(order: &Order) -> Result<()> {
+    let options = EalOptions {
+        control_core: 0,
+        worker_cores: Vec::new(),
+        hugepages: false,
+        memory: Some(256 << 20),
+        pci_devices: Vec::new(),
+        extra: Vec::new(),
+    };
+    // Last to go: what it gives out must be gone before.
+    let _eal = Eal::start(&options)?;
+    let pool = Mempool::new("generator", 16_383, 2048, 0)?;
+    let options = PortOptions {
+        rx_queues: 1,
+        tx_queues: 1,
+        rx_descriptors: None,
+        tx_descriptors: None,
+        mtu: 1500,
+        promiscuous: true,
+    };
+    let mut ports = Vec::new();
+    let mut queues = Vec::new();
+    for (number, socket) in order.generate.iter().enumerate() {
+        let name = format!("net_virtio_user{number}");
+        let device = format!("{name},path={},queue_size=1024", socket.display());
+        let mut port = Port::attach(&name, &device)?;
+        queues.push(port.start(&options, std::slice::from_ref(&pool))?);
+        ports.push(port);
+    }
+    let begun = Instant::now();
+    while !ports.iter().all(|port| port.link().up) {
+        ensure!(begun.elapsed() < PATIENCE, "the other ends do not come up");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let (back, out) = (queues.pop(), queues.pop());
+    let (Some((mut back, _)), Some((_, mut out))) = (back, out) else {
+        anyhow::bail!("two sockets are needed")
+    };
+    let frames: Vec<_> = (0..FLOWS).map(|flow| capture::station_frame(0, 0, None, flow)).collect();
+    let mut generator =
+        Generator { pool: &pool, frames: &frames, out: &mut out[0], back: &mut back[0] };
+    generator.measure(order.pace, WARM_UP)?;
+    let sample = generator.measure(order.pace, Duration::from_millis(order.milliseconds))?;
+    println!("{}", serde_json::to_string(&sample)?);
+    Ok(())
+}
+
+struct Generator<'g> {
+    pool: &'g Mempool,
+    frames: &'g [Vec<u8>],
+    out: &'g mut TxQueue,
+    back: &'g mut RxQueue,
+}
+
+impl Generator<'_> {
+    fn measure(&mut self, pace: Option<f64>, length: Duration) -> Result<Sample> {
+        let hertz = cycles_per_second() as f64;
+        let mut steps = vec![0u64; STEPS];
+        let (mut sent, mut refused, mut received) = (0u64, 0u64, 0u64);
+        let start = cycles();
+        let length = (length.as_secs_f64() * hertz) as u64;
+        let mut burst = Burst::new();
+        loop {
+            let now = cycles().wrapping_sub(start);
+            if now >= length {
+                break;
+            }
+            let due = pace.map_or(BURST as u64, |pace| {
+                ((now as f64 / hertz * pace) as u64).saturating_sub(sent + refused)
+            });
+            let mut frames: ArrayVec<Mbuf, BURST> = ArrayVec::new();
+            for number in 0..due.min(BURST as u64) {
+                let flow = (sent + refused + number) as usize % self.frames.len();
+                let Some(mut frame) = self.pool.allocate() else { break };
+                let (template, stamp) = (&self.frames[flow], cycles().to_ne_bytes());
+                frame.append(&template[..template.len() - STAMP]);
+                frame.append(&stamp);
+                frames.push(frame);
+            }
+            if !frames.is_empty() {
+                sent += self.out.send(&mut frames) as u64;
+                refused += frames.len() as u64;
+            }
+            self.back.receive(&mut burst);
+            let now = cycles();
+            for frame in burst.drain(..) {
+                if let Some(stamp) = frame.data().last_chunk() {
+                    let took = now.wrapping_sub(u64::from_ne_bytes(*stamp)) as usize;
+                    steps[(took / STEP).min(STEPS - 1)] += 1;
+                    received += 1;
+                }
+            }
+        }
+        ensure!(received > 0, "nothing comes back");
+        let quantile = |share: f64| {
+            let mut left = (received as f64 * share) as u64;
+            let step = steps.iter().position(|&count| {
+                let found = left < count;
+                left = left.saturating_sub(count);
+                found
+            });
+            (step.unwrap_or(STEPS) * STEP) as f64
+        };
+        let rate = received as f64 * hertz / length as f64;
+        let (median, p99, p999) = (quantile(0.5), quantile(0.99), quantile(0.999));
+        Ok(Sample { rate, refused, median, p99, p999 })
+    }
+}
