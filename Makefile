@@ -45,10 +45,16 @@ bench: build ## Measure, beside testpmd and OVS-DPDK on the same devices (perf/R
 	$(CARGO) bench --locked --bench fib
 	$(CARGO) bench --locked --bench forward -- $(ARGS)
 
-install: build ## Install the binary and example configurations
+install: build ## Install the binary, its manual, completions, a systemd unit and example configurations
 	install -D -m 0755 target/release/ferry $(DESTDIR)$(PREFIX)/bin/ferry
 	install -d $(DESTDIR)$(PREFIX)/share/ferry
 	install -m 0644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/ferry/
+	target/release/ferry manual $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	target/release/ferry completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ferry
+	target/release/ferry completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ferry
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' configs/ferry.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ferry.service
 
 clean: ## Remove what was built
 	$(CARGO) clean

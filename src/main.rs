@@ -29,16 +29,23 @@ fn main() -> ExitCode {
             cli::check(summary, &mut io::stdout(), &mut io::stderr())
                 .unwrap_or_else(|error| fail(&error, Exit::Failed))
         }
-        Plan::ReplaceMacs(plan) => match cli::replace_macs(&plan, io::stdout()) {
-            Ok(()) => Exit::Fine,
-            Err(error) => fail(&error, Exit::Failed),
+        Plan::Doctor { config, json } => match Config::load(&config) {
+            Ok(config) => cli::doctor(&config, json, &mut io::stdout())
+                .unwrap_or_else(|error| fail(&error, Exit::Failed)),
+            Err(error) => fail(&error, Exit::Refused),
         },
-        Plan::Show(show) => match cli::show(&show, io::stdout()) {
-            Ok(()) => Exit::Fine,
-            Err(error) => fail(&error, Exit::Failed),
-        },
+        Plan::Completions(shell) => {
+            finish(cli::completions(shell, &cli::version(), &mut io::stdout()))
+        }
+        Plan::Manual { folder } => finish(cli::manual(&folder, &cli::version())),
+        Plan::ReplaceMacs(plan) => finish(cli::replace_macs(&plan, io::stdout())),
+        Plan::Show(show) => finish(cli::show(&show, io::stdout())),
     };
     exit.into()
+}
+
+fn finish(done: Result<(), impl std::error::Error>) -> Exit {
+    done.map_or_else(|error| fail(&error, Exit::Failed), |()| Exit::Fine)
 }
 
 fn fail(error: &dyn std::error::Error, exit: Exit) -> Exit {

@@ -24,6 +24,20 @@ pub enum Plan {
         /// The configuration file.
         config: PathBuf,
     },
+    /// Say whether the machine suits a configuration.
+    Doctor {
+        /// The configuration file.
+        config: PathBuf,
+        /// Whether to print JSON.
+        json: bool,
+    },
+    /// Print a shell's completions.
+    Completions(clap_complete::Shell),
+    /// Write manual pages.
+    Manual {
+        /// Into this folder.
+        folder: PathBuf,
+    },
     /// Ask a running process.
     Show(Show),
     /// Have a running process replace a network's static MACs.
@@ -140,6 +154,26 @@ enum Command {
         #[arg(value_name = "FILE")]
         config: PathBuf,
     },
+    /// Look at this machine: huge pages, cores, NICs, MTU; what to do where they do not suit a configuration
+    Doctor {
+        /// Configuration file (YAML)
+        #[arg(value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print completions for a shell, to be put where it looks for them
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one a command, into a folder
+    Manual {
+        /// The folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Change the static MACs of a running Ferry
     Mac {
         #[command(subcommand)]
@@ -164,6 +198,13 @@ enum MacChange {
     Replace(ReplaceMacs),
 }
 
+/// The command line's grammar.
+pub(super) fn command(version: &Version) -> clap::Command {
+    Arguments::command()
+        .version(format!("{} (DPDK {})", version.ferry, version.dpdk))
+        .after_help(Exit::help())
+}
+
 /// Reads the arguments, the program's name first, and `FERRY_LOG`.
 ///
 /// # Errors
@@ -173,15 +214,16 @@ pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     version: &Version,
 ) -> Result<(Plan, Filter), clap::Error> {
-    let mut command = Arguments::command()
-        .version(format!("{} (DPDK {})", version.ferry, version.dpdk))
-        .after_help(Exit::help());
+    let mut command = command(version);
     let matches = command.try_get_matches_from_mut(arguments)?;
     let Arguments { command: chosen, log_level } =
         Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let plan = match chosen {
         Command::Run { config } => Plan::Run { config },
         Command::Check { config } => Plan::Check { config },
+        Command::Doctor { config, json } => Plan::Doctor { config, json },
+        Command::Completions { shell } => Plan::Completions(shell),
+        Command::Manual { folder } => Plan::Manual { folder },
         Command::Mac { change: MacChange::Replace(replace) } => Plan::ReplaceMacs(replace),
         Command::Show { resource, json, socket } => Plan::Show(Show { resource, json, socket }),
     };

@@ -3,10 +3,12 @@
 
 mod arguments;
 mod check;
+mod doctor;
 mod exit;
 mod list;
 pub mod log;
 mod macs;
+mod reference;
 mod run;
 mod show;
 mod table;
@@ -17,7 +19,9 @@ mod tests;
 
 pub use arguments::{Plan, ReplaceMacs, Resource, Show, parse};
 pub use check::check;
+pub use doctor::doctor;
 pub use exit::Exit;
 pub use macs::{ReplaceMacsError, replace_macs};
+pub use reference::{completions, manual};
 pub use run::{RunError, run, version};
 pub use show::show;

@@ -51,8 +51,10 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     let server = api::serve(&config.api.socket, handle)?;
     let mut control = control::start(config)?;
     tracing::info!("forwarding; API at {}", control.config().api.socket.display());
+    control::ready();
     control.run(&stop, &queries);
     tracing::info!("stopping");
+    control::stopping();
     // Whoever waits for an answer learns that there will be none.
     drop(queries);
     server.stop();

@@ -18,6 +18,7 @@ use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
 use super::peers::{NextHopUpdate, Peers};
 use super::ports::{ControlPort, NodePools, Role};
+use super::service::Watchdog;
 use super::snapshot;
 use crate::api::Query;
 use crate::api::model::Totals;
@@ -76,6 +77,7 @@ pub struct Control {
     /// Whether workers must be told of learned peers.
     pub(super) unpublished: bool,
     links: LinkWatch,
+    watchdog: Watchdog,
     pub(super) parts: Parts,
 }
 
@@ -98,6 +100,7 @@ impl Control {
             next_hops: never(),
             unpublished: false,
             links: LinkWatch::default(),
+            watchdog: Watchdog::new(parts.workers.len(), clock::TICK),
             parts,
         }
     }
@@ -241,6 +244,8 @@ impl Control {
             self.parts.shared.tick.store(now as Tick, Ordering::Relaxed);
             self.ageing.begin(&self.parts.networks, now);
             self.neighbour_ageing.begin(&self.parts.networks);
+            let workers = self.parts.workers.iter();
+            self.watchdog.look(workers.map(|worker| worker.counters.polls.get()));
             if let Some(netlink) = &self.netlink {
                 self.links.look(&self.parts.ports, netlink);
             }

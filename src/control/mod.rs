@@ -17,8 +17,10 @@ mod network;
 mod peers;
 mod ports;
 mod report;
+mod service;
 mod snapshot;
 mod startup;
 
 pub use self::core::{Control, Stopped};
+pub use self::service::{ready, stopping};
 pub use startup::{StartError, check_machine, pin_to_control_core, start};

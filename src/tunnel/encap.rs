@@ -48,6 +48,12 @@ impl Encap {
         }
     }
 
+    /// Bytes that a station's packet becomes longer by as one of the underlay: the outer headers behind Ethernet, and
+    /// the station's own Ethernet header.
+    pub fn overhead(self, peer: IpAddr) -> usize {
+        ip_length(peer) + self.length() + ethernet::LENGTH
+    }
+
     /// IP protocol number.
     pub fn protocol(self) -> u8 {
         match self {
@@ -79,10 +85,13 @@ pub struct OuterHeader {
 impl OuterHeader {
     /// Bytes from the Ethernet header to the inner frame.
     pub fn length(&self) -> usize {
-        let ip = match self.destination {
-            IpAddr::V4(_) => ipv4::LENGTH,
-            IpAddr::V6(_) => ipv6::LENGTH,
-        };
-        ethernet::LENGTH + ip + self.encap.length()
+        ethernet::LENGTH + ip_length(self.destination) + self.encap.length()
+    }
+}
+
+fn ip_length(address: IpAddr) -> usize {
+    match address {
+        IpAddr::V4(_) => ipv4::LENGTH,
+        IpAddr::V6(_) => ipv6::LENGTH,
     }
 }

@@ -21,6 +21,11 @@ pub struct Ferry {
 impl Ferry {
     /// Starts it in a namespace; `config` lacks only the API's socket.
     pub fn start(namespace: &Namespace, config: &str) -> Self {
+        Self::start_with(namespace, config, &[])
+    }
+
+    /// With further variables in its environment.
+    pub fn start_with(namespace: &Namespace, config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().display();
         let text = format!("api: {{socket: {path}/ferry.sock}}\n{config}");
@@ -30,6 +35,7 @@ impl Ferry {
             .command(BINARY)
             .args(["run", "-l", "debug", "-c"])
             .arg(folder.path().join("ferry.yaml"))
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -1,0 +1,46 @@
+//! Whether tenants' frames fit the underlay.
+
+use std::collections::BTreeMap;
+
+use super::Finding;
+use super::machine::Machine;
+use crate::config::Config;
+
+const SUBJECT: &str = "MTU";
+
+pub(super) fn examine(config: &Config, _: &Machine) -> Vec<Finding> {
+    let Some(underlay) = config.underlay.ports.iter().map(|port| port.port.mtu).min() else {
+        return Vec::new();
+    };
+    // By what the underlay would need: the port and network that need it.
+    let mut needs = BTreeMap::new();
+    for network in &config.networks {
+        let peers = network.peers.iter();
+        let Some(overhead) = peers.map(|peer| peer.encap.overhead(peer.address)).max() else {
+            continue;
+        };
+        for member in &network.members {
+            let mut ports = config.access.iter();
+            if let Some(port) = ports.find(|port| port.name == member.port) {
+                needs.entry(usize::from(port.mtu) + overhead).or_insert((port, network, overhead));
+            }
+        }
+    }
+    match needs.last_key_value() {
+        Some((need, (port, network, overhead))) if *need > usize::from(underlay) => {
+            let fits = usize::from(underlay).saturating_sub(*overhead);
+            vec![Finding::poor(
+                SUBJECT,
+                format!(
+                    "network '{}' adds {overhead} bytes to the {} of port '{}', and the underlay carries {underlay}",
+                    network.name, port.mtu, port.name
+                ),
+                format!(
+                    "give the underlay {need} bytes or more, or tell the stations to use {fits}"
+                ),
+            )]
+        }
+        Some(_) => vec![Finding::fine(SUBJECT, "the tenants' frames fit the underlay")],
+        None => Vec::new(),
+    }
+}
