@@ -93,8 +93,8 @@ networks:
 }
 
 fn ping(from: &Namespace, number: usize) {
-    from.exec(&format!("ping -c 2 -i 0.05 -W 2 10.0.0.{number}"));
-    from.exec(&format!("ping -c 2 -i 0.05 -W 2 fd00::{number}"));
+    from.exec(&format!("ping -c 2 -i 0.05 -w 8 10.0.0.{number}"));
+    from.exec(&format!("ping -c 2 -i 0.05 -w 8 fd00::{number}"));
 }
 
 /// Whether a tunnel packet has an ARP request or a neighbour solicitation to everybody, other than one that looks for
