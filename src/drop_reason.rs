@@ -58,8 +58,20 @@ drop_reasons! {
     StormMulticast = "storm_multicast", "find who storms; or raise storm_control's multicast on the port or the network";
     /// More frames to unknown MACs than the storm control of the port or its network admits.
     StormUnknownUnicast = "storm_unknown_unicast", "find who storms; or raise storm_control's unknown_unicast, or list the MACs under the network's macs";
-    /// Multicast to a group that the network does not list.
-    UnregisteredMulticast = "unregistered_multicast", "add the group to the network's multicast.groups, or set multicast.unregistered: flood";
+    /// Multicast to a group without members.
+    UnregisteredMulticast = "unregistered_multicast", "see 'ferry show groups'; add the group to the network's multicast.groups, or set multicast.unregistered: flood";
+    /// An IGMP or MLD report that was noted, and that no multicast router and no peer is there for.
+    ReportHeard = "report_heard", "none needed";
+    /// An IGMP or MLD message is cut off, comes in fragments, or its lengths contradict each other.
+    IgmpMldLength = "igmp_mld_length", "look at the sender: its message is damaged or forged";
+    /// The checksum of an IGMP or MLD message, or of its IP header, is wrong.
+    IgmpMldChecksum = "igmp_mld_checksum", "look at the sender; on veth: ethtool -K IFACE tx off";
+    /// An IGMP or MLD message that may come from another link: its TTL or hop limit is not 1, or its source or router alert is not MLD's.
+    IgmpMldHeader = "igmp_mld_header", "look at the sender: no router may forward such messages";
+    /// An IGMP or MLD message names a group that is no multicast address.
+    IgmpMldGroup = "igmp_mld_group", "look at the sender: its message is damaged or forged";
+    /// More IGMP and MLD than a network's limit.
+    IgmpMldRate = "igmp_mld_rate", "find who sends so much; or raise multicast.snooping.message_limit on the network";
     /// The peer's next hop has no MAC address yet.
     NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
     /// The frame would not fit the underlay's MTU with its outer headers.

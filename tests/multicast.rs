@@ -129,7 +129,7 @@ fn m3_unlisted_groups_are_flooded_unless_told_otherwise_though_they_share_a_mac(
     lab.vm1.send(&frame);
     expect_everywhere(&lab, &frame);
     let groups = lab.ferry.show("groups");
-    let a = |group: &str| json!({"vni": 1000, "network": "a", "group": group, "kind": "static"});
+    let a = |group: &str| json!({"vni": 1000, "network": "a", "group": group, "kind": "static", "expires_seconds": null});
     let with = |group, key: &str, value: &str| {
         let mut row = a(group);
         row[key] = json!(value);

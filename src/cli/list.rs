@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::model::{
-    DropCount, Encap, Group, Link, Mac, MacKind, MemberKind, Neighbour, NeighbourKind, Network,
-    Peer, PeerState, Port, Role, Totals, Worker,
+    DropCount, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind, Neighbour,
+    NeighbourKind, Network, Peer, PeerState, Port, Role, Totals, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -223,20 +223,49 @@ impl List for Group {
             Left("KIND"),
             Left("PORT"),
             Left("PEER"),
+            Left("VERSION"),
+            Left("FILTER"),
+            Left("SOURCES"),
+            Right("EXPIRES"),
         ];
-        rows(output, columns, list, |member| {
-            let kind = match member.kind {
+        rows(output, columns, list, |row| {
+            let kind = match row.kind {
                 MemberKind::Static => "static",
+                MemberKind::Learned => "learned",
+                MemberKind::Router => "router",
+                MemberKind::Querier => "querier",
             };
+            let (filter, wanted) = match row.filter {
+                Some(GroupFilter::Include) => ("include", true),
+                Some(GroupFilter::Exclude) => ("exclude", false),
+                None => ("-", false),
+            };
+            let filtered = row.sources.iter().filter(|source| source.wanted == wanted);
+            let sources: Vec<_> = filtered.map(|source| source.source).chain(row.address).collect();
             [
-                member.vni.to_string(),
-                member.network.clone(),
-                member.group.to_string(),
+                row.vni.to_string(),
+                row.network.clone(),
+                or_dash(row.group),
                 kind.to_owned(),
-                or_dash(member.port.as_ref().map(|port| attachment(port, member.vlan))),
-                or_dash(member.peer),
+                or_dash(row.port.as_ref().map(|port| attachment(port, row.vlan))),
+                or_dash(row.peer),
+                or_dash(row.version.map(protocol)),
+                filter.to_owned(),
+                joined(&sources, ToString::to_string),
+                or_dash(row.expires_seconds.map(duration)),
             ]
         })
+    }
+}
+
+fn protocol(version: GroupProtocol) -> &'static str {
+    match version {
+        GroupProtocol::Igmpv1 => "igmpv1",
+        GroupProtocol::Igmpv2 => "igmpv2",
+        GroupProtocol::Igmpv3 => "igmpv3",
+        GroupProtocol::Mldv1 => "mldv1",
+        GroupProtocol::Mldv2 => "mldv2",
+        GroupProtocol::Pim => "pim",
     }
 }
 

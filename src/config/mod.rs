@@ -14,6 +14,7 @@ mod network;
 mod peer;
 mod port;
 mod scalar;
+mod snooping;
 mod storm;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
 pub use self::peer::{EncapName, Peer};
 pub use self::port::Port;
+pub use self::snooping::Snooping;
 pub use self::storm::StormControl;
 pub use self::underlay::{
     Neighbour, ReservedBits, Twin, Underlay, UnderlayPort, Vtep, ZeroChecksum,

@@ -7,6 +7,7 @@ use super::network::{MEMBER, Member};
 use super::peer::Peer;
 use super::port::Ports;
 use super::scalar::Unique;
+use super::snooping::{self, Snooping};
 use crate::wire::multicast::is_link_local;
 
 /// What becomes of a network's IP multicast.
@@ -16,6 +17,8 @@ pub struct Multicast {
     pub unregistered: Unregistered,
     /// Groups with their members; each group once.
     pub groups: Vec<Group>,
+    /// Whether members are learned from IGMP and MLD.
+    pub snooping: Option<Snooping>,
 }
 
 /// What happens to multicast to a group that has no entry.
@@ -38,21 +41,19 @@ pub struct Group {
     pub peers: Vec<Peer>,
 }
 
-pub(super) const MULTICAST: Keys = Keys {
-    known: &["unregistered", "groups"],
-    later: &[("snooping", "list the members of each group under 'groups'")],
-};
+pub(super) const MULTICAST: Keys =
+    Keys { known: &["unregistered", "groups", "snooping"], later: &[] };
 pub(super) const GROUP: Keys = Keys { known: &["group", "ports", "peers"], later: &[] };
 
 /// Reads the `multicast` key of one network.
 pub(super) struct MulticastReader<'r> {
-    pub ports: &'r Ports,
+    pub access: &'r Ports,
     /// The network, for messages.
     pub owner: &'r str,
     /// `None`: there is an error in them.
     pub members: Option<&'r [Member]>,
-    /// `None`: there is an error in them.
-    pub peers: Option<&'r [Peer]>,
+    /// Its flood peers; `None`: there is an error in them.
+    pub listed: Option<&'r [Peer]>,
 }
 
 impl MulticastReader<'_> {
@@ -64,7 +65,20 @@ impl MulticastReader<'_> {
         let mut seen = Unique::default();
         let groups = fields
             .or("groups", Vec::new(), |item| item.list_of(|item| self.group(&item, &mut seen)));
-        Some(Multicast { unregistered: unregistered?, groups: groups? })
+        let snooping = fields.or("snooping", None, |item| snooping::read(self, &item));
+        Some(Multicast { unregistered: unregistered?, groups: groups?, snooping: snooping? })
+    }
+
+    /// A list of the network's ports.
+    pub fn ports(&self, list: &Item<'_>) -> Option<Vec<usize>> {
+        let mut seen = Unique::default();
+        list.list_of(|item| self.port(&item, &mut seen))
+    }
+
+    /// A list of the network's flood peers.
+    pub fn peers(&self, list: &Item<'_>) -> Option<Vec<Peer>> {
+        let mut seen = Unique::default();
+        list.list_of(|item| self.peer(&item, &mut seen))
     }
 
     fn group(&self, item: &Item<'_>, seen: &mut Unique<IpAddr>) -> Option<Group> {
@@ -85,11 +99,8 @@ impl MulticastReader<'_> {
             }
             Some(group)
         });
-        let (mut ports_seen, mut peers_seen) = (Unique::default(), Unique::default());
-        let ports = fields
-            .or("ports", Vec::new(), |item| item.list_of(|item| self.port(&item, &mut ports_seen)));
-        let peers = fields
-            .or("peers", Vec::new(), |item| item.list_of(|item| self.peer(&item, &mut peers_seen)));
+        let ports = fields.or("ports", Vec::new(), |item| self.ports(&item));
+        let peers = fields.or("peers", Vec::new(), |item| self.peers(&item));
         if fields.get("ports").is_none() && fields.get("peers").is_none() {
             item.error("a group without members; list them under 'ports' and 'peers'");
         }
@@ -99,11 +110,11 @@ impl MulticastReader<'_> {
     fn port(&self, item: &Item<'_>, seen: &mut Unique<usize>) -> Option<usize> {
         let (port, vlan) = if item.is_mapping() {
             let fields = item.fields(&MEMBER)?;
-            let port = fields.required("port", "port: trunk0", |item| self.ports.access(&item));
+            let port = fields.required("port", "port: trunk0", |item| self.access.access(&item));
             let vlan = fields.or("vlan", None, |item| item.number(1..=4094).map(Some));
             (port?, vlan?)
         } else {
-            (self.ports.access(item)?, None)
+            (self.access.access(item)?, None)
         };
         let of = Member { port, vlan };
         let Some(position) = self.members?.iter().position(|member| *member == of) else {
@@ -121,7 +132,7 @@ impl MulticastReader<'_> {
 
     fn peer(&self, item: &Item<'_>, seen: &mut Unique<IpAddr>) -> Option<Peer> {
         let address = item.parse::<IpAddr>("an IP address such as 192.0.2.1 or 2001:db8::1")?;
-        let Some(peer) = self.peers?.iter().find(|peer| peer.address == address) else {
+        let Some(peer) = self.listed?.iter().find(|peer| peer.address == address) else {
             item.error(format_args!(
                 "{address} is not among the flood peers of {}; add it to the network's 'flood.peers'",
                 self.owner

@@ -186,10 +186,10 @@ impl<'r, 'a> Networks<'r, 'a> {
             item.warn("this network does not answer ARP, so 'ips' say nothing; add 'arp_suppression: true' to it");
         }
         let reader = MulticastReader {
-            ports: self.ports,
+            access: self.ports,
             owner: &owner,
             members: whole,
-            peers: peers.as_deref(),
+            listed: peers.as_deref(),
         };
         let multicast = fields.or("multicast", None, |item| reader.read(&item).map(Some));
         Some(Network {

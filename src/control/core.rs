@@ -13,6 +13,7 @@ use super::ageing::Ageing;
 use super::clock::{self, Seconds, Tick};
 use super::flood_groups::{self, LinkWatch};
 use super::learn::Drained;
+use super::multicast::Attendance;
 use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
 use super::network::Network;
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::dpdk::{Eal, Lcore, LcoreTask};
 use crate::fib::Reclaimer;
 use crate::wire::MacAddr;
-use crate::worker::{EventQueue, Shared, WorkerCounters};
+use crate::worker::{EventQueue, HeardQueue, Shared, WorkerCounters};
 
 /// How long the loop waits for work: this long after there was some, and twice as long each time there is none.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -46,6 +47,8 @@ pub struct WorkerHandle {
     pub counters: Arc<WorkerCounters>,
     /// What it saw.
     pub events: Arc<EventQueue>,
+    /// IGMP and MLD that it heard.
+    pub heard: Arc<HeardQueue>,
     /// Its receive queues as `(port index, queue)`.
     pub queues: Vec<(u16, u16)>,
 }
@@ -78,6 +81,7 @@ pub struct Control {
     pub(super) unpublished: bool,
     links: LinkWatch,
     watchdog: Watchdog,
+    pub(super) attendance: Attendance,
     pub(super) parts: Parts,
 }
 
@@ -101,6 +105,7 @@ impl Control {
             unpublished: false,
             links: LinkWatch::default(),
             watchdog: Watchdog::new(parts.workers.len(), clock::TICK),
+            attendance: Attendance::default(),
             parts,
         }
     }
@@ -163,6 +168,7 @@ impl Control {
             if self.unpublished {
                 self.publish();
             }
+            self.attend_members();
             self.advance_clock();
             self.age();
             self.reclaim();

@@ -11,8 +11,9 @@ use super::network::Network;
 use super::peers::{Peers, next_hop_by};
 use super::ports::{ControlPort, Role};
 use crate::config::{self, Config};
-use crate::tunnel::{Encap, group_mac};
+use crate::tunnel::Encap;
 use crate::wire::MacAddr;
+use crate::wire::multicast::group_mac;
 use crate::worker::{AdjacencyIndex, FloodGroup, FloodGroups};
 
 /// The groups of all networks, each once.

@@ -43,9 +43,10 @@ impl Control {
             }
             behind |= left == 0;
         }
+        let heard = self.hear_members();
         if behind {
             Drained::Behind
-        } else if handled > 0 {
+        } else if heard || handled > 0 {
             Drained::Some
         } else {
             Drained::None

@@ -53,6 +53,9 @@ impl Control {
             if let Some(netlink) = &self.netlink {
                 unreachable.into_iter().for_each(|peer| netlink.forget(peer));
             }
+            let Parts { peers, .. } = &self.parts;
+            let kept = behind.iter().filter_map(|peer| peers.adjacency(peer, vni)).collect();
+            self.forget_members(index, kept);
             self.publish();
         }
         let Filled { changes, no_place } = filled;

@@ -11,6 +11,7 @@ mod flood_groups;
 mod learn;
 mod learned_peers;
 mod macs;
+mod multicast;
 mod neighbours;
 mod netlink;
 mod network;

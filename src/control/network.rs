@@ -1,16 +1,15 @@
 //! One network, as the control core knows it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::adjacency::Adjacencies;
 use super::clock::{self, Tick};
+use super::multicast::{Multicast, Snooper, Ways};
 use super::neighbours::Suppressor;
 use crate::config::EncapName;
-use crate::fib::FibWriter;
-use crate::worker::{
-    AdjacencyIndex, FloodGroup, FloodList, Groups, Network as Published, StormControl,
-};
+use crate::fib::{FibWriter, Reclaimer};
+use crate::worker::{AdjacencyIndex, FloodGroup, FloodList, Network as Published, StormControl};
 
 /// What the operator asked for.
 #[derive(Clone, Debug)]
@@ -25,16 +24,6 @@ pub struct Policy {
     pub encap: EncapName,
 }
 
-/// A multicast group whose members are known.
-pub struct Group {
-    /// Its address.
-    pub address: IpAddr,
-    /// Adjacencies of the members at access ports.
-    pub locals: Vec<AdjacencyIndex>,
-    /// Adjacencies of the peers with members behind them.
-    pub peers: Vec<AdjacencyIndex>,
-}
-
 /// One network.
 pub struct Network {
     /// The 24-bit ID.
@@ -47,8 +36,10 @@ pub struct Network {
     pub flood_group: Option<Arc<FloodGroup>>,
     /// Made of both once, and shared by all snapshots: a peer's new next hop changes no list.
     flood: Arc<FloodList>,
-    groups: Vec<Group>,
-    multicast: Option<Arc<Groups>>,
+    /// Who gets which multicast group; `None`: all is flooded.
+    pub multicast: Option<Multicast>,
+    /// When workers were told last who gets which group.
+    pub(super) groups_told: Option<Instant>,
     /// What the operator asked for.
     pub policy: Policy,
     /// Its MACs.
@@ -77,8 +68,8 @@ impl Network {
             peers: Vec::new(),
             flood_group: None,
             flood: Arc::default(),
-            groups: Vec::new(),
             multicast: None,
+            groups_told: None,
             policy,
             fib,
             suppressor: None,
@@ -106,20 +97,16 @@ impl Network {
         (self.locals, self.peers) = (locals, peers);
     }
 
-    /// Multicast groups, by ascending address.
-    pub fn groups(&self) -> &[Group] {
-        &self.groups
+    /// What listens to its IGMP and MLD, if anything does.
+    pub fn snooper(&mut self) -> Option<&mut Snooper> {
+        self.multicast.as_mut().and_then(Multicast::snooper)
     }
 
-    /// Sets who gets which multicast group, and whether other groups are dropped rather than flooded.
-    pub fn set_groups(&mut self, mut groups: Vec<Group>, drops_unregistered: bool) {
-        groups.sort_by_key(|group| group.address);
-        let list = |group: &Group| {
-            (group.address, Arc::new(FloodList::new(group.locals.clone(), group.peers.clone())))
-        };
-        let lists = groups.iter().map(list).collect();
-        self.multicast = Some(Arc::new(Groups { lists, drops_unregistered }));
-        self.groups = groups;
+    /// Tells workers who gets which multicast group now.
+    pub fn tell_groups(&mut self, adjacencies: &Adjacencies, reclaimer: &mut Reclaimer) {
+        if let Some(multicast) = &mut self.multicast {
+            multicast.publish(&Ways::new(adjacencies, &self.peers), reclaimer);
+        }
     }
 
     /// What workers read.
@@ -133,7 +120,7 @@ impl Network {
             flood: self.flood.clone(),
             suppression: self.suppressor.as_ref().map(Suppressor::shared),
             storm: self.storm.clone(),
-            multicast: self.multicast.clone(),
+            multicast: self.multicast.as_ref().map(Multicast::shared),
             identity: self.identity,
         }
     }

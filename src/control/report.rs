@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::adjacency::Way;
 use super::ageing::age;
 use super::core::{Control, Parts, WorkerHandle};
+use super::multicast::Multicast;
 use super::neighbours::Suppressor;
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
@@ -127,36 +128,20 @@ impl Control {
             ageing_seconds: network.policy.ageing.map(|age| age.as_secs()),
             arp_suppression: network.suppressor.as_ref().map(Suppressor::report),
             storm_control: network.storm.as_deref().map(storm_control),
+            snooping: network.multicast.as_ref().and_then(Multicast::report),
         }
     }
 
-    fn report_groups(&self) -> Vec<model::Group> {
-        let mut list = Vec::new();
-        for network in self.networks_by_vni() {
-            for group in network.groups() {
-                for member in group.locals.iter().chain(&group.peers) {
-                    let (port, vlan, peer) = self.place(*member);
-                    list.push(model::Group {
-                        vni: network.vni,
-                        network: network.name.clone(),
-                        group: group.address,
-                        kind: model::MemberKind::Static,
-                        port,
-                        vlan,
-                        peer,
-                    });
-                }
-            }
-        }
-        list
-    }
-
-    /// Port, VLAN and peer of an adjacency.
-    fn place(&self, adjacency: AdjacencyIndex) -> (Option<String>, Option<u16>, Option<IpAddr>) {
+    /// Port, VLAN and peer, or underlay group, of an adjacency.
+    pub(super) fn place(
+        &self,
+        adjacency: AdjacencyIndex,
+    ) -> (Option<String>, Option<u16>, Option<IpAddr>) {
         match self.parts.adjacencies.get(adjacency) {
             Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
             Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
-            Some(Way::Group(_)) | None => (None, None, None),
+            Some(Way::Group(hop)) => (None, None, Some(hop.address)),
+            None => (None, None, None),
         }
     }
 

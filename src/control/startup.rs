@@ -7,17 +7,19 @@ use super::adjacency::{Adjacencies, Way};
 use super::core::{Control, Parts, WorkerHandle};
 use super::flood_groups::{self, GroupWays};
 use super::macs::{self, Filled};
+use super::multicast;
 use super::neighbours::Suppressor;
 use super::netlink::TwinError;
-use super::network::{Group, Network, Policy};
+use super::network::{Network, Policy};
 use super::peers::{Peers, Resolution};
 use super::ports::{self, Role, Running};
 use super::snapshot;
-use crate::config::{Config, InnerVlan, Neighbour, Unregistered};
+use crate::config::{Config, InnerVlan, Neighbour};
 use crate::dpdk::{Eal, EalOptions};
 use crate::fib::{Domain, FibWriter, Published, Reclaimer};
 use crate::worker::{
-    Context, EVENT_QUEUE, EventQueue, Shared, Transmitter, Worker, WorkerCounters,
+    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, Shared, Transmitter, Worker,
+    WorkerCounters,
 };
 
 /// Why Ferry did not start.
@@ -211,16 +213,9 @@ impl Plan {
         }
         network.set_members(locals, peers);
         if let Some(multicast) = &config.multicast {
-            let mut groups = Vec::new();
-            for group in &multicast.groups {
-                let join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
-                groups.push(Group {
-                    address: group.group,
-                    locals: group.ports.iter().map(|index| network.locals()[*index]).collect(),
-                    peers: group.peers.iter().map(join).collect(),
-                });
-            }
-            network.set_groups(groups, multicast.unregistered == Unregistered::Drop);
+            let mut join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
+            network.multicast = Some(multicast::new(multicast, network.locals(), &mut join));
+            network.tell_groups(&self.adjacencies, &mut self.reclaimer);
         }
         for peer in macs::peers_of(&config.macs) {
             self.peers.join(peer, vni, &mut self.adjacencies);
@@ -257,6 +252,7 @@ impl Plan {
         for (number, ((receivers, transmitter), lcore)) in dealt.enumerate() {
             let counters = Arc::new(WorkerCounters::new(ports.len()));
             let events = Arc::new(EventQueue::new(EVENT_QUEUE));
+            let heard = Arc::new(HeardQueue::new(HEARD_QUEUE));
             let Some(node) = pools.get(&(lcore.socket as i32)).or_else(|| pools.values().next())
             else {
                 continue;
@@ -268,12 +264,13 @@ impl Plan {
                 counters.clone(),
                 node.headers.clone(),
                 events.clone(),
+                heard.clone(),
             );
             let reader = domain.register().expect("the domain has a slot for each worker");
             let queues = receivers.iter().map(|rx| (rx.port, rx.queue.number())).collect();
             let worker = Worker::new(shared.clone(), reader, receivers, context, config.cores.idle);
             let task = eal.launch(lcore, move || worker.run())?;
-            workers.push(WorkerHandle { lcore, task, counters, events, queues });
+            workers.push(WorkerHandle { lcore, task, counters, events, heard, queues });
         }
         Ok(Control::new(Parts {
             config,

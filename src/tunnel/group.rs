@@ -5,20 +5,6 @@ use std::net::IpAddr;
 use super::Vtep;
 use crate::wire::{ethernet, ipv4, ipv6};
 
-/// The Ethernet address of an IP multicast group (RFC 1112 section 6.4, RFC 2464 section 7).
-pub fn group_mac(group: IpAddr) -> [u8; 6] {
-    match group {
-        IpAddr::V4(group) => {
-            let [_, high, middle, low] = group.octets();
-            [0x01, 0x00, 0x5e, high & 0x7f, middle, low]
-        }
-        IpAddr::V6(group) => {
-            let [.., a, b, c, d] = group.octets();
-            [0x33, 0x33, a, b, c, d]
-        }
-    }
-}
-
 /// The multicast group that an Ethernet frame's IP packet goes to, if it goes to one.
 pub fn group_of(frame: &[u8]) -> Option<IpAddr> {
     let (ethernet, packet) = ethernet::Header::parse(frame).ok()?;
@@ -49,14 +35,6 @@ impl Vtep {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_groups_mac_has_its_last_bits() {
-        let mac = |text: &str| group_mac(text.parse().unwrap());
-        assert_eq!(mac("239.1.2.3"), [0x01, 0x00, 0x5e, 1, 2, 3]);
-        assert_eq!(mac("239.129.2.3"), [0x01, 0x00, 0x5e, 1, 2, 3], "23 bits");
-        assert_eq!(mac("ff0e::1:2"), [0x33, 0x33, 0, 1, 0, 2]);
-    }
 
     proptest! {
         #[test]

@@ -11,6 +11,6 @@ mod template;
 pub use any_template::{AnyTemplate, Variable};
 pub use decapsulate::{Inner, Label, Outer, Plain, Received, Vtep, decapsulate, plain};
 pub use encap::{Encap, OuterHeader};
-pub use group::{group_mac, group_of};
+pub use group::group_of;
 pub use sequence::SequenceNumbers;
 pub use template::{TEMPLATE_LENGTH, Template};

@@ -37,8 +37,12 @@ pub fn compute_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -
 
 /// Whether a UDP header and payload over IPv6, with a checksum other than zero, add up (RFC 8200 section 8.1).
 pub fn verify_udp_v6(source: Ipv6Addr, destination: Ipv6Addr, segment: &[u8]) -> bool {
-    let pseudo = pseudo_header_v6(source, destination, super::ipv4::UDP, segment.len());
-    fold(pseudo + accumulate(segment)) == 0xffff
+    verify_v6(source, destination, super::ipv4::UDP, segment)
+}
+
+/// Whether what follows an IPv6 header, of a protocol with this kind of checksum, adds up (RFC 8200 section 8.1).
+pub fn verify_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload: &[u8]) -> bool {
+    sum_v6(source, destination, protocol, payload) == 0xffff
 }
 
 /// The same over IPv4 and IPv6, of bytes that begin with both addresses: what is before a datagram in a packet without
@@ -50,17 +54,17 @@ pub fn verify_udp_behind_addresses(bytes: &[u8], length: usize) -> bool {
 
 /// Whether an ICMPv6 message that contains its checksum adds up (RFC 4443 section 2.3).
 pub fn verify_icmpv6(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> bool {
-    icmpv6_sum(source, destination, message) == 0xffff
+    verify_v6(source, destination, super::ipv6::ICMPV6, message)
 }
 
 /// The checksum of an ICMPv6 message whose checksum field is zero.
 pub fn compute_icmpv6(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
-    !icmpv6_sum(source, destination, message)
+    !sum_v6(source, destination, super::ipv6::ICMPV6, message)
 }
 
-fn icmpv6_sum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
-    let pseudo = pseudo_header_v6(source, destination, super::ipv6::ICMPV6, message.len());
-    fold(pseudo + accumulate(message)).swap_bytes()
+fn sum_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload: &[u8]) -> u16 {
+    let pseudo = pseudo_header_v6(source, destination, protocol, payload.len());
+    fold(pseudo + accumulate(payload)).swap_bytes()
 }
 
 /// A one's-complement sum of bytes that come in pieces.

@@ -9,6 +9,8 @@ use super::{Malformed, Protocol, view};
 
 /// Bytes of the fixed header.
 pub const LENGTH: usize = size_of::<Header>();
+/// Next header: hop-by-hop options (section 4.3).
+pub const HOP_BY_HOP: u8 = 0;
 /// Next header: a fragment header of 8 bytes.
 pub const FRAGMENT: u8 = 44;
 /// Next header: ICMPv6 (RFC 4443).

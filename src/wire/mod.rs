@@ -10,11 +10,15 @@ pub mod dhcp;
 pub mod ethernet;
 pub mod flow;
 pub mod gre;
+pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
 mod mac;
+pub mod membership;
+pub mod mld;
 pub mod multicast;
 pub mod nd;
+pub mod pim;
 pub mod udp;
 mod vni;
 pub mod vxlan;
@@ -43,8 +47,8 @@ pub enum Malformed {
     /// A hardware or protocol type other than Ethernet and IPv4.
     #[error("the {0} types are not Ethernet and IPv4")]
     Types(Protocol),
-    /// A router forwarded what must not leave its link (RFC 4861 section 7.1).
-    #[error("the {0} hop limit is not 255")]
+    /// The hop limit that shows that a packet comes from this link is another (RFC 4861 section 7.1, RFC 3810 section 5).
+    #[error("the {0} hop limit is wrong")]
     HopLimit(Protocol),
     /// An address that cannot stand there.
     #[error("an address in {0} is of the wrong kind")]
@@ -65,6 +69,8 @@ pub enum Protocol {
     Gre,
     NeighbourDiscovery,
     Dhcp,
+    Igmp,
+    Mld,
 }
 
 impl std::fmt::Display for Protocol {
@@ -80,6 +86,8 @@ impl std::fmt::Display for Protocol {
             Self::Gre => "GRE",
             Self::NeighbourDiscovery => "neighbour discovery",
             Self::Dhcp => "DHCP",
+            Self::Igmp => "IGMP",
+            Self::Mld => "MLD",
         })
     }
 }
@@ -112,6 +120,7 @@ mod tests {
             let _ = dhcp::Message::parse(&bytes).map(|(message, options)| message.acknowledges(options));
             let _ = ipv6::Header::parse(&bytes).map(|(header, rest)| nd::Message::parse(header, rest));
             let _ = flow::flow_hash(&bytes);
+            let _ = membership::hear(&bytes);
         }
     }
 }

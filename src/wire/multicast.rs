@@ -1,32 +1,52 @@
-//! Which IP multicast group a frame is for (RFC 1112 section 6.4, RFC 2464 section 7, RFC 4541).
+//! IP multicast: which group a frame is for, from which source, and a group's MAC (RFC 1112 section 6.4, RFC 2464 section 7, RFC 4541).
 
 use std::net::IpAddr;
 
 use super::ethernet::{self, ethertype};
-use super::{ipv4, ipv6};
+use super::{igmp, ipv4, ipv6};
 
-/// IPv4 protocol number of IGMP.
-const IGMP: u8 = 2;
-/// IPv6 next header: hop-by-hop options, which every MLD message begins with (RFC 3810 section 5).
-const HOP_BY_HOP: u8 = 0;
+/// What a source sends to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// From.
+    pub source: IpAddr,
+    /// To.
+    pub group: IpAddr,
+}
 
-/// The group that a frame is for, where who gets it may depend on the group: its MAC and its IP address are
+/// The stream that a frame belongs to, where who gets it may depend on that: its MAC and its IP address are
 /// multicast, the group is not link-local, and it is neither IGMP nor may be MLD, which routers must see.
 /// The address decides and not the MAC, which 32 groups share. `None` also for frames with a VLAN tag.
-pub fn group(frame: &[u8]) -> Option<IpAddr> {
+pub fn stream(frame: &[u8]) -> Option<Stream> {
     let (header, packet) = ethernet::Header::parse(frame).ok()?;
-    let group = match (header.destination.0, header.ethertype.get()) {
+    let stream = match (header.destination.0, header.ethertype.get()) {
         ([0x01, 0x00, 0x5e, ..], ethertype::IPV4) => {
             let (ip, _) = ipv4::Header::parse(packet).ok()?;
-            (ip.protocol != IGMP).then(|| IpAddr::V4(ip.destination()))
+            (ip.protocol != igmp::PROTOCOL)
+                .then(|| Stream { source: ip.source().into(), group: ip.destination().into() })
         }
         ([0x33, 0x33, ..], ethertype::IPV6) => {
             let (ip, _) = ipv6::Header::parse(packet).ok()?;
-            (ip.next_header != HOP_BY_HOP).then(|| IpAddr::V6(ip.destination()))
+            (ip.next_header != ipv6::HOP_BY_HOP)
+                .then(|| Stream { source: ip.source().into(), group: ip.destination().into() })
         }
         _ => None,
     }?;
-    (group.is_multicast() && !is_link_local(group)).then_some(group)
+    (stream.group.is_multicast() && !is_link_local(stream.group)).then_some(stream)
+}
+
+/// The Ethernet address of an IP multicast group (RFC 1112 section 6.4, RFC 2464 section 7).
+pub fn group_mac(group: IpAddr) -> [u8; 6] {
+    match group {
+        IpAddr::V4(group) => {
+            let [_, high, middle, low] = group.octets();
+            [0x01, 0x00, 0x5e, high & 0x7f, middle, low]
+        }
+        IpAddr::V6(group) => {
+            let [.., a, b, c, d] = group.octets();
+            [0x33, 0x33, a, b, c, d]
+        }
+    }
 }
 
 /// Whether a multicast address stays on the link: 224.0.0.0/24, and IPv6 scopes up to 2 (RFC 4291 section 2.7).
@@ -61,22 +81,37 @@ mod tests {
         frame
     }
 
+    fn group(frame: &[u8]) -> Option<IpAddr> {
+        stream(frame).map(|stream| stream.group)
+    }
+
     #[test]
     fn the_address_tells_the_group_and_what_all_must_see_has_none() {
         let mac = [1, 0, 0x5e, 1, 1, 1];
         let is = |text: &str| Some(text.parse().unwrap());
         assert_eq!(group(&v4(mac, [239, 1, 1, 1], 17)), is("239.1.1.1"));
         assert_eq!(group(&v4(mac, [224, 129, 1, 1], 17)), is("224.129.1.1"), "the same MAC");
-        assert_eq!(group(&v4(mac, [239, 1, 1, 1], IGMP)), None);
+        assert_eq!(group(&v4(mac, [239, 1, 1, 1], igmp::PROTOCOL)), None);
         assert_eq!(group(&v4(mac, [224, 0, 0, 251], 17)), None);
         assert_eq!(group(&v4(mac, [10, 1, 1, 1], 17)), None, "unicast IP in a multicast frame");
         assert_eq!(group(&v4([0xff; 6], [239, 1, 1, 1], 17)), None, "broadcast");
         assert_eq!(group(&v6("ff05::1:3", 17)), is("ff05::1:3"));
-        for (address, next_header) in
-            [("ff05::1:3", HOP_BY_HOP), ("ff02::1:ff00:1", 58), ("ff01::1", 17), ("fe80::1", 17)]
-        {
+        for (address, next_header) in [
+            ("ff05::1:3", ipv6::HOP_BY_HOP),
+            ("ff02::1:ff00:1", 58),
+            ("ff01::1", 17),
+            ("fe80::1", 17),
+        ] {
             assert_eq!(group(&v6(address, next_header)), None, "{address}");
         }
+    }
+
+    #[test]
+    fn a_groups_mac_has_its_last_bits() {
+        let mac = |text: &str| group_mac(text.parse().unwrap());
+        assert_eq!(mac("239.1.2.3"), [0x01, 0x00, 0x5e, 1, 2, 3]);
+        assert_eq!(mac("239.129.2.3"), [0x01, 0x00, 0x5e, 1, 2, 3], "23 bits");
+        assert_eq!(mac("ff0e::1:2"), [0x33, 0x33, 0, 1, 0, 2]);
     }
 
     proptest! {

@@ -31,10 +31,15 @@ pub(super) fn forward(
         Some(with) => suppression::answer(context, reader, snapshot, lane, with, origin, frame),
         None => Some(frame),
     };
-    let Some(frame) = frame else { return };
-    let groups = lane.network.multicast.as_deref();
-    let audience = groups.map_or(Audience::Network, |groups| groups.audience(frame.data()));
-    replicate::flood(context, snapshot, lane.ingress.network(), audience, origin, frame);
+    let Some(mut frame) = frame else { return };
+    let chosen = match &lane.network.multicast {
+        Some(multicast) => multicast.choose(context, reader, lane, &mut frame),
+        None => Ok((Audience::Network, &*lane.network.flood)),
+    };
+    match chosen {
+        Ok(to) => replicate::flood(context, snapshot, lane, to, origin, frame),
+        Err(reason) => context.drop(origin.port, frame, reason),
+    }
 }
 
 /// Storm control, the port's before the network's: what one port has too much of must not use up what others share.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::counters::WorkerCounters;
 use super::event::{Event, EventQueue, Reported};
 use super::replicate::Replication;
+use super::snooping::HeardQueue;
 use super::transmit::Transmitter;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
@@ -31,6 +32,7 @@ pub struct Context {
     /// The coarse clock, read once a round.
     pub tick: u16,
     pub(super) replication: Replication,
+    pub(super) heard: Arc<HeardQueue>,
     events: Arc<EventQueue>,
     reported: Reported,
 }
@@ -43,6 +45,7 @@ impl Context {
         counters: Arc<WorkerCounters>,
         headers: Mempool,
         events: Arc<EventQueue>,
+        heard: Arc<HeardQueue>,
     ) -> Self {
         Self {
             number,
@@ -51,6 +54,7 @@ impl Context {
             headers,
             tick: 0,
             replication: Replication::new(),
+            heard,
             events,
             reported: Reported::new(),
         }

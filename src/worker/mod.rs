@@ -20,6 +20,7 @@ mod output;
 mod poll;
 mod replicate;
 mod snapshot;
+mod snooping;
 mod storm;
 mod suppression;
 mod transmit;
@@ -30,13 +31,14 @@ pub use counters::{Counter, PortCounters, WorkerCounters};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use flood_group::{FloodGroup, FloodGroups};
 pub use idle::Idle;
-pub use multicast::Groups;
+pub use multicast::{Groups, Listeners, Multicast};
 pub use origin::{AnyPeer, AnyPeers, Dialect};
 pub use poll::{Receiver, Shared, Worker};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
     PortEntry, Snapshot, UnderlayPort,
 };
+pub use snooping::{HEARD_QUEUE, Heard, HeardQueue, Snooping};
 pub use storm::{Kind as FloodKind, StormControl, StormReport};
 pub use suppression::{Suppression, SuppressionCounters, Unknown};
 pub use transmit::{Transmitter, TxPath, TxPort};

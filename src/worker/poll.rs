@@ -95,7 +95,7 @@ impl Worker {
             counters.rx_bytes.add(bytes);
             context.counters.bursts.add(1);
         }
-        active |= replicate::advance(context, snapshot);
+        active |= replicate::advance(context, reader, snapshot);
         active | context.transmitter.flush()
     }
 }

@@ -6,11 +6,13 @@
 use std::collections::VecDeque;
 
 use super::context::Context;
+use super::forward::Lane;
 use super::multicast::Audience;
 use super::output::{self, Target};
-use super::snapshot::{AdjacencyIndex, Network, Served, Snapshot};
+use super::snapshot::{AdjacencyIndex, FloodList, Network, Served, Snapshot};
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
+use crate::fib::Reader;
 use crate::wire::flow::{entropy_port, flow_hash};
 
 /// Copies made in one go.
@@ -54,31 +56,26 @@ impl Replication {
     }
 }
 
-/// Floods a frame to those of a network that it is for.
+/// Floods a frame of a network to those that it is for, whom the list names.
 #[inline(never)]
 pub(super) fn flood(
     context: &mut Context,
     snapshot: &Snapshot,
-    network: u32,
-    audience: Audience,
+    lane: &Lane,
+    (audience, list): (Audience, &FloodList),
     origin: Origin,
     mut frame: Mbuf,
 ) {
-    let Some(of) = snapshot.networks.get(network as usize) else {
-        return context.drop(origin.port, frame, DropReason::NetworkRemoved);
-    };
-    let Some(list) = of.flood_list(audience) else {
-        return context.drop(origin.port, frame, DropReason::UnregisteredMulticast);
-    };
+    let of = lane.network;
     let entropy = entropy_port(flow_hash(frame.data()));
     let targets = list.targets(origin.from_tunnel);
     match serve(context, snapshot, of, origin, &mut frame, entropy, targets) {
-        Progress::Done(last) => finish(context, snapshot, origin, frame, last),
+        Progress::Done(last) => finish(context, snapshot, origin, audience, frame, last),
         Progress::Stopped(_) if context.replication.jobs.len() == JOBS => {
             context.drop(origin.port, frame, DropReason::ReplicationBacklog);
         }
         Progress::Stopped(served) => {
-            let identity = of.identity;
+            let (network, identity) = (lane.ingress.network(), of.identity);
             context.replication.jobs.push_back(Job {
                 frame,
                 origin,
@@ -95,11 +92,11 @@ pub(super) fn flood(
 
 /// Serves one slice of the flood that waited longest. Returns whether there was one.
 #[inline]
-pub(super) fn advance(context: &mut Context, snapshot: &Snapshot) -> bool {
+pub(super) fn advance(context: &mut Context, reader: &Reader, snapshot: &Snapshot) -> bool {
     let Some(mut job) = context.replication.jobs.pop_front() else { return false };
     let network = snapshot.networks.get(job.network as usize);
     let network = network.filter(|network| network.identity == job.identity);
-    match network.map(|of| (of, of.flood_list(job.audience))) {
+    match network.map(|of| (of, job.audience.list(of, reader))) {
         None => context.drop(job.origin.port, job.frame, DropReason::NetworkRemoved),
         Some((_, None)) => {
             context.drop(job.origin.port, job.frame, DropReason::UnregisteredMulticast);
@@ -107,7 +104,9 @@ pub(super) fn advance(context: &mut Context, snapshot: &Snapshot) -> bool {
         Some((of, Some(list))) => {
             let targets = list.targets_after(job.served, job.origin.from_tunnel);
             match serve(context, snapshot, of, job.origin, &mut job.frame, job.entropy, targets) {
-                Progress::Done(last) => finish(context, snapshot, job.origin, job.frame, last),
+                Progress::Done(last) => {
+                    finish(context, snapshot, job.origin, job.audience, job.frame, last);
+                }
                 Progress::Stopped(served) => {
                     job.served = served;
                     context.replication.jobs.push_back(job);
@@ -159,12 +158,13 @@ fn finish(
     context: &mut Context,
     snapshot: &Snapshot,
     origin: Origin,
+    audience: Audience,
     frame: Mbuf,
     last: Option<Target>,
 ) {
     match last {
         Some(target) => output::send(context, snapshot, origin.port, frame, target),
-        None => context.drop(origin.port, frame, DropReason::NoDestination),
+        None => context.drop(origin.port, frame, audience.nobody()),
     }
 }
 

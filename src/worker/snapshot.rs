@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::flood_group::FloodGroups;
-use super::multicast::Groups;
+use super::multicast::Multicast;
 use super::origin::AnyPeers;
 use super::storm::StormControl;
 use super::suppression::Suppression;
@@ -116,8 +116,8 @@ pub struct Network {
     pub suppression: Option<Arc<Suppression>>,
     /// What of its access ports' frames may be flooded.
     pub storm: Option<Arc<StormControl>>,
-    /// Groups whose members are known; `None`: all multicast is flooded.
-    pub multicast: Option<Arc<Groups>>,
+    /// Who gets which group; `None`: all multicast is flooded.
+    pub multicast: Option<Arc<Multicast>>,
     /// Never used twice: tells a network from a later one with the same index.
     pub identity: u64,
 }

@@ -11,7 +11,7 @@ use ferry::wire::{
 pub fn views(bytes: &[u8]) {
     for start in 0..bytes.len().min(64) {
         let bytes = &bytes[start..];
-        multicast::group(bytes);
+        multicast::stream(bytes);
         let rest = [
             ethernet::Header::parse(bytes).map(|(_, rest)| rest.len()),
             ethernet::Tag::parse(bytes).map(|(_, rest)| rest.len()),

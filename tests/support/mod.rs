@@ -5,6 +5,7 @@
 pub mod ferry;
 pub mod frames;
 pub mod lab;
+pub mod membership;
 pub mod namespace;
 pub mod neighbours;
 pub mod raw_port;

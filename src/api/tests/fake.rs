@@ -8,9 +8,9 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::api::model::{
-    Changes, DropCount, Encap, Group, Link, Mac, MacKind, MemberKind, Mempool, Neighbour,
-    NeighbourKind, Network, NetworkPort, Peer, PeerState, Port, Role, StaticChanges, Suppression,
-    Totals, Version, Worker,
+    Changes, DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
+    MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Peer, PeerState, Port,
+    Role, StaticChanges, Suppression, Totals, Version, Worker,
 };
 use crate::api::{
     self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, ReplaceError, Server,
@@ -218,6 +218,7 @@ pub(crate) fn world() -> World {
                 flooded: 5,
             }),
             storm_control: None,
+            snooping: None,
         }],
         macs: (0..3).map(|number| mac(101, number)).collect(),
         neighbours: vec![
@@ -243,6 +244,24 @@ pub(crate) fn world() -> World {
         groups: vec![
             Group { port: Some("trunk0".to_owned()), vlan: Some(10), ..member() },
             Group { peer: Some(ip("192.0.2.2")), ..member() },
+            Group {
+                kind: MemberKind::Querier,
+                group: None,
+                port: Some("vm1".to_owned()),
+                version: Some(GroupProtocol::Igmpv3),
+                address: Some(ip("10.0.0.254")),
+                expires_seconds: Some(250),
+                ..member()
+            },
+            Group {
+                kind: MemberKind::Learned,
+                port: Some("vm1".to_owned()),
+                version: Some(GroupProtocol::Igmpv3),
+                filter: Some(GroupFilter::Exclude),
+                sources: vec![source("10.0.0.7", true), source("10.0.0.9", false)],
+                expires_seconds: Some(260),
+                ..member()
+            },
         ],
         peers: vec![
             Peer {
@@ -301,10 +320,19 @@ fn member() -> Group {
     Group {
         vni: 101,
         network: "tenant-101".to_owned(),
-        group: ip("239.1.1.1"),
+        group: Some(ip("239.1.1.1")),
         kind: MemberKind::Static,
         port: None,
         vlan: None,
         peer: None,
+        version: None,
+        address: None,
+        filter: None,
+        sources: Vec::new(),
+        expires_seconds: None,
     }
+}
+
+fn source(address: &str, wanted: bool) -> GroupSource {
+    GroupSource { source: ip(address), wanted, expires_seconds: wanted.then_some(2) }
 }

@@ -57,9 +57,11 @@ VNI  NETWORK     IP        MAC                KIND    ROUTER    AGE
 #[test]
 fn groups() {
     let expected = "\
-VNI  NETWORK     GROUP      KIND    PORT       PEER
-101  tenant-101  239.1.1.1  static  trunk0.10  -
-101  tenant-101  239.1.1.1  static  -          192.0.2.2
+VNI  NETWORK     GROUP      KIND     PORT       PEER       VERSION  FILTER   SOURCES     EXPIRES
+101  tenant-101  239.1.1.1  static   trunk0.10  -          -        -        -                 -
+101  tenant-101  239.1.1.1  static   -          192.0.2.2  -        -        -                 -
+101  tenant-101  -          querier  vm1        -          igmpv3   -        10.0.0.254   4m 10s
+101  tenant-101  239.1.1.1  learned  vm1        -          igmpv3   exclude  10.0.0.9     4m 20s
 ";
     assert_eq!(table(&world().groups), expected);
 }

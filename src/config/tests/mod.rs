@@ -45,7 +45,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 19] = [
+    let sections: [(&str, &Keys); 20] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -65,6 +65,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].macs[].", &super::macs::MAC),
         ("networks[].multicast.", &multicast::MULTICAST),
         ("networks[].multicast.groups[].", &multicast::GROUP),
+        ("networks[].multicast.snooping.", &snooping::SNOOPING),
     ];
     let text = reference();
     let peer = ("networks[].flood.peers[].", &peer::PEER);
@@ -192,6 +193,30 @@ fn storms_are_limited_as_told() {
     assert_eq!((config.networks[1].storm_control, config.access[1].storm_control), (None, None));
     let config = right(&BASE.replace("inner_vlan: drop", "storm_control: {burst: 7}"));
     assert_eq!(config.warnings[0].path, "networks[0].storm_control");
+}
+
+#[test]
+fn igmp_and_mld_are_listened_to_as_told() {
+    let snooping = |value: &str| {
+        let text = BASE.replace("inner_vlan: drop", &format!("multicast: {{snooping: {value}}}"));
+        right(&text).networks[0].multicast.clone().unwrap().snooping
+    };
+    let usual = Snooping::default();
+    assert_eq!((snooping("false"), snooping("true")), (None, Some(usual.clone())));
+    assert_eq!(snooping("{group_limit: 1024}"), Some(usual.clone()));
+    let all = "{router_ports: [{port: trunk0, vlan: 10}], router_peers: [192.0.2.2], group_limit: 5, \
+               port_group_limit: 4, message_limit: 3, fast_leave: true}";
+    let peer =
+        Peer { address: Ipv4Addr::new(192, 0, 2, 2).into(), encap: Encap::vxlan(4789), id: None };
+    let expected = Snooping {
+        router_ports: vec![1],
+        router_peers: vec![peer],
+        group_limit: 5,
+        port_group_limit: 4,
+        message_limit: 3,
+        fast_leave: true,
+    };
+    assert_eq!(snooping(all), Some(expected));
 }
 
 #[test]

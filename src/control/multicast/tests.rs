@@ -1,0 +1,252 @@
+//! What time does to members, routers and queriers, and what the limits hold.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use super::querier::{Intervals, Querier};
+use super::snooper::{Settings, Snooper, Way};
+use crate::wire::MacAddr;
+use crate::wire::membership::{Family, Heard, Message, Query, Sources, Version};
+use crate::worker::AdjacencyIndex;
+
+const PORT: Way = Way { adjacency: 1, is_local: true };
+const PEER: Way = Way { adjacency: 9, is_local: false };
+
+/// 10.0.0.N, with a MAC that ends in N; 0: no address.
+fn by(last: u8, message: Message<'_>) -> Heard<'_> {
+    let source = if last == 0 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(10, 0, 0, last) };
+    Heard { mac: MacAddr([2, 0, 0, 0, 0, last]), source: source.into(), message }
+}
+
+fn group(number: u32) -> IpAddr {
+    Ipv4Addr::from(0xef01_0000 + number).into()
+}
+
+fn report(number: u32) -> Heard<'static> {
+    by(1, Message::Report(Version::Igmp2, group(number)))
+}
+
+fn leave(number: u32) -> Heard<'static> {
+    by(1, Message::Leave(Version::Igmp2, group(number)))
+}
+
+fn query(version: Version, about: Option<IpAddr>, tenths: u64) -> Query<'static> {
+    Query {
+        version,
+        group: about,
+        sources: Sources::none(Family::V4),
+        max_response: Duration::from_millis(100 * tenths),
+        suppress: false,
+        robustness: 0,
+        interval: Duration::ZERO,
+    }
+}
+
+struct Bench {
+    start: Instant,
+    snooper: Snooper,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let settings = Settings {
+            group_limit: 100,
+            port_group_limit: 60,
+            fast_leave: false,
+            routers: vec![7],
+            intervals: Intervals::USUAL,
+        };
+        Self { start: Instant::now(), snooper: Snooper::new(settings) }
+    }
+
+    fn at(&self, second: u64) -> Instant {
+        self.start + Duration::from_secs(second)
+    }
+
+    fn hear(&mut self, second: u64, way: Way, heard: &Heard) {
+        let now = self.at(second);
+        self.snooper.wake(now);
+        self.snooper.hear(way, heard, now);
+    }
+
+    fn ask(&mut self, second: u64, way: Way, last: u8, query: Query<'static>) {
+        self.hear(second, way, &by(last, Message::Query(query)));
+    }
+
+    fn wake(&mut self, second: u64) {
+        self.snooper.wake(self.at(second));
+    }
+
+    fn members(&self, number: u32) -> Vec<AdjacencyIndex> {
+        let members = self.snooper.groups.get(&group(number)).map(|group| group.members.keys());
+        members.into_iter().flatten().copied().collect()
+    }
+
+    /// The second in which it wants to be woken.
+    fn next(&self) -> Option<u64> {
+        self.snooper.next().map(|next| (next - self.start).as_secs())
+    }
+}
+
+#[test]
+fn a_member_that_is_silent_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.hear(0, PORT, &report(1));
+    bench.hear(100, PEER, &report(1));
+    bench.hear(200, PORT, &report(1));
+    bench.wake(359);
+    assert_eq!(bench.members(1), [1, 9]);
+    bench.snooper.changed = false;
+    bench.wake(360);
+    assert_eq!((bench.members(1), bench.snooper.changed), (vec![1], true));
+    bench.wake(460);
+    assert!(bench.snooper.groups.is_empty() && bench.next().is_none());
+}
+
+#[test]
+fn the_querier_says_how_long_a_membership_holds() {
+    let mut bench = Bench::new();
+    let said = Query {
+        robustness: 3,
+        interval: Duration::from_secs(20),
+        ..query(Version::Igmp3, None, 50)
+    };
+    bench.ask(0, PEER, 4, said);
+    bench.hear(1, PORT, &report(1));
+    bench.wake(65);
+    assert_eq!(bench.members(1), [1]);
+    bench.wake(66);
+    assert_eq!(bench.members(1), [0; 0], "three intervals of 20 s, and 5 s for the answer");
+}
+
+#[test]
+fn a_leave_waits_for_the_querier_s_question() {
+    let mut bench = Bench::new();
+    bench.ask(0, PEER, 4, query(Version::Igmp2, None, 100));
+    bench.hear(1, PORT, &report(1));
+    bench.hear(1, PEER, &report(1));
+    bench.hear(2, PORT, &leave(1));
+    bench.wake(100);
+    assert_eq!(bench.members(1), [1, 9], "nobody asked");
+    bench.ask(100, PEER, 4, query(Version::Igmp2, Some(group(1)), 10));
+    bench.hear(101, PEER, &report(1));
+    bench.wake(102);
+    assert_eq!(bench.members(1), [9], "who answers stays");
+    let suppressed = Query { suppress: true, ..query(Version::Igmp3, Some(group(1)), 10) };
+    bench.ask(103, PEER, 4, suppressed);
+    bench.wake(110);
+    assert_eq!(bench.members(1), [9], "a query that leaves timers alone");
+    // Of two queriers the one with the lower address is it.
+    bench.ask(111, PORT, 5, query(Version::Igmp2, Some(group(1)), 10));
+    bench.wake(120);
+    assert_eq!(bench.members(1), [9], "not the querier's question");
+}
+
+#[test]
+fn limits_hold_for_a_port_and_for_all() {
+    let mut bench = Bench::new();
+    for number in 0..70 {
+        bench.hear(0, PORT, &report(number));
+        bench.hear(0, PORT, &report(number));
+    }
+    assert_eq!((bench.snooper.groups.len(), bench.snooper.counts.groups_refused), (60, 20));
+    for number in 0..60 {
+        bench.hear(1, PEER, &report(number + 50));
+    }
+    assert_eq!((bench.snooper.groups.len(), bench.snooper.counts.groups_refused), (100, 30));
+    // What was forgotten makes room.
+    bench.wake(260);
+    assert_eq!(bench.snooper.groups.len(), 50);
+    for number in 200..260 {
+        bench.hear(260, PORT, &report(number));
+    }
+    assert_eq!((bench.snooper.groups.len(), bench.snooper.counts.groups_refused), (100, 40));
+}
+
+#[test]
+fn coming_and_going_leaves_nothing_behind() {
+    let mut bench = Bench::new();
+    bench.snooper.settings.fast_leave = true;
+    for round in 0..1000 {
+        for number in 0..50 {
+            bench.hear(round / 10, PORT, &report(number));
+            bench.hear(round / 10, PORT, &leave(number));
+        }
+        bench.ask(round / 10, PEER, 4, query(Version::Igmp2, None, 100));
+    }
+    assert_eq!(bench.snooper.groups.len(), 0);
+    assert_eq!(bench.snooper.alarms(), 1, "the querier's");
+    bench.hear(100, PORT, &report(1));
+    assert_eq!(bench.snooper.counts.groups_refused, 0);
+}
+
+#[test]
+fn what_is_behind_ways_that_are_gone_is_forgotten() {
+    let mut bench = Bench::new();
+    bench.hear(0, PORT, &report(1));
+    bench.hear(0, PEER, &report(1));
+    bench.hear(0, PORT, &report(2));
+    bench.ask(0, PORT, 4, query(Version::Igmp2, None, 100));
+    assert_eq!(bench.snooper.routers(Family::V4), [7, 1]);
+    bench.snooper.retain(|way| way == 9);
+    assert_eq!((bench.members(1), bench.members(2)), (vec![9], vec![]));
+    assert_eq!(bench.snooper.routers(Family::V4), [0; 0]);
+}
+
+/// A querier of IPv4, and what is asked of it.
+struct Election {
+    start: Instant,
+    querier: Querier,
+}
+
+impl Election {
+    fn ask(&mut self, second: u64, last: u8) -> bool {
+        let query = query(Version::Igmp2, None, 100);
+        let now = self.start + Duration::from_secs(second);
+        self.querier.lapse(now);
+        let heard = by(last, Message::Query(query));
+        let patience = self.querier.hear_query(3, &heard, &query, &Intervals::USUAL, now);
+        self.querier.lapse(now);
+        patience.is_some()
+    }
+
+    fn elected(&self) -> u8 {
+        self.querier.other().map_or(0, |other| match other.address {
+            IpAddr::V4(address) => address.octets()[3],
+            IpAddr::V6(_) => panic!(),
+        })
+    }
+}
+
+#[test]
+fn the_lowest_address_is_the_querier_until_it_is_silent() {
+    let mut election = Election { start: Instant::now(), querier: Querier::default() };
+    assert!(election.ask(0, 0) && election.ask(1, 0));
+    assert_eq!(election.querier.routers().count(), 0, "without an address, no router");
+    for (second, last, accepted, elected) in
+        [(2, 9, true, 9), (3, 5, true, 5), (4, 9, false, 5), (5, 0, false, 5), (6, 5, true, 5)]
+    {
+        assert_eq!((election.ask(second, last), election.elected()), (accepted, elected));
+    }
+    assert!(!election.ask(260, 9), "silent since second 6, and 255 s are not over");
+    assert!(election.ask(261, 9));
+    assert_eq!(election.elected(), 9);
+}
+
+#[test]
+fn members_are_all_known_when_everybody_had_time_to_answer() {
+    let mut election = Election { start: Instant::now(), querier: Querier::default() };
+    let is_ready = |election: &mut Election, second| {
+        election.querier.lapse(election.start + Duration::from_secs(second));
+        (election.querier.is_ready(), election.querier.take_changed())
+    };
+    assert_eq!(is_ready(&mut election, 0), (false, false));
+    election.ask(0, 0);
+    assert_eq!(is_ready(&mut election, 9), (false, false));
+    assert_eq!(is_ready(&mut election, 10), (true, true));
+    assert_eq!(is_ready(&mut election, 11), (true, false));
+    election.ask(100, 0);
+    assert_eq!(is_ready(&mut election, 101), (true, false));
+    assert_eq!(is_ready(&mut election, 354), (true, false));
+    assert_eq!(is_ready(&mut election, 355), (false, true), "the querier is gone");
+}
