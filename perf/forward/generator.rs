@@ -19,6 +19,8 @@ use super::capture;
 const STEP: usize = 8;
 /// Steps; what takes longer counts as the last.
 const STEPS: usize = 1 << 17;
+/// Cycles that are told apart from more.
+pub const LONGEST: f64 = ((STEPS - 1) * STEP) as f64;
 const STAMP: usize = size_of::<u64>();
 const PATIENCE: Duration = Duration::from_secs(20);
 /// In the pace of the sample, before it.

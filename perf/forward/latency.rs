@@ -49,6 +49,8 @@ pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
     let p999s = |sample: &Sample| sample.p999;
     let added = of(&with, p99s) - of(&without, p99s);
     let burst = BURST / most * 1e9;
+    let longest = generator::LONGEST / hertz * 1e9;
+    let is_measured = of(&with, p99s) < longest && of(&without, p99s) < longest;
     let line = |name: &str, samples: &[Sample]| {
         let refused: u64 = samples.iter().map(|sample| sample.refused).sum();
         format!(
@@ -76,7 +78,7 @@ pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
         }),
         verdicts: vec![(
             format!("p99 {added:.0} ns above io at half load, target ≤ {burst:.0} (a burst)"),
-            added <= burst,
+            is_measured && added <= burst,
         )],
     })
 }
