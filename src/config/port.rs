@@ -26,6 +26,13 @@ pub struct Port {
     pub storm_control: Option<StormControl>,
 }
 
+impl Port {
+    /// The address of its PCI device, in full and in lower case; `None`: it is a virtual one.
+    pub fn pci_address(&self) -> Option<String> {
+        pci_address(self.device.split(',').next()?)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Access,
@@ -179,14 +186,39 @@ fn owner<'p>(item: &'p Item<'_>) -> &'p str {
     item.path.rsplit_once('.').map_or(item.path.as_str(), |(port, _)| port)
 }
 
-/// One spelling for each device: PCI addresses in lower case and with their domain.
+/// One spelling for each device.
 fn canonical_device(name: &str) -> String {
-    let colons = name.matches(':').count();
-    let is_pci =
-        name.contains('.') && name.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c));
-    match colons {
-        1 if is_pci => format!("0000:{}", name.to_ascii_lowercase()),
-        2 if is_pci => name.to_ascii_lowercase(),
-        _ => name.to_owned(),
+    pci_address(name).unwrap_or_else(|| name.to_owned())
+}
+
+/// In full and in lower case, as `/sys` has it; `None` for the name of a virtual device.
+fn pci_address(name: &str) -> Option<String> {
+    let (slot, function) = name.rsplit_once('.')?;
+    let parts: Vec<_> = slot.split(':').collect();
+    let (domain, bus, device) = match parts[..] {
+        [domain, bus, device] => (domain, bus, device),
+        [bus, device] => ("0", bus, device),
+        _ => return None,
+    };
+    let hex = |part| u32::from_str_radix(part, 16).ok();
+    let (domain, bus, device, function) = (hex(domain)?, hex(bus)?, hex(device)?, hex(function)?);
+    Some(format!("{domain:04x}:{bus:02x}:{device:02x}.{function:x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pci_addresses_in_every_form() {
+        for (name, address) in [
+            ("0000:3b:00.0", Some("0000:3b:00.0")),
+            ("3B:00.1", Some("0000:3b:00.1")),
+            ("10000:e1:00.0", Some("10000:e1:00.0")),
+            ("net_tap0", None),
+            ("net_vhost0.1", None),
+        ] {
+            assert_eq!(pci_address(name).as_deref(), address, "{name}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! From a configuration to a running forwarder.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
@@ -15,7 +16,7 @@ use super::peers::{Peers, Resolution};
 use super::ports::{self, Role, Running};
 use super::snapshot;
 use crate::config::{Config, InnerVlan, Neighbour};
-use crate::dpdk::{Eal, EalOptions};
+use crate::dpdk::{Eal, EalOptions, free_hugepages};
 use crate::fib::{Domain, FibWriter, Published, Reclaimer};
 use crate::worker::{
     Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, Shared, Transmitter, Worker,
@@ -79,7 +80,7 @@ pub fn start(config: Arc<Config>) -> Result<Control, StartError> {
 /// Huge pages that are not there, or too many ports.
 pub fn check_machine(config: &Config) -> Result<(), StartError> {
     if config.eal.hugepages {
-        match (free_hugepages(), config.eal.memory) {
+        match (free_hugepages(Path::new("/sys")), config.eal.memory) {
             (0, _) => return Err(StartError::NoHugepages),
             (free, Some(asked)) if free < asked => {
                 return Err(StartError::FewHugepages { asked, free });
@@ -104,26 +105,8 @@ pub fn pin_to_control_core(config: &Config) {
     }
 }
 
-/// Bytes of huge pages that nobody uses.
-fn free_hugepages() -> u64 {
-    let sizes = std::fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
-    let bytes = |size: std::fs::DirEntry| {
-        let name = size.file_name().into_string().ok()?;
-        let size_kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let free = std::fs::read_to_string(size.path().join("free_hugepages")).ok()?;
-        Some(free.trim().parse::<u64>().ok()? * size_kib * 1024)
-    };
-    sizes.filter_map(bytes).sum()
-}
-
 fn eal_options(config: &Config) -> EalOptions {
     let underlay = config.underlay.ports.iter().map(|port| &port.port);
-    let is_pci = |device: &str| {
-        let address = device.split(',').next().unwrap_or_default();
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let parts: Vec<_> = address.split([':', '.']).collect();
-        (3..=4).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty() && digits(part))
-    };
     EalOptions {
         control_core: config.cores.control.into(),
         worker_cores: config.cores.workers.iter().map(|core| usize::from(*core)).collect(),
@@ -131,7 +114,7 @@ fn eal_options(config: &Config) -> EalOptions {
         memory: config.eal.memory,
         pci_devices: underlay
             .chain(&config.access)
-            .filter(|port| is_pci(&port.device))
+            .filter(|port| port.pci_address().is_some())
             .map(|port| port.device.clone())
             .collect(),
         extra: config.eal.args.clone(),

@@ -1,9 +1,11 @@
 //! The environment abstraction layer: memory, lcores, start and stop.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{Error, Result, check};
+use super::hugepages::has_hugetlbfs;
 
 /// How to start EAL.
 #[derive(Clone, Debug)]
@@ -62,8 +64,7 @@ impl Eal {
             return Err(Error::plain("rte_eal_init", "EAL", "it starts once per process"));
         }
         super::log::install();
-        let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-        let hugetlbfs = mounts_hugetlbfs(&mounts);
+        let hugetlbfs = has_hugetlbfs(Path::new("/proc"));
         if options.hugepages && !hugetlbfs {
             tracing::info!(
                 "no hugetlbfs is mounted, so huge pages are this process's alone: dpdk-dumpcap cannot attach"
@@ -126,7 +127,7 @@ impl Drop for Eal {
 fn remove_runtime_folder() {
     // SAFETY: a static buffer that EAL fills when it starts.
     let folder = unsafe { CStr::from_ptr(dpdk_sys::rte_eal_get_runtime_dir()) };
-    let folder = std::path::Path::new(folder.to_str().unwrap_or_default());
+    let folder = Path::new(folder.to_str().unwrap_or_default());
     if folder.file_name().is_some_and(|name| name.to_string_lossy() == file_prefix()) {
         let _ = std::fs::remove_dir_all(folder);
     }
@@ -166,11 +167,6 @@ fn worker_lcores() -> Vec<Lcore> {
             lcores.push(Lcore { id, cpu, socket: dpdk_sys::rte_lcore_to_socket_id(id) });
         }
     }
-}
-
-/// Whether huge pages can be files, by the form of proc_mounts(5). EAL finds none otherwise, though the kernel may have some.
-fn mounts_hugetlbfs(mounts: &str) -> bool {
-    mounts.lines().any(|line| line.split(' ').nth(2) == Some("hugetlbfs"))
 }
 
 fn arguments(options: &EalOptions, hugetlbfs: bool) -> Vec<String> {
@@ -236,10 +232,9 @@ mod tests {
     #[test]
     fn huge_pages_need_no_mount() {
         let options = EalOptions { hugepages: true, ..options() };
-        let mounted = "none / ext4 rw 0 0\nhugetlbfs /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n";
-        let list = arguments(&options, mounts_hugetlbfs(mounted)).join(" ");
+        let list = arguments(&options, true).join(" ");
         assert!(list.contains("--huge-unlink=always") && !list.contains("--in-memory"), "{list}");
-        let list = arguments(&options, mounts_hugetlbfs("none /dev/hugepages tmpfs rw 0 0\n"));
+        let list = arguments(&options, false);
         assert!(list.contains(&"--in-memory".to_owned()), "{list:?}");
     }
 }

@@ -8,6 +8,7 @@
 mod burst;
 mod eal;
 mod error;
+mod hugepages;
 mod log;
 mod mbuf;
 mod mempool;
@@ -18,6 +19,7 @@ mod ring;
 pub use burst::{BURST, Burst, sift, sift_ahead};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
 pub use error::{Error, Result};
+pub use hugepages::{free_hugepages, has_hugetlbfs};
 pub use mbuf::{Checksum, Mbuf};
 pub use mempool::Mempool;
 pub use port::{LinkState, Port, PortOptions, PortStatistics};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Finding;
-use super::machine::{Machine, pci_address};
+use super::machine::Machine;
 use crate::config::{Config, Port};
 
 const DEVICES: &str = "/sys/bus/pci/devices";
@@ -16,7 +16,7 @@ pub(super) fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
     let underlay = config.underlay.ports.iter().map(|port| &port.port);
     let mut findings = Vec::new();
     for port in underlay.chain(&config.access) {
-        if let Some(address) = pci_address(&port.device) {
+        if let Some(address) = port.pci_address() {
             findings.extend(pci(config, machine, port, &address));
         } else if let Some(socket) = vhost_socket(&port.device) {
             findings.extend(folder_of(machine, port, Path::new(socket)));

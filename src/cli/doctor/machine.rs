@@ -66,17 +66,3 @@ impl Machine {
         node.unwrap_or(0)
     }
 }
-
-/// A PCI address in full, of a device that is named by one.
-pub(super) fn pci_address(device: &str) -> Option<String> {
-    let address = device.split(',').next()?;
-    let (rest, function) = address.rsplit_once('.')?;
-    let parts: Vec<_> = rest.split(':').collect();
-    let (domain, bus, slot) = match parts[..] {
-        [domain, bus, slot] => (domain, bus, slot),
-        [bus, slot] => ("0000", bus, slot),
-        _ => return None,
-    };
-    let hex = |part: &str| u32::from_str_radix(part, 16).ok();
-    Some(format!("{:04x}:{:02x}:{:02x}.{}", hex(domain)?, hex(bus)?, hex(slot)?, hex(function)?))
-}

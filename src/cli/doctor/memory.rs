@@ -3,15 +3,15 @@
 use super::Finding;
 use super::machine::Machine;
 use crate::config::Config;
+use crate::dpdk::{free_hugepages, has_hugetlbfs};
 
 const SUBJECT: &str = "huge pages";
-const KIB: u64 = 1024;
-const MIB: u64 = KIB * KIB;
+const MIB: u64 = 1 << 20;
 /// What DPDK takes for itself, where the configuration leaves it the choice.
 const LEAST: u64 = 256 * MIB;
 
 pub(super) fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
-    let free = free(machine);
+    let free = free_hugepages(&machine.path("/sys"));
     if !config.eal.hugepages {
         return vec![Finding::poor(
             SUBJECT,
@@ -29,8 +29,7 @@ pub(super) fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
     } else {
         Finding::fine(SUBJECT, format!("{} MiB are free", free / MIB))
     }];
-    let mounts = machine.text("/proc/mounts").unwrap_or_default();
-    if !mounts.lines().any(|line| line.split(' ').nth(2) == Some("hugetlbfs")) {
+    if !has_hugetlbfs(&machine.path("/proc")) {
         findings.push(Finding::poor(
             "hugetlbfs",
             "none is mounted: packet capture by dpdk-dumpcap cannot attach",
@@ -38,15 +37,4 @@ pub(super) fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// Bytes that nobody uses, in pages of all sizes.
-fn free(machine: &Machine) -> u64 {
-    const SIZES: &str = "/sys/kernel/mm/hugepages";
-    let bytes = |name: &String| {
-        let size: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let count: u64 = machine.value(format!("{SIZES}/{name}/free_hugepages"))?;
-        Some(size * KIB * count)
-    };
-    machine.names(SIZES).iter().filter_map(bytes).sum()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::machine::{Machine, pci_address};
+use super::machine::Machine;
 use super::{Finding, Verdict, examine};
 use crate::config::Config;
 
@@ -126,16 +126,4 @@ fn what_an_ipv6_peer_adds_does_not_fit_where_that_of_an_ipv4_peer_does() {
     let mtu = found.iter().find(|finding| finding.subject == "MTU").unwrap();
     assert_eq!(mtu.verdict, Verdict::Poor);
     assert!(mtu.remedy.contains("1570") && mtu.remedy.contains("1480"), "{}", mtu.remedy);
-}
-
-#[test]
-fn pci_addresses_in_every_form() {
-    for (device, address) in [
-        ("0000:3b:00.0", Some("0000:3b:00.0")),
-        ("3b:00.1,rx_vec=1", Some("0000:3b:00.1")),
-        ("net_tap0,iface=vm1", None),
-        ("net_vhost0,iface=/run/1:2.3", None),
-    ] {
-        assert_eq!(pci_address(device).as_deref(), address, "{device}");
-    }
 }
