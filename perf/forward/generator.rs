@@ -23,6 +23,9 @@ const STEPS: usize = 1 << 17;
 pub const LONGEST: f64 = ((STEPS - 1) * STEP) as f64;
 const STAMP: usize = size_of::<u64>();
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A round of its loop that takes longer says that it was held up itself: the other side is not to blame for what was on
+/// its way then.
+const HELD_UP: Duration = Duration::from_micros(50);
 /// In the pace of the sample, before it.
 const WARM_UP: Duration = Duration::from_millis(300);
 const FLOWS: usize = 256;
@@ -123,18 +126,22 @@ impl Generator<'_> {
     fn measure(&mut self, pace: Option<f64>, length: Duration) -> Result<Sample> {
         let hertz = cycles_per_second() as f64;
         let mut steps = vec![0u64; STEPS];
-        let (mut sent, mut refused, mut received) = (0u64, 0u64, 0u64);
+        let (mut sent, mut refused, mut received, mut timed) = (0u64, 0u64, 0u64, 0u64);
         let start = cycles();
-        let length = (length.as_secs_f64() * hertz) as u64;
+        let in_cycles = |time: Duration| (time.as_secs_f64() * hertz) as u64;
+        let (length, held_up) = (in_cycles(length), in_cycles(HELD_UP));
         let mut burst = Burst::new();
+        // When it last looked for frames, when it did after the last hold-up, and frames that it was too late to send.
+        let (mut last, mut resumed, mut missed) = (start, start, 0);
         loop {
             let now = cycles().wrapping_sub(start);
             if now >= length {
                 break;
             }
             let due = pace.map_or(BURST as u64, |pace| {
-                ((now as f64 / hertz * pace) as u64).saturating_sub(sent + refused)
+                ((now as f64 / hertz * pace) as u64).saturating_sub(sent + refused + missed)
             });
+            missed += due.saturating_sub(BURST as u64);
             let mut frames: ArrayVec<Mbuf, BURST> = ArrayVec::new();
             for number in 0..due.min(BURST as u64) {
                 let flow = (sent + refused + number) as usize % self.frames.len();
@@ -150,17 +157,24 @@ impl Generator<'_> {
             }
             self.back.receive(&mut burst);
             let now = cycles();
+            if now.wrapping_sub(last) > held_up {
+                resumed = now;
+            }
+            last = now;
             for frame in burst.drain(..) {
-                if let Some(stamp) = frame.data().last_chunk() {
-                    let took = now.wrapping_sub(u64::from_ne_bytes(*stamp)) as usize;
+                let Some(stamp) = frame.data().last_chunk() else { continue };
+                received += 1;
+                let sent = u64::from_ne_bytes(*stamp);
+                if sent >= resumed {
+                    let took = now.wrapping_sub(sent) as usize;
                     steps[(took / STEP).min(STEPS - 1)] += 1;
-                    received += 1;
+                    timed += 1;
                 }
             }
         }
-        ensure!(received > 0, "nothing comes back");
+        ensure!(timed > 0, "nothing comes back");
         let quantile = |share: f64| {
-            let mut left = (received as f64 * share) as u64;
+            let mut left = (timed as f64 * share) as u64;
             let step = steps.iter().position(|&count| {
                 let found = left < count;
                 left = left.saturating_sub(count);
