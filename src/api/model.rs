@@ -243,7 +243,7 @@ pub struct Group {
     pub group: Option<IpAddr>,
     /// What it is, and how it came to be known.
     pub kind: MemberKind,
-    /// Name of the access port that it is behind.
+    /// Name of the access port that it is behind; absent, as the peer is, for Ferry's own querier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
     /// The VLAN on that port.
@@ -333,6 +333,8 @@ pub struct Snooping {
     pub leaves: u64,
     /// Queries.
     pub queries: u64,
+    /// Our own queries.
+    pub queries_sent: u64,
     /// Messages over the limit, dropped.
     pub messages_refused: u64,
 }
@@ -460,7 +462,7 @@ pub struct DropCount {
 pub struct Totals {
     /// Frames taken from ports, twins included.
     pub rx: u64,
-    /// Frames made by replication, beyond those that came in.
+    /// Frames made here, beyond those that came in: by replication, and queries for members of multicast groups.
     pub copies: u64,
     /// Frames given to devices, twins included.
     pub tx: u64,

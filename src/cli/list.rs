@@ -373,7 +373,7 @@ pub(super) fn write_totals(totals: &Totals, output: &mut impl Write) -> io::Resu
         |name: &str, value: u64, note: &str| [name.to_owned(), grouped(value), note.to_owned()];
     let rows = [
         row("rx", totals.rx, "received"),
-        row("copies", totals.copies, "made by replication"),
+        row("copies", totals.copies, "made here: by replication, and queries for members"),
         row("tx", totals.tx, "transmitted"),
         row("drops", totals.drops, "dropped for a reason: ferry show drops"),
         row("held", totals.held, "waiting for their turn in replication"),

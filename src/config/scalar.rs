@@ -98,6 +98,27 @@ pub(super) fn ageing(item: &Item<'_>) -> Option<Option<Duration>> {
     )
 }
 
+/// A time between two bounds, such as `1s`.
+pub(super) fn interval(item: &Item<'_>, bounds: [&str; 2], example: &str) -> Option<Duration> {
+    let parse = |text: &str| {
+        let (number, unit) = number_and_unit(text)?;
+        match unit {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => Some(Duration::from_secs(number)),
+            "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+            "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+            _ => None,
+        }
+    };
+    let [least, most] = bounds;
+    let what = format!(
+        "a duration from {least} to {most} with its unit (ms, s, m or h), such as {example}"
+    );
+    item.parse_with(&what, |text| {
+        parse(text).filter(|time| parse(least) <= Some(*time) && Some(*time) <= parse(most))
+    })
+}
+
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     Some((number.parse().ok()?, unit.trim_start()))

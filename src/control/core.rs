@@ -162,6 +162,7 @@ impl Control {
 
     /// Works until `stop` is set: learns, ages, answers the API's queries and follows next hops.
     pub fn run(&mut self, stop: &AtomicBool, queries: &Receiver<Query>) {
+        self.begin_to_ask();
         let mut pause = SHORTEST_PAUSE;
         while !stop.load(Ordering::Relaxed) {
             let drained = self.drain_events();
@@ -205,6 +206,7 @@ impl Control {
             worker.task.join();
             counters.push(worker.counters);
         }
+        while parts.shared.outbox.pop().is_some() {}
         let refused = parts.peers.refused;
         let totals = super::report::totals(&counters, &parts.pools, refused, self.started);
         parts.ports.clear();

@@ -8,6 +8,7 @@ use super::startup::StartError;
 use crate::config::{self, Config};
 use crate::dpdk::{MbufRing, Mempool, Port, PortOptions, RxQueue, TxQueue, cycles_per_second};
 use crate::tunnel::AnyTemplate;
+use crate::wire::MacAddr;
 use crate::worker::{Receiver, StormControl, TxPath, TxPort};
 
 /// What a port is for.
@@ -111,6 +112,14 @@ pub fn bring_up(config: &Config) -> Result<Running, StartError> {
         running.ports.push(ControlPort { name, device, role, port, storm });
     }
     Ok(running)
+}
+
+/// Our MAC in tenants' networks: the first underlay port's, marked as given by hand, so that it is nobody else's.
+pub fn tenants_mac(ports: &[ControlPort]) -> MacAddr {
+    let underlay = ports.iter().find(|port| matches!(port.role, Role::Underlay(_)));
+    let mut mac = underlay.map_or([0; 6], |port| port.port.mac());
+    mac[0] |= 2;
+    MacAddr(mac)
 }
 
 /// Full buckets for the limits.

@@ -19,8 +19,8 @@ use crate::config::{Config, InnerVlan, Neighbour};
 use crate::dpdk::{Eal, EalOptions, free_hugepages};
 use crate::fib::{Domain, FibWriter, Published, Reclaimer};
 use crate::worker::{
-    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, Shared, Transmitter, Worker,
-    WorkerCounters,
+    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, OUTBOX, Outbox, Shared, Transmitter,
+    Worker, WorkerCounters,
 };
 
 /// Why Ferry did not start.
@@ -197,7 +197,8 @@ impl Plan {
         network.set_members(locals, peers);
         if let Some(multicast) = &config.multicast {
             let mut join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
-            network.multicast = Some(multicast::new(multicast, network.locals(), &mut join));
+            let mac = ports::tenants_mac(&running.ports);
+            network.multicast = Some(multicast::new(multicast, network.locals(), mac, &mut join));
             network.tell_groups(&self.adjacencies, &mut self.reclaimer);
         }
         for peer in macs::peers_of(&config.macs) {
@@ -228,6 +229,7 @@ impl Plan {
             snapshot: Published::new(Box::new(snapshot)),
             tick: AtomicU16::new(0),
             stop: AtomicBool::new(false),
+            outbox: Outbox::new(OUTBOX),
         });
         let lcores = eal.lcores().to_vec();
         let mut workers = Vec::new();

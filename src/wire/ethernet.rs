@@ -21,6 +21,8 @@ pub mod ethertype {
 
 /// Bytes of an Ethernet header.
 pub const LENGTH: usize = size_of::<Header>();
+/// Bytes of the shortest frame, without its FCS.
+pub const LEAST: usize = 60;
 
 /// An Ethernet header: 14 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

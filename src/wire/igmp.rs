@@ -138,7 +138,9 @@ pub fn frame(from: (MacAddr, Ipv4Addr), query: &Query<'_>, sources: &[IpAddr]) -
     ip[20..].copy_from_slice(&[0x94, 4, 0, 0]);
     let sum = checksum::compute(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    [header.as_bytes(), &ip, &message].concat()
+    let mut frame = [header.as_bytes(), &ip, &message].concat();
+    frame.resize(frame.len().max(ethernet::LEAST), 0);
+    frame
 }
 
 #[cfg(test)]

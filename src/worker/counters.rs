@@ -63,7 +63,7 @@ impl PortCounters {
 pub struct WorkerCounters {
     /// By port index.
     pub ports: Box<[CachePadded<PortCounters>]>,
-    /// Frames made by replication, beyond those that came in.
+    /// Frames made here, beyond those that came in: by replication, and queries for members.
     pub copies: Counter,
     /// Frames kept for later: unfinished replication. A level, not a sum.
     pub held: Counter,

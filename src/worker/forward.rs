@@ -12,7 +12,7 @@ use super::snapshot::{Attachment, Network, Snapshot};
 use super::suppression;
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
-use crate::fib::{Buckets, Entry, MacKey, Probe, Reader};
+use crate::fib::{Buckets, Entry, Location, MacKey, Probe, Reader};
 
 /// What is known of a frame that is untagged, without outer headers, and of a known network; its lookups have begun.
 pub(super) struct Lane<'r> {
@@ -21,6 +21,14 @@ pub(super) struct Lane<'r> {
     /// `None`: the lane before has the same MAC and ingress, hence the same answer.
     source: Option<Probe<'r>>,
     destination: Option<Probe<'r>>,
+}
+
+impl<'r> Lane<'r> {
+    /// Of a frame that no port received.
+    pub(super) fn made_here(index: u32, network: &'r Network) -> Self {
+        let ingress = Attachment::new(index, Location::from_bits(0));
+        Self { network, ingress, source: None, destination: None }
+    }
 }
 
 /// Of the frames of a burst, in their order.
@@ -193,7 +201,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::fib::{Domain, FibWriter, Location};
+    use crate::fib::{Domain, FibWriter};
     use crate::tunnel::Vtep;
     use crate::worker::{AnyPeers, FloodGroups, IndexMap};
 

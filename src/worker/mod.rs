@@ -16,6 +16,7 @@ mod forward;
 mod idle;
 mod multicast;
 mod origin;
+mod outbox;
 mod output;
 mod poll;
 mod replicate;
@@ -33,6 +34,7 @@ pub use flood_group::{FloodGroup, FloodGroups};
 pub use idle::Idle;
 pub use multicast::{Groups, Listeners, Multicast};
 pub use origin::{AnyPeer, AnyPeers, Dialect};
+pub use outbox::{OUTBOX, Outbox, Outgoing};
 pub use poll::{Receiver, Shared, Worker};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,

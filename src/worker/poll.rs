@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::context::Context;
 use super::idle::{Idle, Idler};
+use super::outbox::{self, Outbox};
 use super::snapshot::{PortEntry, Snapshot};
 use super::{access, replicate, underlay};
 use crate::dpdk::{Burst, RxQueue, cycles, sift};
@@ -19,6 +20,8 @@ pub struct Shared {
     pub tick: AtomicU16,
     /// Set once, to end the poll loops.
     pub stop: AtomicBool,
+    /// Frames that the control core makes, for the first worker.
+    pub outbox: Outbox,
 }
 
 /// A receive queue and the port it belongs to.
@@ -94,6 +97,9 @@ impl Worker {
             counters.rx_packets.add(packets);
             counters.rx_bytes.add(bytes);
             context.counters.bursts.add(1);
+        }
+        if context.number == 0 && !shared.outbox.is_empty() {
+            active |= outbox::serve(context, snapshot, &shared.outbox);
         }
         active |= replicate::advance(context, reader, snapshot);
         active | context.transmitter.flush()

@@ -151,7 +151,7 @@ pub fn stream6((number, from): (u8, &str), group: &str) -> Vec<u8> {
     frame
 }
 
-/// A row of `ferry show groups` of a kind, as `group place`; the place is `port`, `port.vlan` or the peer's address.
+/// Rows of `ferry show groups` of a kind, as `group place`; the place is `port`, `port.vlan`, the peer's address, or `here`.
 pub fn rows(ferry: &super::Ferry, kind: &str) -> Vec<String> {
     let groups = ferry.show("groups");
     let rows = groups.as_array().unwrap().iter().filter(|row| row["kind"] == kind);
@@ -160,7 +160,7 @@ pub fn rows(ferry: &super::Ferry, kind: &str) -> Vec<String> {
             let place = match (row["port"].as_str(), row["vlan"].as_u64()) {
                 (Some(port), Some(vlan)) => format!("{port}.{vlan}"),
                 (Some(port), None) => port.to_owned(),
-                _ => row["peer"].as_str().unwrap().to_owned(),
+                _ => row["peer"].as_str().unwrap_or("here").to_owned(),
             };
             format!("{} {place}", row["group"].as_str().unwrap_or("-"))
         })

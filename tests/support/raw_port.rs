@@ -1,6 +1,5 @@
 //! Frames in and out of an interface, byte by byte.
 
-use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -21,15 +20,9 @@ const SILENCE: Duration = Duration::from_millis(150);
 
 impl RawPort {
     pub fn open(namespace: &Namespace, interface: &str) -> Self {
-        let path = format!("/run/netns/{}", namespace.name);
-        let interface = interface.to_owned();
-        let name = interface.clone();
-        // A thread of its own enters the namespace and ends; the socket stays in it.
-        let socket = std::thread::spawn(move || {
-            let namespace = File::open(path).unwrap();
+        let socket = namespace.inside(|| {
             // SAFETY: plain system calls on descriptors that we own; the address is fully written.
             unsafe {
-                assert_eq!(libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET), 0);
                 let protocol = (libc::ETH_P_ALL as u16).to_be();
                 let socket = libc::socket(libc::AF_PACKET, libc::SOCK_RAW, protocol.into());
                 assert!(socket >= 0, "{}", io::Error::last_os_error());
@@ -65,7 +58,7 @@ impl RawPort {
                 socket
             }
         });
-        Self { socket: socket.join().unwrap(), name }
+        Self { socket, name: interface.to_owned() }
     }
 
     pub fn send(&self, frame: &[u8]) {

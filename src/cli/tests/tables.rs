@@ -99,7 +99,7 @@ up0   unknown_vni   12_345  No network has this VNI.
 fn sums() {
     let expected = "\
 rx             1_234_567  received
-copies                10  made by replication
+copies                10  made here: by replication, and queries for members
 tx             1_234_500  transmitted
 drops                 70  dropped for a reason: ferry show drops
 held                   7  waiting for their turn in replication

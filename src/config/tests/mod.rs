@@ -205,7 +205,8 @@ fn igmp_and_mld_are_listened_to_as_told() {
     assert_eq!((snooping("false"), snooping("true")), (None, Some(usual.clone())));
     assert_eq!(snooping("{group_limit: 1024}"), Some(usual.clone()));
     let all = "{router_ports: [{port: trunk0, vlan: 10}], router_peers: [192.0.2.2], group_limit: 5, \
-               port_group_limit: 4, message_limit: 3, fast_leave: true}";
+               port_group_limit: 4, message_limit: 3, fast_leave: true, querier: 10.0.0.250, \
+               query_interval: 2m, response_interval: 2500ms, last_member_interval: 200ms}";
     let peer =
         Peer { address: Ipv4Addr::new(192, 0, 2, 2).into(), encap: Encap::vxlan(4789), id: None };
     let expected = Snooping {
@@ -215,8 +216,14 @@ fn igmp_and_mld_are_listened_to_as_told() {
         port_group_limit: 4,
         message_limit: 3,
         fast_leave: true,
+        querier: Some(Ipv4Addr::new(10, 0, 0, 250)),
+        query_interval: Duration::from_secs(120),
+        response_interval: Duration::from_millis(2500),
+        last_member_interval: Duration::from_millis(200),
     };
     assert_eq!(snooping(all), Some(expected));
+    let querier = |value: &str| snooping(&format!("{{querier: {value}}}")).unwrap().querier;
+    assert_eq!((querier("true"), querier("false")), (Some(Ipv4Addr::UNSPECIFIED), None));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::control::adjacency::{Adjacencies, Way};
 use crate::control::core::{Control, Parts};
 use crate::control::network::Network;
 use crate::wire::membership;
-use crate::worker::{AdjacencyIndex, Heard};
+use crate::worker::{AdjacencyIndex, Heard, Outgoing};
 
 /// Messages taken from one worker before others get their turn.
 const BATCH: usize = 256;
@@ -26,6 +26,8 @@ pub struct Attendance {
     armed: HashMap<u32, Instant>,
     /// Networks that workers are to be told of, each once.
     changed: Vec<u32>,
+    /// Queries that are to be flooded, by network index.
+    outgoing: Vec<(u32, Vec<u8>)>,
 }
 
 impl Attendance {
@@ -36,6 +38,7 @@ impl Attendance {
         if snooper.changed && !was_changed {
             self.changed.push(index);
         }
+        self.outgoing.extend(snooper.outgoing.drain(..).map(|query| (index, query)));
         let (armed, next) = (self.armed.get(&index).copied(), snooper.next());
         if armed != next {
             armed.map(|at| self.alarms.remove(&(at, index)));
@@ -49,6 +52,15 @@ impl Attendance {
 }
 
 impl Control {
+    /// Watches the clock for networks where members are to be asked for.
+    pub(in crate::control) fn begin_to_ask(&mut self) {
+        for (network, index) in self.parts.networks.iter_mut().zip(0..) {
+            if let Some(snooper) = network.snooper() {
+                self.attendance.tend(index, snooper, |_| {});
+            }
+        }
+    }
+
     /// Takes what workers heard of members. Returns whether there was anything.
     pub(in crate::control) fn hear_members(&mut self) -> bool {
         let now = Instant::now();
@@ -100,6 +112,21 @@ impl Control {
             }
             recent
         });
+        self.send_queries();
+    }
+
+    /// Hands queries to a worker. Those that there is no room for are lost, as on any link.
+    fn send_queries(&mut self) {
+        let Parts { networks, shared, pools, .. } = &mut self.parts;
+        for (network, query) in self.attendance.outgoing.drain(..) {
+            let Some(of) = networks.get(network as usize) else { continue };
+            let Some(pool) = pools.values().next() else { continue };
+            if let Some(mut frame) = pool.packets.allocate()
+                && frame.append(&query)
+            {
+                let _ = shared.outbox.push(Outgoing { network, identity: of.identity, frame });
+            }
+        }
     }
 
     /// A network has left peers: it forgets members and routers that are neither in its flood list nor among `others`.

@@ -65,6 +65,11 @@ impl Member {
         self.sources.iter().map(|(source, until)| (*source, *until))
     }
 
+    /// Until when a source that was named is wanted, if it is.
+    pub fn wanted_until(&self, source: IpAddr) -> Option<Instant> {
+        self.sources.get(&source).copied().flatten()
+    }
+
     /// Whether a source's frames are wanted.
     pub fn wants(&self, source: IpAddr) -> bool {
         match self.sources.get(&source) {

@@ -4,6 +4,7 @@
 //! ([`querier`]). What changed is published once a round of the control core, each network's by itself, so that
 //! no tenant's joins cost another one a snapshot.
 
+mod asking;
 mod attend;
 mod listeners;
 mod member;
@@ -16,15 +17,17 @@ mod tests;
 use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use self::attend::Attendance;
 pub use self::listeners::Ways;
 use self::querier::Intervals;
-use self::snooper::Settings;
 pub use self::snooper::Snooper;
+use self::snooper::{Settings, Station};
 use crate::config::{self, Unregistered};
 use crate::dpdk::cycles_per_second;
 use crate::fib::{Published, Reclaimer};
+use crate::wire::MacAddr;
 use crate::wire::membership::Family;
 use crate::worker::{AdjacencyIndex, Groups, Multicast as Shared, Snooping};
 
@@ -45,10 +48,12 @@ pub struct Multicast {
     shared: Arc<Shared>,
 }
 
-/// As configured, for a network that attaches by `locals`; `join` has it join a peer. Workers are to be told.
+/// As configured, for a network that attaches by `locals`; `join` has it join a peer; `mac` is ours in it. Workers are to
+/// be told.
 pub fn new(
     config: &config::Multicast,
     locals: &[AdjacencyIndex],
+    mac: MacAddr,
     join: &mut impl FnMut(&config::Peer) -> AdjacencyIndex,
 ) -> Multicast {
     let mut ways = |ports: &[usize], peers: &[config::Peer]| {
@@ -62,13 +67,19 @@ pub fn new(
     let mut fixed: Vec<_> = config.groups.iter().map(group).collect();
     fixed.sort_by_key(|group| group.address);
     let snooper = config.snooping.as_ref().map(|wanted| {
-        Snooper::new(Settings {
+        let settings = Settings {
             group_limit: wanted.group_limit as usize,
             port_group_limit: wanted.port_group_limit as usize,
             fast_leave: wanted.fast_leave,
             routers: ways(&wanted.router_ports, &wanted.router_peers),
-            intervals: Intervals::USUAL,
-        })
+            intervals: Intervals {
+                query: wanted.query_interval,
+                response: wanted.response_interval,
+                last_member: wanted.last_member_interval,
+            },
+            own: wanted.querier.map(|ipv4| Station { mac, ipv4, ipv6: mac.link_local() }),
+        };
+        Snooper::new(settings, Instant::now())
     });
     let drops_unregistered = config.unregistered == Unregistered::Drop;
     let limit =

@@ -9,26 +9,31 @@ use crate::wire::membership::{Heard, Query, Version};
 use crate::worker::AdjacencyIndex;
 
 /// The robustness variable where no querier says another (RFC 3376 section 8.1).
-const ROBUSTNESS: u8 = 2;
+pub const ROBUSTNESS: u8 = 2;
 
-/// Intervals where no querier says others (RFC 3376 section 8).
+/// Intervals, where no querier says others.
 #[derive(Clone, Copy, Debug)]
 pub struct Intervals {
     /// Between general queries.
     pub query: Duration,
     /// By when stations answer them.
     pub response: Duration,
+    /// By when they answer questions for one group.
+    pub last_member: Duration,
 }
 
 impl Intervals {
-    /// Those of the RFC.
-    pub const USUAL: Self =
-        Self { query: Duration::from_secs(125), response: Duration::from_secs(10) };
+    /// How long it takes until it is certain that nobody listens to a group (RFC 3376 section 8.8).
+    pub fn patience(&self) -> Duration {
+        self.last_member * u32::from(ROBUSTNESS)
+    }
 }
 
 /// What asks, and since when.
 #[derive(Default)]
 pub struct Querier {
+    /// Ourselves, where the operator wants us to ask if nobody else does.
+    own: Option<Own>,
     other: Option<Other>,
     /// When all stations have been asked and have had the time to answer.
     answered: Option<Instant>,
@@ -39,7 +44,17 @@ pub struct Querier {
     changed: bool,
 }
 
-/// A querier in the network.
+/// Ourselves.
+struct Own {
+    address: IpAddr,
+    mac: MacAddr,
+    /// When the next general query is due; `None`: another one asks.
+    next: Option<Instant>,
+    /// Queries that come sooner than the others, as not all stations may have heard the first.
+    eager: u8,
+}
+
+/// Another querier in the network.
 pub struct Other {
     /// Its address; all zero for a switch without one.
     pub address: IpAddr,
@@ -63,9 +78,34 @@ pub struct Router {
 }
 
 impl Querier {
-    /// The one that asks.
+    /// Asks where nobody else does, from now on, with this MAC and address.
+    pub fn new(mac: MacAddr, address: IpAddr, now: Instant) -> Self {
+        let own = Own { address, mac, next: Some(now), eager: ROBUSTNESS };
+        Self { own: Some(own), ..Self::default() }
+    }
+
+    /// Another one that asks.
     pub fn other(&self) -> Option<&Other> {
         self.other.as_ref()
+    }
+
+    /// Our own address, if it is us who ask.
+    pub fn asks_as(&self) -> Option<IpAddr> {
+        self.own.as_ref().filter(|own| own.next.is_some()).map(|own| own.address)
+    }
+
+    /// Whether a general query is due; it is taken for sent then.
+    pub fn take_due(&mut self, usual: &Intervals, now: Instant) -> bool {
+        let Some(own) = &mut self.own else { return false };
+        let is_due = own.next.is_some_and(|next| next <= now);
+        if is_due {
+            own.eager = own.eager.saturating_sub(1);
+            // RFC 3376 section 8.6.
+            let wait = if own.eager > 0 { usual.query / 4 } else { usual.query };
+            own.next = Some(now + wait);
+            self.answered.get_or_insert(now + usual.response);
+        }
+        is_due
     }
 
     /// Where routers are.
@@ -109,13 +149,18 @@ impl Querier {
         if !heard.source.is_unspecified() {
             self.note_router(way, query.version, Some(present), now);
         }
-        if let Some(other) = &self.other
-            && (other.address, other.mac) != (heard.source, heard.mac)
-            && precedes((other.address, other.mac), (heard.source, heard.mac))
+        let asked = (heard.source, heard.mac);
+        let own = self.own.as_ref().map(|own| (own.address, own.mac));
+        let other = self.other.as_ref().map(|other| (other.address, other.mac));
+        if own.is_some_and(|own| !precedes(asked, own))
+            || other.is_some_and(|other| precedes(other, asked))
         {
             return None;
         }
         if query.group.is_none() {
+            if let Some(own) = &mut self.own {
+                own.next = None;
+            }
             self.answered.get_or_insert(now + query.max_response);
             self.other = Some(Other {
                 address: heard.source,
@@ -124,7 +169,7 @@ impl Querier {
                 mac: heard.mac,
                 until: now + present,
                 robustness,
-                intervals: Intervals { query: interval, response },
+                intervals: Intervals { query: interval, response, ..*usual },
             });
         }
         Some(query.max_response * u32::from(robustness))
@@ -157,7 +202,10 @@ impl Querier {
     pub fn lapse(&mut self, now: Instant) {
         if self.other.as_ref().is_some_and(|other| other.until <= now) {
             self.other = None;
-            self.answered = None;
+            match &mut self.own {
+                Some(own) => (own.next, own.eager) = (Some(now), ROBUSTNESS),
+                None => self.answered = None,
+            }
         }
         let is_ready = self.answered.is_some_and(|answered| answered <= now);
         self.changed |= is_ready != self.is_ready;
@@ -171,8 +219,9 @@ impl Querier {
     pub fn next(&self) -> Option<Instant> {
         let other = self.other.as_ref().map(|other| other.until);
         let answered = self.answered.filter(|_| !self.is_ready);
+        let own = self.own.as_ref().and_then(|own| own.next);
         let routers = self.routers.values().map(|router| router.until);
-        routers.chain([other, answered]).flatten().min()
+        routers.chain([other, answered, own]).flatten().min()
     }
 }
 

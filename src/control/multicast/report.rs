@@ -9,7 +9,7 @@ use super::snooper::Snooper;
 use crate::api::model;
 use crate::control::core::Control;
 use crate::control::network::Network;
-use crate::wire::membership::Version;
+use crate::wire::membership::{Family, Version};
 use crate::worker::AdjacencyIndex;
 
 impl Control {
@@ -41,6 +41,18 @@ impl Control {
         now: Instant,
         list: &mut Vec<model::Group>,
     ) {
+        let own = Family::ALL.into_iter().zip(&snooper.queriers);
+        list.extend(own.filter_map(|(family, querier)| {
+            Some(model::Group {
+                kind: model::MemberKind::Querier,
+                version: Some(match family {
+                    Family::V4 => model::GroupProtocol::Igmpv3,
+                    Family::V6 => model::GroupProtocol::Mldv2,
+                }),
+                address: Some(querier.asks_as()?),
+                ..named(network)
+            })
+        }));
         let others = snooper.queriers.iter().filter_map(|querier| querier.other());
         list.extend(others.map(|other| model::Group {
             kind: model::MemberKind::Querier,
@@ -73,20 +85,25 @@ impl Control {
     /// Says where an adjacency is.
     fn row(&self, network: &Network, way: AdjacencyIndex) -> model::Group {
         let (port, vlan, peer) = self.place(way);
-        model::Group {
-            vni: network.vni,
-            network: network.name.clone(),
-            group: None,
-            kind: model::MemberKind::Static,
-            port,
-            vlan,
-            peer,
-            version: None,
-            address: None,
-            filter: None,
-            sources: Vec::new(),
-            expires_seconds: None,
-        }
+        model::Group { port, vlan, peer, ..named(network) }
+    }
+}
+
+/// A row of a network, with nothing else.
+fn named(network: &Network) -> model::Group {
+    model::Group {
+        vni: network.vni,
+        network: network.name.clone(),
+        group: None,
+        kind: model::MemberKind::Static,
+        port: None,
+        vlan: None,
+        peer: None,
+        version: None,
+        address: None,
+        filter: None,
+        sources: Vec::new(),
+        expires_seconds: None,
     }
 }
 
@@ -117,6 +134,7 @@ impl Multicast {
             reports: counts.reports,
             leaves: counts.leaves,
             queries: counts.queries,
+            queries_sent: counts.queries_sent,
             messages_refused: shared.refused(),
         })
     }

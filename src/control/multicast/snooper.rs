@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use hashbrown::HashMap;
 
 use super::Ways;
+use super::asking::Asking;
 use super::member::{Asks, Member};
-use super::querier::{Intervals, Querier};
-use crate::wire::membership::{Family, Heard, Message, RecordKind, Version};
+use super::querier::{Intervals, Querier, ROBUSTNESS};
+use crate::wire::membership::{Family, Heard, Message, Query, RecordKind, Sources, Version};
 use crate::wire::multicast::is_link_local;
+use crate::wire::{MacAddr, igmp, mld};
 use crate::worker::{AdjacencyIndex, Listeners};
 
 /// What the operator asked for.
@@ -27,6 +29,19 @@ pub struct Settings {
     pub routers: Vec<AdjacencyIndex>,
     /// Where no querier says others.
     pub intervals: Intervals,
+    /// As whom we ask where nobody else does; `None`: we never ask.
+    pub own: Option<Station>,
+}
+
+/// Who we are in a tenant's network.
+#[derive(Clone, Copy)]
+pub struct Station {
+    /// MAC.
+    pub mac: MacAddr,
+    /// May be 0.0.0.0.
+    pub ipv4: Ipv4Addr,
+    /// Link-local.
+    pub ipv6: Ipv6Addr,
 }
 
 /// What was heard, and what was too much.
@@ -38,6 +53,8 @@ pub struct Counts {
     pub leaves: u64,
     /// Queries.
     pub queries: u64,
+    /// Our own queries.
+    pub queries_sent: u64,
     /// Memberships that a limit kept out, each time they were heard.
     pub groups_refused: u64,
     /// Sources of a membership that were too many, each time they were heard.
@@ -78,12 +95,15 @@ pub struct Snooper {
     family_alarms: [Option<Instant>; 2],
     /// Whether frames go to other places now than workers were told.
     pub changed: bool,
+    /// Queries that are to be flooded.
+    pub outgoing: Vec<Vec<u8>>,
 }
 
 /// A group with members.
 #[derive(Default)]
 pub(super) struct Group {
     pub members: BTreeMap<AdjacencyIndex, Member>,
+    asking: Asking,
     /// What workers were told; `None`: it is to be made anew.
     pub listeners: Option<Arc<Listeners>>,
     /// Its time among the alarms.
@@ -92,17 +112,27 @@ pub(super) struct Group {
 
 impl Snooper {
     /// Knows nobody yet.
-    pub fn new(settings: Settings) -> Self {
-        Self {
+    pub fn new(settings: Settings, now: Instant) -> Self {
+        let querier = |family| match settings.own {
+            Some(Station { mac, ipv4, ipv6 }) => {
+                let address = if family == Family::V4 { ipv4.into() } else { ipv6.into() };
+                Querier::new(mac, address, now)
+            }
+            None => Querier::default(),
+        };
+        let mut snooper = Self {
+            queriers: Family::ALL.map(querier),
             settings,
-            queriers: Default::default(),
             groups: HashMap::new(),
             memberships: HashMap::new(),
             counts: Counts::default(),
             alarms: BTreeSet::new(),
             family_alarms: [None; 2],
             changed: false,
-        }
+            outgoing: Vec::new(),
+        };
+        Family::ALL.into_iter().for_each(|family| snooper.arm_family(family));
+        snooper
     }
 
     /// Takes a message.
@@ -179,6 +209,7 @@ impl Snooper {
                     for member in group.members.values_mut() {
                         lapsed |= member.lapse(now);
                     }
+                    self.ask_about(address, now);
                     self.settle(address, lapsed);
                 }
             }
@@ -224,7 +255,8 @@ impl Snooper {
             let family = Family::of(*address) as usize;
             let own = fixed.binary_search_by_key(address, |group| group.address);
             let own = own.map_or(&[][..], |at| &fixed[at].members);
-            if drops_unregistered || !own.is_empty() || self.queriers[family].is_ready() {
+            let known = drops_unregistered || self.queriers[family].is_ready();
+            if known && !group.members.is_empty() || !own.is_empty() {
                 let always = || [own, &routers[family]].concat();
                 let members = group.members.iter().map(|(way, member)| (*way, member));
                 let new = || Arc::new(ways.listeners(&always(), members));
@@ -254,18 +286,65 @@ impl Snooper {
         let member = known.unwrap_or(&mut new);
         let outcome = member.hear(version, kind, sources, now, membership);
         self.counts.sources_refused += outcome.refused as u64;
-        let mut changed = outcome.changed;
-        if self.settings.fast_leave && way.is_local {
-            member.lower(&outcome.asks, now);
-            changed |= member.lapse(now);
-        }
         if is_new {
             if new.is_empty() || !self.admit(address, adjacency) {
                 return;
             }
             self.groups.entry(address).or_default().members.insert(adjacency, new);
         }
-        self.settle(address, changed);
+        let lapsed = self.doubt(way, address, outcome.asks, now);
+        self.settle(address, outcome.changed || lapsed);
+    }
+
+    /// A member of a group may be the last behind its port or peer. Returns whether it is believed to be.
+    fn doubt(&mut self, way: Way, address: IpAddr, mut asks: Asks, now: Instant) -> bool {
+        if asks == Asks::default() {
+            return false;
+        }
+        let asks_others = self.queriers[Family::of(address) as usize].asks_as().is_some();
+        let Some(group) = self.groups.get_mut(&address) else { return false };
+        if asks_others {
+            group.asking.add(&mut asks, now);
+        }
+        let mut lapsed = false;
+        if let Some(member) = group.members.get_mut(&way.adjacency) {
+            if self.settings.fast_leave && way.is_local {
+                member.lower(&asks, now);
+                lapsed = member.lapse(now);
+            } else if asks_others {
+                member.lower(&asks, now + self.settings.intervals.patience());
+            }
+        }
+        self.ask_about(address, now);
+        lapsed
+    }
+
+    /// Sends the queries for a group that are due.
+    fn ask_about(&mut self, address: IpAddr, now: Instant) {
+        let Some(group) = self.groups.get_mut(&address) else { return };
+        let intervals = &self.settings.intervals;
+        for question in group.asking.due(&group.members, intervals, now) {
+            self.ask(Some(address), Family::of(address), question.suppress, &question.sources);
+        }
+    }
+
+    /// Sends a query, for all groups or one.
+    fn ask(&mut self, group: Option<IpAddr>, family: Family, suppress: bool, sources: &[IpAddr]) {
+        let Settings { intervals, own: Some(own), .. } = &self.settings else { return };
+        let query = Query {
+            version: if family == Family::V4 { Version::Igmp3 } else { Version::Mld2 },
+            group,
+            sources: Sources::none(family),
+            max_response: if group.is_none() { intervals.response } else { intervals.last_member },
+            suppress,
+            robustness: ROBUSTNESS,
+            interval: intervals.query,
+        };
+        self.counts.queries_sent += 1;
+        self.outgoing.push(match family {
+            Family::V4 => igmp::frame((own.mac, own.ipv4), &query, sources),
+            Family::V6 => mld::frame((own.mac, own.ipv6), &query, sources),
+        });
     }
 
     /// Whether there is room for one more membership, which is counted then.
@@ -297,12 +376,13 @@ impl Snooper {
                 !member.is_empty()
             });
         }
-        if group.members.is_empty() {
+        if group.members.is_empty() && group.asking.next().is_none() {
             let alarm = group.alarm.map(|at| (at, Subject::Group(address)));
             alarm.map(|alarm| self.alarms.remove(&alarm));
             self.groups.remove(&address);
         } else {
-            let next = group.members.values().filter_map(Member::next).min();
+            let members = group.members.values().map(Member::next);
+            let next = members.chain([group.asking.next()]).flatten().min();
             arm(&mut self.alarms, Subject::Group(address), &mut group.alarm, next);
         }
     }
@@ -321,8 +401,6 @@ impl Snooper {
     fn look_after(&mut self, family: Family, now: Instant) {
         let querier = &mut self.queriers[family as usize];
         querier.lapse(now);
-        let alarm = &mut self.family_alarms[family as usize];
-        arm(&mut self.alarms, Subject::Family(family), alarm, querier.next());
         if querier.take_changed() {
             self.changed = true;
             let groups = self.groups.iter_mut();
@@ -330,6 +408,16 @@ impl Snooper {
                 group.listeners = None;
             }
         }
+        if querier.take_due(&self.settings.intervals, now) {
+            self.ask(None, family, false, &[]);
+        }
+        self.arm_family(family);
+    }
+
+    fn arm_family(&mut self, family: Family) {
+        let next = self.queriers[family as usize].next();
+        let alarm = &mut self.family_alarms[family as usize];
+        arm(&mut self.alarms, Subject::Family(family), alarm, next);
     }
 }
 

@@ -9,6 +9,12 @@ use crate::wire::MacAddr;
 use crate::wire::membership::{Family, Heard, Message, Query, Sources, Version};
 use crate::worker::AdjacencyIndex;
 
+const INTERVALS: Intervals = Intervals {
+    query: Duration::from_secs(125),
+    response: Duration::from_secs(10),
+    last_member: Duration::from_secs(1),
+};
+
 const PORT: Way = Way { adjacency: 1, is_local: true };
 const PEER: Way = Way { adjacency: 9, is_local: false };
 
@@ -54,9 +60,11 @@ impl Bench {
             port_group_limit: 60,
             fast_leave: false,
             routers: vec![7],
-            intervals: Intervals::USUAL,
+            intervals: INTERVALS,
+            own: None,
         };
-        Self { start: Instant::now(), snooper: Snooper::new(settings) }
+        let start = Instant::now();
+        Self { start, snooper: Snooper::new(settings, start) }
     }
 
     fn at(&self, second: u64) -> Instant {
@@ -201,11 +209,15 @@ struct Election {
 
 impl Election {
     fn ask(&mut self, second: u64, last: u8) -> bool {
+        self.ask_as(second, last, last)
+    }
+
+    fn ask_as(&mut self, second: u64, last: u8, mac: u8) -> bool {
         let query = query(Version::Igmp2, None, 100);
         let now = self.start + Duration::from_secs(second);
         self.querier.lapse(now);
-        let heard = by(last, Message::Query(query));
-        let patience = self.querier.hear_query(3, &heard, &query, &Intervals::USUAL, now);
+        let heard = Heard { mac: MacAddr([2, 0, 0, 0, 0, mac]), ..by(last, Message::Query(query)) };
+        let patience = self.querier.hear_query(3, &heard, &query, &INTERVALS, now);
         self.querier.lapse(now);
         patience.is_some()
     }
@@ -249,4 +261,46 @@ fn members_are_all_known_when_everybody_had_time_to_answer() {
     assert_eq!(is_ready(&mut election, 101), (true, false));
     assert_eq!(is_ready(&mut election, 354), (true, false));
     assert_eq!(is_ready(&mut election, 355), (false, true), "the querier is gone");
+}
+
+/// Ourselves, without an address, with a MAC that ends in 3.
+fn asking() -> Election {
+    let start = Instant::now();
+    let mac = MacAddr([2, 0, 0, 0, 0, 3]);
+    Election { start, querier: Querier::new(mac, Ipv4Addr::UNSPECIFIED.into(), start) }
+}
+
+/// The seconds in which we ask, of these.
+fn asked(election: &mut Election, seconds: std::ops::Range<u64>) -> Vec<u64> {
+    let due = |second: &u64| {
+        let now = election.start + Duration::from_secs(*second);
+        election.querier.lapse(now);
+        election.querier.take_due(&INTERVALS, now)
+    };
+    seconds.filter(due).collect()
+}
+
+#[test]
+fn we_ask_twice_at_first_then_at_intervals() {
+    let mut election = asking();
+    assert_eq!(asked(&mut election, 0..300), [0, 32, 157, 282]);
+    assert!(election.querier.is_ready());
+    assert_eq!(election.querier.membership(&INTERVALS), Duration::from_secs(260));
+}
+
+#[test]
+fn we_ask_only_where_no_better_one_does() {
+    let mut election = asking();
+    assert_eq!(asked(&mut election, 0..40), [0, 32]);
+    assert!(!election.ask_as(40, 0, 9), "a higher MAC, and no address either");
+    assert!(!election.ask_as(41, 0, 3), "our own query, come back by a loop");
+    assert!(election.querier.asks_as().is_some());
+    assert!(election.ask_as(50, 0, 2));
+    assert_eq!((election.querier.asks_as(), asked(&mut election, 50..305)), (None, vec![]));
+    assert!(election.querier.is_ready());
+    // Silent for 255 s: we begin anew, and what is known stays known.
+    assert_eq!(asked(&mut election, 305..400), [305, 337]);
+    assert!(election.querier.is_ready() && election.querier.asks_as().is_some());
+    assert!(election.ask_as(400, 9, 9), "any address is better than none");
+    assert_eq!(election.elected(), 9);
 }
