@@ -124,6 +124,8 @@ drop_reasons! {
     GreFlags = "gre_flags", "have the peer send NVGRE without checksum and sequence number (RFC 7637), or make it encap: gre";
     /// The GRE checksum is wrong.
     GreChecksum = "gre_checksum", "look for a faulty link, or at the peer";
+    /// A packet of a peer with sequence: strict is older than one before it, comes twice, or has no sequence number.
+    GreSequence = "gre_sequence", "have the peer's packets come by one queue and number them, or set sequence: true, which takes all";
     /// No network has this VNI.
     UnknownVni = "unknown_vni", "add the network here, or take this VTEP off the peer's flood list";
     /// The sender is not one of our peers.

@@ -183,6 +183,47 @@ fn gre_packets_are_numbered_per_peer_over_networks_and_floods() {
 }
 
 #[test]
+fn gre_that_must_come_in_order_does_so() {
+    let networks = r#"
+  - {vni: 1000, name: a, encap: gre, ports: [vm1], flood: {peers: [{address: 192.0.2.2, sequence: strict}, {address: 192.0.2.3, sequence: true}]}}
+"#;
+    let lab = Lab::with(networks);
+    let frame = |number: u32| ethernet(BROADCAST, mac(9), 60 + number as usize % 100);
+    let send = |peer, sequence: Option<u32>| {
+        let options = Gre { key: Some(1000), checksum: false, sequence };
+        let inner = frame(sequence.unwrap_or_default());
+        lab.underlay.send(&gre_from(lab.mac, peer, options, &inner));
+    };
+    // Six, as it comes twice, four, and one without a number come too late.
+    for number in [5, 6, 6, 4, 9] {
+        send(PEER1, Some(number));
+    }
+    send(PEER1, None);
+    assert_eq!(lab.vm1.drain(), [5, 6, 9].map(frame));
+    lab.ferry.expect_dropped("up0", "gre_sequence", 3);
+    for number in [5, 6, 6, 4] {
+        send(PEER2, Some(number));
+    }
+    send(PEER2, None);
+    assert_eq!(lab.vm1.drain().len(), 5, "from a peer of which that is not asked");
+    // Our own packets are numbered too.
+    lab.vm1.send(&ethernet(mac(8), mac(1), 61));
+    let packet = lab.underlay.expect("GRE", is_gre_to(PEER1));
+    let numbered = Gre { key: Some(1000), checksum: false, sequence: Some(0) };
+    assert_eq!(open_ipv4(&packet, 47), gre(numbered, &ethernet(mac(8), mac(1), 61)));
+    // The peer begins anew: some seconds later it is heard.
+    send(PEER1, Some(0));
+    lab.vm1.expect_silence();
+    std::thread::sleep(std::time::Duration::from_millis(4100));
+    for number in [1, 2, 1] {
+        send(PEER1, Some(number));
+    }
+    assert_eq!(lab.vm1.drain(), [1, 2].map(frame));
+    lab.ferry.expect_dropped("up0", "gre_sequence", 5);
+    lab.finish();
+}
+
+#[test]
 fn e19_d13_d14_vxlan_over_ipv6() {
     let network = "\n  - {vni: 1000, name: a, ports: [vm1], flood: {peers: [\"2001:db8::2\"]}}\n";
     let lab = Lab::with_vtep("ipv6: \"2001:db8::1\"", network, NEIGHBOUR6);

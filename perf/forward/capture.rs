@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
-use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Template, Variable};
+use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Sequence, Template, Variable};
 use ferry::wire::checksum;
 
 use super::case::{Case, FLOWS, Size, Tunnel, Way};
@@ -121,7 +121,7 @@ pub fn outer_frame(
         Tunnel::Vxlan => Encap::vxlan(4789),
         Tunnel::VxlanOverIpv6 { checksum } => Encap::Vxlan { udp_port: 4789, checksum },
         Tunnel::Nvgre => Encap::Nvgre { flow_id: true },
-        Tunnel::Gre => Encap::Gre { key: true, checksum: false, sequence: false },
+        Tunnel::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
     };
     let template = AnyTemplate::new(
         &OuterHeader {

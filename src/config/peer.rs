@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::item::{Fields, Item, Keys};
 use super::scalar;
 use super::underlay::Reach;
-use crate::tunnel::Encap;
+use crate::tunnel::{Encap, Sequence};
 
 /// Another VTEP, as one network speaks to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,7 +97,7 @@ impl<'r> PeerReader<'r> {
         let encap = match encap {
             EncapName::Vxlan => Encap::Vxlan { udp_port, checksum: address.is_ipv6() },
             EncapName::Nvgre => Encap::Nvgre { flow_id: true },
-            EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: false },
+            EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
         };
         Peer { address, encap, id: None }
     }
@@ -126,7 +126,7 @@ impl<'r> PeerReader<'r> {
         let port = fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
         let flow_id = fields.or("flow_id", true, |item| item.boolean());
         let key = fields.or("key", true, |item| item.boolean());
-        let sequence = fields.or("sequence", false, |item| item.boolean());
+        let sequence = fields.or("sequence", Sequence::Off, |item| sequence(&item));
         let checksum = fields.or("checksum", Checksum::Auto, |item| {
             let choices = [("auto", Checksum::Auto), ("on", Checksum::On), ("off", Checksum::Off)];
             let checksum = item.choice(&choices, &[])?;
@@ -199,5 +199,14 @@ impl<'r> PeerReader<'r> {
                 if *earlier == Spoken::Nvgre { "nvgre" } else { "gre" }
             ));
         }
+    }
+}
+
+fn sequence(item: &Item<'_>) -> Option<Sequence> {
+    match (item.as_boolean(), item.as_text()) {
+        (Some(false), _) => Some(Sequence::Off),
+        (Some(true), _) => Some(Sequence::Sent),
+        (_, Some("strict")) => Some(Sequence::Strict),
+        _ => item.expected("true, false or strict"),
     }
 }

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use hashbrown::HashMap;
+
 use super::clock::Seconds;
-use crate::tunnel::{AnyTemplate, Encap, OuterHeader, SequenceNumbers, Template};
+use crate::tunnel::{AnyTemplate, Encap, Order, OuterHeader, SequenceNumbers, Template};
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
 /// A way out.
@@ -47,6 +49,8 @@ struct Record {
     generation: u16,
     /// Of a peer whose packets are numbered: they go on when its next hop changes.
     numbers: Option<SequenceNumbers>,
+    /// Of a peer whose packets must come in order.
+    order: Option<Order>,
     heard: Heard,
 }
 
@@ -69,8 +73,8 @@ pub struct Adjacencies {
 impl Adjacencies {
     /// Adds a way and returns its index.
     pub fn add(&mut self, way: Way) -> AdjacencyIndex {
-        let (generation, numbers, heard) = (1, None, Heard::default());
-        self.records.push(Record { way: Some(way), generation, numbers, heard });
+        let (numbers, order, heard) = Default::default();
+        self.records.push(Record { way: Some(way), generation: 1, numbers, order, heard });
         (self.records.len() - 1) as AdjacencyIndex
     }
 
@@ -121,7 +125,7 @@ impl Adjacencies {
                 if *next_hop != new =>
             {
                 let encap = new.as_ref().map(|hop| hop.outer.encap);
-                if matches!(encap, Some(Encap::Gre { sequence: true, .. })) {
+                if matches!(encap, Some(Encap::Gre { sequence, .. }) if sequence.is_sent()) {
                     numbers.get_or_insert_default();
                 }
                 *next_hop = new;
@@ -129,6 +133,19 @@ impl Adjacencies {
             }
             _ => false,
         }
+    }
+
+    /// Has what comes from a peer come in order.
+    pub fn want_order(&mut self, index: AdjacencyIndex) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            record.order.get_or_insert_default();
+        }
+    }
+
+    /// What must come in order.
+    pub fn orders(&self) -> HashMap<AdjacencyIndex, Order> {
+        let records = (0..).zip(&self.records);
+        records.filter_map(|(index, record)| Some((index, record.order.clone()?))).collect()
     }
 
     /// What workers read: the ways out, and the outer headers that some of them name.

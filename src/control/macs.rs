@@ -196,7 +196,7 @@ mod tests {
     use crate::control::network::Policy;
     use crate::fib::{Domain, FibWriter};
     use crate::neighbours::Address;
-    use crate::tunnel::Encap;
+    use crate::tunnel::{Encap, Sequence};
     use crate::wire::MacAddr;
     use crate::worker::Unknown;
 
@@ -378,7 +378,7 @@ mod tests {
         let mut world = World::new();
         let speaking = |encap| config::Peer { encap, ..peer(2) };
         let nvgre = speaking(Encap::Nvgre { flow_id: true });
-        let gre = speaking(Encap::Gre { key: true, checksum: false, sequence: false });
+        let gre = speaking(Encap::Gre { key: true, checksum: false, sequence: Sequence::Off });
         world.peers.join(nvgre, VNI + 1, &mut world.adjacencies);
         assert_eq!(world.peers.conflict(&gre, VNI), Some((VNI + 1, "nvgre")));
         for fine in [nvgre, peer(2), config::Peer { encap: gre.encap, ..peer(3) }] {

@@ -9,7 +9,7 @@ use super::adjacency::{Adjacencies, NextHop, Way};
 use super::clock::Seconds;
 use super::ports::{ControlPort, Role};
 use crate::config::{self, Config};
-use crate::tunnel::{Encap, OuterHeader, Template};
+use crate::tunnel::{Encap, OuterHeader, Sequence, Template};
 use crate::wire::{MacAddr, ethernet};
 use crate::worker::{AdjacencyIndex, AnyPeer, AnyPeers, Dialect, IndexMap};
 
@@ -100,6 +100,9 @@ impl Peers {
                 }
                 None => adjacencies.add(way),
             };
+            if matches!(key.encap, Encap::Gre { sequence: Sequence::Strict, .. }) {
+                adjacencies.want_order(adjacency);
+            }
             Peer { adjacency, networks: Vec::new(), routed: true, learned }
         })
     }

@@ -34,6 +34,7 @@ pub fn build(
             .collect(),
         networks: networks.iter().map(Network::build).collect(),
         adjacencies: adjacency_table,
+        orders: adjacencies.orders(),
         vnis,
         peers,
         any_peers,

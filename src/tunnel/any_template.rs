@@ -96,7 +96,7 @@ impl AnyTemplate {
                 let flag = |set, flag| if set { flag } else { 0 };
                 let flags = flag(key, gre::KEY)
                     | flag(checksum, gre::CHECKSUM)
-                    | flag(sequence, gre::SEQUENCE);
+                    | flag(sequence.is_sent(), gre::SEQUENCE);
                 put(&mut bytes, payload_at, flags);
                 put(&mut bytes, payload_at + 2, gre::ETHERNET);
             }
@@ -171,7 +171,7 @@ impl AnyTemplate {
             Encap::Gre { key, checksum, sequence } => {
                 let mut header = 0;
                 let mut option = BACK;
-                if sequence && let Some(numbers) = &self.numbers {
+                if let Some(numbers) = self.numbers.as_ref().filter(|_| sequence.is_sent()) {
                     let number = numbers.take();
                     option -= gre::OPTION;
                     put_word(back, option, number);
@@ -238,6 +238,7 @@ fn fold(sum: u32) -> u16 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::tunnel::Sequence;
     use proptest::prelude::*;
 
     pub fn outer(v6: bool, encap: Encap, id: Option<u32>) -> OuterHeader {
@@ -272,8 +273,8 @@ pub(super) mod tests {
             all.push(Encap::Vxlan { udp_port: 4789, checksum: flag });
             all.push(Encap::Nvgre { flow_id: flag });
             for key in [false, true] {
-                all.push(Encap::Gre { key, checksum: flag, sequence: false });
-                all.push(Encap::Gre { key, checksum: flag, sequence: true });
+                all.push(Encap::Gre { key, checksum: flag, sequence: Sequence::Off });
+                all.push(Encap::Gre { key, checksum: flag, sequence: Sequence::Sent });
             }
         }
         all
@@ -299,10 +300,10 @@ pub(super) mod tests {
 
     #[test]
     fn gre_packets_are_numbered_over_all_headers_of_a_peer() {
-        let encap = |sequence| Encap::Gre { key: true, checksum: true, sequence };
+        let encap = Encap::Gre { key: true, checksum: true, sequence: Sequence::Sent };
         let numbers = SequenceNumbers::default();
         let templates =
-            [false, true].map(|v6| AnyTemplate::new(&outer(v6, encap(true), None), Some(&numbers)));
+            [false, true].map(|v6| AnyTemplate::new(&outer(v6, encap, None), Some(&numbers)));
         let send = |which: usize| {
             let template: &AnyTemplate = &templates[which];
             let mut packet = vec![0xff; template.length()];

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Sequence;
 use crate::wire::{ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An encapsulation with its options.
@@ -26,7 +27,7 @@ pub enum Encap {
         /// Whether the GRE checksum is sent.
         checksum: bool,
         /// Whether packets are numbered.
-        sequence: bool,
+        sequence: Sequence,
     },
 }
 
@@ -42,7 +43,8 @@ impl Encap {
             Self::Vxlan { .. } => udp::LENGTH + vxlan::LENGTH,
             Self::Nvgre { .. } => gre::LENGTH + gre::OPTION,
             Self::Gre { key, checksum, sequence } => {
-                let options = [key, checksum, sequence].into_iter().filter(|given| *given).count();
+                let given = [key, checksum, sequence.is_sent()];
+                let options = given.into_iter().filter(|given| *given).count();
                 gre::LENGTH + gre::OPTION * options
             }
         }

@@ -230,6 +230,7 @@ mod tests {
             ports: Box::default(),
             networks: [network(1), network(2)].into(),
             adjacencies: Box::default(),
+            orders: Default::default(),
             vnis: IndexMap::new(&[]),
             peers: IndexMap::new(&[]),
             any_peers: AnyPeers::default(),

@@ -195,6 +195,7 @@ mod tests {
             ports: Box::default(),
             networks: Box::default(),
             adjacencies: [adjacency].into(),
+            orders: HashMap::new(),
             vnis: IndexMap::new(&[(0x100, 1), (0x101, 2), (1, 3)]),
             peers: IndexMap::new(&[]),
             any_peers,
@@ -208,7 +209,7 @@ mod tests {
     fn networks(dialect: Dialect, labels: &[Label]) -> Vec<Result<u32, DropReason>> {
         let snapshot = snapshot(dialect);
         let mut origins = Origins::new(&snapshot);
-        let inner = |label| Inner { source: [192, 0, 2, 2].into(), label, offset: 0, end: 0 };
+        let inner = |label| Inner { source: [192, 0, 2, 2].into(), label, sequence: None, offset: 0, end: 0 };
         let mut of = |label: &Label| origins.of_any(&inner(*label)).map(Attachment::network);
         labels.iter().map(&mut of).collect()
     }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::flood_group::FloodGroups;
 use super::multicast::Multicast;
 use super::origin::AnyPeers;
 use super::storm::StormControl;
 use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
-use crate::tunnel::{AnyTemplate, Template, Vtep};
+use crate::tunnel::{AnyTemplate, Order, Template, Vtep};
 
 /// Index of an [`Adjacency`] in [`Snapshot::adjacencies`]; it fits 24 bits.
 pub type AdjacencyIndex = u32;
@@ -21,6 +23,8 @@ pub struct Snapshot {
     pub networks: Box<[Network]>,
     /// Where frames can go.
     pub adjacencies: Box<[Adjacency]>,
+    /// Of adjacencies from which packets must come in order.
+    pub orders: HashMap<AdjacencyIndex, Order>,
     /// VNI to network index.
     pub vnis: IndexMap,
     /// IPv4 address to adjacency index, of peers that speak VXLAN with our own IDs and in no two ways.

@@ -36,7 +36,7 @@ pub(super) fn process<'r>(
                 let span = (Plain::OFFSET, packet.end);
                 unwrap(&mut classifier, &mut frame, ingress, span).map(Some)
             }),
-            Ok(None) => unwrap_any(snapshot, &mut origins, &mut classifier, &mut frame),
+            Ok(None) => unwrap_any(snapshot, context.tick, &mut origins, &mut classifier, &mut frame),
             Err(reason) => Err(reason),
         };
         let reason = match lane {
@@ -112,6 +112,7 @@ pub(super) fn received(frame: &Mbuf) -> Received {
 #[inline(never)]
 fn unwrap_any<'r>(
     snapshot: &'r Snapshot,
+    tick: u16,
     origins: &mut Origins<'r>,
     classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
@@ -119,6 +120,10 @@ fn unwrap_any<'r>(
     match decapsulate(frame.data(), &snapshot.vtep, received(frame))? {
         Outer::Tunnel(inner) => {
             let ingress = origins.of_any(&inner)?;
+            let order = snapshot.orders.get(&ingress.location().adjacency());
+            if order.is_some_and(|order| !order.admits(inner.sequence, tick)) {
+                return Err(DropReason::GreSequence);
+            }
             unwrap(classifier, frame, ingress, (inner.offset, inner.end)).map(Some)
         }
         Outer::Punt => flood_group::lane(snapshot, origins, classifier, frame),

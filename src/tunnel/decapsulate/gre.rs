@@ -35,6 +35,7 @@ pub(super) fn decapsulate(segment: &Segment) -> Result<Outer, DropReason> {
     Ok(Outer::Tunnel(Inner {
         source: segment.source,
         label: Label::Gre { key: options.key, extended },
+        sequence: options.sequence,
         offset: segment.at + options.length,
         end: segment.at + segment.length,
     }))

@@ -65,6 +65,8 @@ pub struct Inner {
     pub source: IpAddr,
     /// What names the network.
     pub label: Label,
+    /// The sequence number, of GRE that has one.
+    pub sequence: Option<u32>,
     /// Bytes before the inner frame.
     pub offset: usize,
     /// Bytes up to its end; what follows is Ethernet padding.

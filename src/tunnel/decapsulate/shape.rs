@@ -38,6 +38,7 @@ pub(super) fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option
         _ => vxlan_over_ipv4::<true>(frame, vtep, received).map(|packet| Inner {
             source: packet.source.into(),
             label: Label::Vxlan(packet.vni),
+            sequence: None,
             offset: Plain::OFFSET,
             end: packet.end,
         }),
@@ -149,6 +150,7 @@ fn gre_over_ipv4(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner>
     Some(Inner {
         source: Ipv4Addr::from(header.half(26).swap_bytes()).into(),
         label: Label::Gre { key: Some(header.half(38).swap_bytes()), extended: false },
+        sequence: None,
         offset: OFFSET,
         end,
     })
@@ -190,6 +192,7 @@ fn vxlan_over_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inne
     Some(Inner {
         source: IpAddr::V6(source.into()),
         label: Label::Vxlan(header.half(66).swap_bytes() >> 8),
+        sequence: None,
         offset: OFFSET,
         end,
     })

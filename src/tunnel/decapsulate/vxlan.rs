@@ -60,6 +60,7 @@ pub(super) fn decapsulate(
     Ok(Outer::Tunnel(Inner {
         source: segment.source,
         label: Label::Vxlan(vxlan.vni()),
+        sequence: None,
         offset: segment.at + udp::LENGTH + vxlan::LENGTH,
         end: segment.at + udp.length(),
     }))

@@ -7,7 +7,7 @@ use crate::wire::checksum;
 fn gre_faults_have_their_reasons() {
     const GRE: usize = 34;
     let with = |checksum, at: usize, bytes: &[u8]| {
-        let encap = Encap::Gre { key: true, checksum, sequence: false };
+        let encap = Encap::Gre { key: true, checksum, sequence: Sequence::Off };
         let mut packet = packet_of(&outer(false, encap, None), VNI, &[7; 60]);
         packet[at..at + bytes.len()].copy_from_slice(bytes);
         decide(&packet)

@@ -4,7 +4,7 @@ mod vxlan;
 
 use super::*;
 use crate::tunnel::any_template::tests::{encaps, outer, packet as packet_of};
-use crate::tunnel::{Encap, OuterHeader};
+use crate::tunnel::{Encap, OuterHeader, Sequence};
 use proptest::prelude::*;
 
 const VTEP: Vtep = Vtep {
@@ -34,7 +34,7 @@ fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropRe
     }
     if let Some(Plain { vni, source, end }) = plain(packet, vtep, received) {
         let (source, label) = (source.into(), Label::Vxlan(vni));
-        let inner = Inner { source, label, offset: Plain::OFFSET, end };
+        let inner = Inner { source, label, sequence: None, offset: Plain::OFFSET, end };
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
     }
     verdict
@@ -57,11 +57,15 @@ fn every_encapsulation_over_both_families_is_taken_apart() {
                 extended: false,
             },
             Encap::Gre { key, checksum, sequence } => {
-                Label::Gre { key: key.then_some(VNI), extended: checksum || sequence }
+                Label::Gre { key: key.then_some(VNI), extended: checksum || sequence.is_sent() }
             }
         };
+        let sequence = match outer.encap {
+            Encap::Gre { sequence, .. } => sequence.is_sent().then_some(0),
+            _ => None,
+        };
         let (source, offset) = (outer.source, outer.length());
-        let inner = Inner { source, label, offset, end: offset + 60 };
+        let inner = Inner { source, label, sequence, offset, end: offset + 60 };
         assert_eq!(decide_as(&packet, &vtep, false), Ok(Outer::Tunnel(inner)), "{outer:?}");
     }
 }
@@ -74,7 +78,8 @@ fn the_frequent_shapes_are_recognised() {
         let received = Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
         let (over_ipv4, checksum) = match outer.encap {
             Encap::Vxlan { checksum, .. } => (outer.source.is_ipv4(), checksum),
-            Encap::Nvgre { .. } | Encap::Gre { key: true, checksum: false, sequence: false }
+            Encap::Nvgre { .. }
+            | Encap::Gre { key: true, checksum: false, sequence: Sequence::Off }
                 if outer.source.is_ipv4() =>
             {
                 (false, false)

@@ -24,7 +24,8 @@ fn changed(inner: usize, at: usize, bytes: &[u8]) -> Result<Outer, DropReason> {
 }
 
 fn tunnel(offset: usize, end: usize) -> Result<Outer, DropReason> {
-    Ok(Outer::Tunnel(Inner { source: PEER.into(), label: Label::Vxlan(VNI), offset, end }))
+    let (source, label) = (PEER.into(), Label::Vxlan(VNI));
+    Ok(Outer::Tunnel(Inner { source, label, sequence: None, offset, end }))
 }
 
 #[test]
