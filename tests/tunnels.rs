@@ -282,6 +282,9 @@ fn d14_zero_checksums_by_configuration() {
     sum.extend(segment);
     assert!(segment[6..8] != [0, 0] && frames::internet_sum(&sum) == 0xffff, "E3");
     assert_eq!(segment[16..], back);
+    let peers = lab.ferry.show("peers");
+    let by = |peer: usize| peers[peer]["udp_checksum"].as_str();
+    assert_eq!([by(0), by(1)], [Some("software"), Some("zero")]);
     lab.finish();
 }
 

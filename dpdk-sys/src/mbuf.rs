@@ -42,7 +42,9 @@ pub struct rte_mbuf {
     pub pool: *mut c_void,
     /// The next segment.
     pub next: *mut rte_mbuf,
-    second_line: [u64; 7],
+    /// Lengths of headers, for the device: bit fields, `SHIM_MBUF_*_OFS` in `shim.h`.
+    pub tx_offload: u64,
+    second_line: [u64; 6],
 }
 
 const _: () = {
@@ -60,4 +62,5 @@ const _: () = {
     assert!(offset_of!(rte_mbuf, buf_len) == 54);
     assert!(offset_of!(rte_mbuf, pool) == 56);
     assert!(offset_of!(rte_mbuf, next) == 64);
+    assert!(offset_of!(rte_mbuf, tx_offload) == 72);
 };

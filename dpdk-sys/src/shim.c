@@ -19,6 +19,7 @@ _Static_assert(offsetof(struct rte_mbuf, hash) == 44, "rte_mbuf.hash moved: see 
 _Static_assert(offsetof(struct rte_mbuf, buf_len) == 54, "rte_mbuf.buf_len moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, pool) == 56, "rte_mbuf.pool moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, next) == 64, "rte_mbuf.next moved: see src/mbuf.rs");
+_Static_assert(offsetof(struct rte_mbuf, tx_offload) == 72, "rte_mbuf.tx_offload moved: see src/mbuf.rs");
 _Static_assert(sizeof(struct rte_mbuf) == 128, "rte_mbuf changed its size: see src/mbuf.rs");
 
 uint16_t shim_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
-use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Sequence, Template, Variable};
+use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Sequence, Template, UdpChecksum, Variable};
 use ferry::wire::checksum;
 
 use super::case::{Case, FLOWS, Size, Tunnel, Way};
@@ -119,7 +119,10 @@ pub fn outer_frame(
 ) -> Vec<u8> {
     let encap = match tunnel {
         Tunnel::Vxlan => Encap::vxlan(4789),
-        Tunnel::VxlanOverIpv6 { checksum } => Encap::Vxlan { udp_port: 4789, checksum },
+        Tunnel::VxlanOverIpv6 { checksum: true } => Encap::vxlan(4789),
+        Tunnel::VxlanOverIpv6 { checksum: false } => {
+            Encap::Vxlan { udp_port: 4789, checksum: UdpChecksum::Off }
+        }
         Tunnel::Nvgre => Encap::Nvgre { flow_id: true },
         Tunnel::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
     };
@@ -132,6 +135,7 @@ pub fn outer_frame(
             ttl: Template::TTL,
             encap,
             id: None,
+            offloads: false,
         },
         None,
     );

@@ -384,6 +384,9 @@ pub struct Peer {
     /// The ID that its network has at this peer; absent where it is our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u32>,
+    /// What becomes of the UDP checksum of packets to it; absent where the port is not known or there is no UDP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_checksum: Option<UdpChecksum>,
     /// Whether packets to it can leave.
     pub state: PeerState,
     /// Whether it was learned from what it sent to a network with a group; else the configuration names it.
@@ -403,6 +406,18 @@ pub struct Peer {
     pub mac: Option<String>,
     /// IDs of the networks that reach it.
     pub networks: Vec<u32>,
+}
+
+/// What becomes of the UDP checksum of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UdpChecksum {
+    /// It is zero.
+    Zero,
+    /// A worker computes it.
+    Software,
+    /// The underlay port computes it.
+    Device,
 }
 
 /// Whether packets to a peer can leave.

@@ -6,7 +6,7 @@ use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::model::{
     DropCount, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind, Neighbour,
-    NeighbourKind, Network, Peer, PeerState, Port, Role, Totals, Worker,
+    NeighbourKind, Network, Peer, PeerState, Port, Role, Totals, UdpChecksum, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -277,6 +277,7 @@ impl List for Peer {
             Left("PEER"),
             Left("KIND"),
             Left("ENCAP"),
+            Left("UDP CHECKSUM"),
             Left("STATE"),
             Left("PORT"),
             Left("NEXT HOP"),
@@ -297,6 +298,11 @@ impl List for Peer {
                     Some(id) => format!("{} id {id}", encap(peer.encap)),
                     None => encap(peer.encap),
                 },
+                or_dash(peer.udp_checksum.map(|checksum| match checksum {
+                    UdpChecksum::Zero => "zero",
+                    UdpChecksum::Software => "software",
+                    UdpChecksum::Device => "device",
+                })),
                 state.to_owned(),
                 or_dash(peer.port.as_ref()),
                 or_dash(peer.next_hop),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::item::{Fields, Item, Keys};
 use super::scalar;
 use super::underlay::Reach;
-use crate::tunnel::{Encap, Sequence};
+use crate::tunnel::{Encap, Sequence, UdpChecksum};
 
 /// Another VTEP, as one network speaks to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,13 +33,6 @@ pub enum EncapName {
 impl EncapName {
     pub(super) const CHOICES: [(&'static str, Self); 3] =
         [("vxlan", Self::Vxlan), ("nvgre", Self::Nvgre), ("gre", Self::Gre)];
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Checksum {
-    Auto,
-    On,
-    Off,
 }
 
 pub(super) const PEER: Keys = Keys {
@@ -82,8 +75,7 @@ impl<'r> PeerReader<'r> {
         let fields = item.fields(&PEER)?;
         let address = fields.required("address", "address: 192.0.2.2", |item| self.address(&item));
         let encap = fields.or("encap", network, |item| item.choice(&EncapName::CHOICES, &[]));
-        let over_ipv6 = address.is_some_and(|address| address.is_ipv6());
-        let options = encap.and_then(|encap| self.options(&fields, encap, over_ipv6));
+        let options = encap.and_then(|encap| self.options(&fields, encap));
         let place = fields.get("address");
         let (encap, id) = options?;
         let peer = Peer { address: address?, encap, id };
@@ -95,19 +87,14 @@ impl<'r> PeerReader<'r> {
     pub fn plain(&self, address: IpAddr, encap: EncapName) -> Peer {
         let udp_port = self.reach.vxlan_port;
         let encap = match encap {
-            EncapName::Vxlan => Encap::Vxlan { udp_port, checksum: address.is_ipv6() },
+            EncapName::Vxlan => Encap::vxlan(udp_port),
             EncapName::Nvgre => Encap::Nvgre { flow_id: true },
             EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
         };
         Peer { address, encap, id: None }
     }
 
-    fn options(
-        &self,
-        fields: &Fields<'_>,
-        encap: EncapName,
-        over_ipv6: bool,
-    ) -> Option<(Encap, Option<u32>)> {
+    fn options(&self, fields: &Fields<'_>, encap: EncapName) -> Option<(Encap, Option<u32>)> {
         let only = |key: &str, right: EncapName, what: &str| {
             if let Some(item) = fields.get(key)
                 && encap != right
@@ -127,10 +114,11 @@ impl<'r> PeerReader<'r> {
         let flow_id = fields.or("flow_id", true, |item| item.boolean());
         let key = fields.or("key", true, |item| item.boolean());
         let sequence = fields.or("sequence", Sequence::Off, |item| sequence(&item));
-        let checksum = fields.or("checksum", Checksum::Auto, |item| {
-            let choices = [("auto", Checksum::Auto), ("on", Checksum::On), ("off", Checksum::Off)];
+        let checksum = fields.or("checksum", UdpChecksum::Auto, |item| {
+            let choices =
+                [("auto", UdpChecksum::Auto), ("on", UdpChecksum::On), ("off", UdpChecksum::Off)];
             let checksum = item.choice(&choices, &[])?;
-            if encap == EncapName::Nvgre && checksum == Checksum::On {
+            if encap == EncapName::Nvgre && checksum == UdpChecksum::On {
                 item.error(
                     "NVGRE has no checksum (RFC 7637 section 3.2); remove it, or set 'encap: gre'",
                 );
@@ -144,13 +132,13 @@ impl<'r> PeerReader<'r> {
             let highest = if encap == EncapName::Gre { u32::MAX.into() } else { 16_777_215 };
             item.number(1..=highest).map(Some)
         });
-        let checksum = checksum? == Checksum::On || over_ipv6 && checksum? == Checksum::Auto;
+        let checksum = checksum?;
         let encap = match encap {
             EncapName::Vxlan => Encap::Vxlan { udp_port: port?, checksum },
             EncapName::Nvgre => Encap::Nvgre { flow_id: flow_id? },
             EncapName::Gre => {
-                let asked = fields.get("checksum").and_then(|item| item.as_text());
-                Encap::Gre { key: key?, checksum: asked == Some("on"), sequence: sequence? }
+                let checksum = checksum == UdpChecksum::On;
+                Encap::Gre { key: key?, checksum, sequence: sequence? }
             }
         };
         Some((encap, id?))

@@ -74,7 +74,7 @@ impl GroupWays {
 /// A VTEP or group of which nothing but the address is known.
 pub(super) fn vxlan_peer(address: IpAddr, config: &Config) -> config::Peer {
     let udp_port = config.underlay.vtep.vxlan_port;
-    let encap = Encap::Vxlan { udp_port, checksum: address.is_ipv6() };
+    let encap = Encap::vxlan(udp_port);
     config::Peer { address, encap, id: None }
 }
 

@@ -380,6 +380,7 @@ pub(super) fn next_hop_by(
         ttl: Template::TTL,
         encap: peer.encap,
         id: peer.id,
+        offloads: port.port.computes_udp_checksums(),
     };
     let headers = (outer.length() - ethernet::LENGTH) as u16;
     NextHop { port: index, address, outer, inner_limit: port.port.mtu().saturating_sub(headers) }

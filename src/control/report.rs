@@ -17,7 +17,7 @@ use crate::api::{Cursor, MacFilter, MacPage, Query, model};
 use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
-use crate::tunnel::Encap;
+use crate::tunnel::{Encap, SummedBy};
 use crate::wire::MacAddr;
 use crate::worker::{
     AdjacencyIndex, Counter, FloodKind, PortCounters, StormControl, WorkerCounters,
@@ -212,6 +212,11 @@ impl Control {
                     Encap::Gre { .. } => model::Encap::Gre,
                 },
                 id: key.id,
+                udp_checksum: hop.and_then(|hop| hop.outer.summed_by()).map(|by| match by {
+                    SummedBy::Nobody => model::UdpChecksum::Zero,
+                    SummedBy::Worker => model::UdpChecksum::Software,
+                    SummedBy::Device => model::UdpChecksum::Device,
+                }),
                 state: match hop {
                     Some(_) => model::PeerState::Resolved,
                     None if peer.routed => model::PeerState::Unresolved,

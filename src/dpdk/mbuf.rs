@@ -260,6 +260,21 @@ impl Mbuf {
         header.pkt_len += length;
     }
 
+    /// Has the device compute the checksum of a UDP datagram behind Ethernet and IP without options or extension headers.
+    /// In the checksum's place is the sum of the pseudo-header, as DPDK's `rte_eth_tx_prepare` would write it.
+    #[inline]
+    pub fn have_udp_checksum_computed(&mut self, over_ipv6: bool) {
+        let (version, ip): (u64, u64) = match over_ipv6 {
+            false => (dpdk_sys::SHIM_MBUF_TX_IPV4, 20),
+            true => (dpdk_sys::SHIM_MBUF_TX_IPV6, 40),
+        };
+        let (ethernet, udp) = (14, 8);
+        let header = self.header_mut();
+        header.ol_flags |= dpdk_sys::SHIM_MBUF_TX_UDP_CKSUM | version;
+        header.tx_offload =
+            ethernet | ip << dpdk_sys::SHIM_MBUF_L3_LEN_OFS | udp << dpdk_sys::SHIM_MBUF_L4_LEN_OFS;
+    }
+
     /// The device's verdict on the IPv4 header checksum.
     #[inline]
     pub fn ip_checksum(&self) -> Checksum {

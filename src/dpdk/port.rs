@@ -139,6 +139,11 @@ impl Port {
         self.info.tx_offload_capa & dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS != 0
     }
 
+    /// Whether it computes UDP checksums of what it sends ([`super::Mbuf::have_udp_checksum_computed`]).
+    pub fn computes_udp_checksums(&self) -> bool {
+        self.info.tx_offload_capa & dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM != 0
+    }
+
     /// The NUMA node, or -1.
     pub fn socket(&self) -> i32 {
         // SAFETY: the id is a port's.
@@ -219,7 +224,8 @@ impl Port {
         let mut conf: dpdk_sys::rte_eth_conf = unsafe { mem::zeroed() };
         let wanted = dpdk_sys::SHIM_RX_OFFLOAD_IPV4_CKSUM | dpdk_sys::SHIM_RX_OFFLOAD_UDP_CKSUM;
         conf.rxmode.offloads = wanted & self.info.rx_offload_capa;
-        conf.txmode.offloads = dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS & self.info.tx_offload_capa;
+        let wanted = dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS | dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM;
+        conf.txmode.offloads = wanted & self.info.tx_offload_capa;
         let hashes = dpdk_sys::SHIM_RSS_IP
             | dpdk_sys::SHIM_RSS_UDP
             | dpdk_sys::SHIM_RSS_TCP

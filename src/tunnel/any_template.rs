@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader, SequenceNumbers};
+use super::{Encap, OuterHeader, SequenceNumbers, SummedBy};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
@@ -18,11 +18,14 @@ pub struct AnyTemplate {
     encap_length: u8,
     over_ipv6: bool,
     encap: Encap,
+    /// Of the UDP checksum.
+    summed_by: SummedBy,
     /// The network's ID at this peer, where it is another than ours.
     id: Option<u32>,
     /// One's-complement sum of the IPv4 header with length and checksum zero.
     ip_sum: u16,
-    /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers.
+    /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers; where a device computes it,
+    /// of the pseudo-header only.
     encap_sum: u16,
     /// Of GRE with [`Encap::Gre::sequence`].
     numbers: Option<SequenceNumbers>,
@@ -56,6 +59,7 @@ impl AnyTemplate {
         bytes[6..12].copy_from_slice(&outer.source_mac);
         let protocol = outer.encap.protocol();
         let mut ip_sum = 0;
+        let summed_by = outer.summed_by().unwrap_or(SummedBy::Nobody);
         let mut encap_sum = checksum::Sum::default();
         let length = outer.length();
         let payload_at = length - outer.encap.length();
@@ -101,7 +105,9 @@ impl AnyTemplate {
                 put(&mut bytes, payload_at + 2, gre::ETHERNET);
             }
         }
-        encap_sum.add(&bytes[payload_at..length]);
+        if summed_by != SummedBy::Device {
+            encap_sum.add(&bytes[payload_at..length]);
+        }
         let (mut front, mut back) = ([0; FRONT], [0; BACK]);
         front.copy_from_slice(&bytes[..FRONT]);
         back.copy_from_slice(&bytes[length - BACK..length]);
@@ -112,6 +118,7 @@ impl AnyTemplate {
             encap_length: outer.encap.length() as u8,
             over_ipv6: outer.destination.is_ipv6(),
             encap: outer.encap,
+            summed_by,
             id: outer.id,
             ip_sum,
             encap_sum: encap_sum.get(),
@@ -128,10 +135,14 @@ impl AnyTemplate {
     /// Whether [`AnyTemplate::write`] needs the inner frame's sum.
     #[inline(always)]
     pub fn sums(&self) -> bool {
-        matches!(
-            self.encap,
-            Encap::Vxlan { checksum: true, .. } | Encap::Gre { checksum: true, .. }
-        )
+        self.summed_by == SummedBy::Worker
+            || matches!(self.encap, Encap::Gre { checksum: true, .. })
+    }
+
+    /// Whether the device must complete the UDP checksum, and of a packet over IPv6.
+    #[inline(always)]
+    pub fn leaves_checksum(&self) -> Option<bool> {
+        (self.summed_by == SummedBy::Device).then_some(self.over_ipv6)
     }
 
     /// Writes the header of one packet into [`AnyTemplate::length`] bytes. `inner_sum` is the one's-complement sum of
@@ -149,19 +160,25 @@ impl AnyTemplate {
         let id = self.id.unwrap_or(packet.id);
         // From the header's end, so that each field has one place.
         match self.encap {
-            Encap::Vxlan { checksum, .. } => {
+            Encap::Vxlan { .. } => {
                 put(back, BACK - 16, packet.entropy_port);
                 put(back, BACK - 12, segment);
                 put_word(back, BACK - 4, id << 8);
-                if checksum {
-                    // The length is in the pseudo-header too.
-                    let header = u32::from(packet.entropy_port) + 2 * u32::from(segment);
-                    // Zero would mean 'none' (RFC 768).
-                    let sum = match self.checksum(header + halves(id << 8), inner_sum) {
-                        0 => 0xffff,
-                        sum => sum,
-                    };
-                    put(back, BACK - 10, sum);
+                match self.summed_by {
+                    SummedBy::Nobody => {}
+                    SummedBy::Worker => {
+                        // The length is in the pseudo-header too.
+                        let header = u32::from(packet.entropy_port) + 2 * u32::from(segment);
+                        // Zero would mean 'none' (RFC 768).
+                        let sum = match self.checksum(header + halves(id << 8), inner_sum) {
+                            0 => 0xffff,
+                            sum => sum,
+                        };
+                        put(back, BACK - 10, sum);
+                    }
+                    SummedBy::Device => {
+                        put(back, BACK - 10, fold(u32::from(self.encap_sum) + u32::from(segment)));
+                    }
                 }
             }
             Encap::Nvgre { flow_id } => {
@@ -238,7 +255,7 @@ fn fold(sum: u32) -> u16 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::tunnel::Sequence;
+    use crate::tunnel::{Sequence, UdpChecksum};
     use proptest::prelude::*;
 
     pub fn outer(v6: bool, encap: Encap, id: Option<u32>) -> OuterHeader {
@@ -254,6 +271,7 @@ pub(super) mod tests {
             ttl: crate::tunnel::Template::TTL,
             encap,
             id,
+            offloads: false,
         }
     }
 
@@ -270,7 +288,8 @@ pub(super) mod tests {
     pub fn encaps() -> Vec<Encap> {
         let mut all = vec![];
         for flag in [false, true] {
-            all.push(Encap::Vxlan { udp_port: 4789, checksum: flag });
+            let checksum = if flag { UdpChecksum::On } else { UdpChecksum::Off };
+            all.push(Encap::Vxlan { udp_port: 4789, checksum });
             all.push(Encap::Nvgre { flow_id: flag });
             for key in [false, true] {
                 all.push(Encap::Gre { key, checksum: flag, sequence: Sequence::Off });
@@ -331,6 +350,27 @@ pub(super) mod tests {
         assert!(!template.write(&mut [0; 71], variable, 0));
     }
 
+    #[test]
+    fn a_device_completes_the_pseudo_headers_sum() {
+        for v6 in [false, true] {
+            let outer = OuterHeader { offloads: true, ..outer(v6, Encap::vxlan(4789), None) };
+            let mut packet = packet(&outer, 0x01_0203, &[7; 61]);
+            let at = outer.length() - outer.encap.length();
+            // All that a device does: to sum what is there.
+            let sum = checksum::compute(&packet[at..]);
+            packet[at + 6..at + 8].copy_from_slice(&sum.to_be_bytes());
+            assert!(match (outer.source, outer.destination) {
+                (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                    checksum::verify_udp_v4(source, destination, &packet[at..])
+                }
+                (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                    checksum::verify_udp_v6(source, destination, &packet[at..])
+                }
+                _ => false,
+            });
+        }
+    }
+
     proptest! {
         #[test]
         fn every_checksum_is_right(
@@ -346,7 +386,7 @@ pub(super) mod tests {
                 prop_assert!(checksum::verify(&packet[14..34]));
             }
             match (outer.encap, outer.source, outer.destination) {
-                (Encap::Vxlan { checksum: false, .. }, ..) => {
+                (Encap::Vxlan { checksum: UdpChecksum::Off, .. }, ..) => {
                     prop_assert_eq!(&packet[at + 6..at + 8], &[0, 0]);
                 }
                 (Encap::Vxlan { .. }, IpAddr::V4(source), IpAddr::V4(destination)) => {

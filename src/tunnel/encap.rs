@@ -12,8 +12,8 @@ pub enum Encap {
     Vxlan {
         /// UDP port that the peer receives at.
         udp_port: u16,
-        /// Whether the UDP checksum is sent; else zero (over IPv6: RFC 6935).
-        checksum: bool,
+        /// Whether the UDP checksum is sent.
+        checksum: UdpChecksum,
     },
     /// RFC 7637: GRE whose key is the network ID and a flow ID.
     Nvgre {
@@ -31,10 +31,33 @@ pub enum Encap {
     },
 }
 
+/// Whether VXLAN's UDP checksum is sent; else it is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UdpChecksum {
+    /// Over IPv6 (RFC 8200 section 8.1), and over IPv4 where the port computes it: receivers without a NIC that looks into
+    /// tunnels merge segments of one TCP stream only where there is one.
+    Auto,
+    /// Always.
+    On,
+    /// Never (over IPv6: RFC 6935).
+    Off,
+}
+
+/// Who computes the UDP checksum of what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummedBy {
+    /// Nobody: it is zero.
+    Nobody,
+    /// A worker.
+    Worker,
+    /// The device.
+    Device,
+}
+
 impl Encap {
-    /// What every VTEP understands: VXLAN without a checksum.
+    /// VXLAN as peers speak it that say nothing else.
     pub fn vxlan(udp_port: u16) -> Self {
-        Self::Vxlan { udp_port, checksum: false }
+        Self::Vxlan { udp_port, checksum: UdpChecksum::Auto }
     }
 
     /// Bytes between the IP header and the inner frame.
@@ -82,9 +105,26 @@ pub struct OuterHeader {
     pub encap: Encap,
     /// The network's ID at this peer, where it is another than ours.
     pub id: Option<u32>,
+    /// Whether the port computes UDP checksums.
+    pub offloads: bool,
 }
 
 impl OuterHeader {
+    /// Who computes the UDP checksum; `None` where there is no UDP.
+    pub fn summed_by(&self) -> Option<SummedBy> {
+        let Encap::Vxlan { checksum, .. } = self.encap else { return None };
+        let sent = match checksum {
+            UdpChecksum::Auto => self.offloads || self.destination.is_ipv6(),
+            UdpChecksum::On => true,
+            UdpChecksum::Off => false,
+        };
+        Some(match (sent, self.offloads) {
+            (false, _) => SummedBy::Nobody,
+            (true, false) => SummedBy::Worker,
+            (true, true) => SummedBy::Device,
+        })
+    }
+
     /// Bytes from the Ethernet header to the inner frame.
     pub fn length(&self) -> usize {
         ethernet::LENGTH + ip_length(self.destination) + self.encap.length()

@@ -10,7 +10,7 @@ mod template;
 
 pub use any_template::{AnyTemplate, Variable};
 pub use decapsulate::{Inner, Label, Outer, Plain, Received, Vtep, decapsulate, plain};
-pub use encap::{Encap, OuterHeader};
+pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
 pub use group::group_of;
 pub use sequence::{Order, Sequence, SequenceNumbers};
 pub use template::{TEMPLATE_LENGTH, Template};

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader};
+use super::{Encap, OuterHeader, SummedBy};
+use crate::wire::{checksum, ipv4};
 
 /// Bytes of Ethernet, IPv4, UDP and VXLAN headers.
 pub const TEMPLATE_LENGTH: usize = 14 + 20 + 8 + 8;
@@ -13,6 +14,7 @@ mod at {
     pub const IP_CHECKSUM: usize = 14 + 10;
     pub const UDP_SOURCE: usize = 34;
     pub const UDP_LENGTH: usize = 34 + 4;
+    pub const UDP_CHECKSUM: usize = 34 + 6;
     pub const VNI: usize = 42 + 4;
 }
 
@@ -32,15 +34,16 @@ impl Template {
     pub const VACANT: Self = Self { bytes: [0; TEMPLATE_LENGTH], ip_sum: 0 };
 
     /// Builds the header: no ECN or DSCP, don't fragment (RFC 7348 section 4.3) and hence no identification
-    /// (RFC 6864 section 4.1), UDP checksum zero (RFC 7348 section 5), I flag set and all reserved bits zero. `None` for
+    /// (RFC 6864 section 4.1), UDP checksum zero (RFC 7348 section 5) or the device's, I flag set and all reserved bits zero. `None` for
     /// all that is not just that, which [`super::AnyTemplate`] builds.
     pub fn new(outer: &OuterHeader) -> Option<Self> {
         let (
             IpAddr::V4(source),
             IpAddr::V4(destination),
-            Encap::Vxlan { udp_port, checksum: false },
+            Encap::Vxlan { udp_port, .. },
             None,
-        ) = (outer.source, outer.destination, outer.encap, outer.id)
+            Some(summed_by @ (SummedBy::Nobody | SummedBy::Device)),
+        ) = (outer.source, outer.destination, outer.encap, outer.id, outer.summed_by())
         else {
             return None;
         };
@@ -56,15 +59,19 @@ impl Template {
         bytes[30..34].copy_from_slice(&destination.octets());
         bytes[36..38].copy_from_slice(&udp_port.to_be_bytes());
         bytes[42] = 0x08;
-        let sum: u32 = bytes[14..34]
-            .chunks_exact(2)
-            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-            .sum();
-        Some(Self { bytes, ip_sum: fold(sum) })
+        if summed_by == SummedBy::Device {
+            // Of the pseudo-header, as far as it is known.
+            let mut sum = checksum::Sum::default();
+            sum.add(&bytes[26..34]);
+            sum.add(&[0, ipv4::UDP]);
+            put(&mut bytes, at::UDP_CHECKSUM, sum.get());
+        }
+        Some(Self { bytes, ip_sum: checksum::sum(&bytes[14..34]) })
     }
 
     /// Writes the header of one packet: `inner` is the length of the inner frame in bytes,
-    /// `entropy_port` the UDP source port (RFC 7348 section 5).
+    /// `entropy_port` the UDP source port (RFC 7348 section 5). Where the device computes the UDP checksum,
+    /// [`Template::finish_pseudo_header`] is left to do.
     #[inline(always)]
     pub fn write(&self, to: &mut [u8; TEMPLATE_LENGTH], inner: u16, vni: u32, entropy_port: u16) {
         let udp_length = inner + 16;
@@ -78,6 +85,14 @@ impl Template {
         put(to, at::UDP_LENGTH, udp_length);
         to[at::VNI..at::VNI + 4].copy_from_slice(&(vni << 8).to_be_bytes());
     }
+
+    /// Adds the length to the pseudo-header's sum in a header whose UDP checksum the device completes.
+    #[inline]
+    pub fn finish_pseudo_header(header: &mut [u8; TEMPLATE_LENGTH]) {
+        let number = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
+        let sum = number(at::UDP_CHECKSUM) + number(at::UDP_LENGTH);
+        put(header, at::UDP_CHECKSUM, (sum + (sum >> 16)) as u16);
+    }
 }
 
 #[inline(always)]
@@ -85,16 +100,10 @@ fn put(to: &mut [u8; TEMPLATE_LENGTH], offset: usize, value: u16) {
     to[offset..offset + 2].copy_from_slice(&value.to_be_bytes());
 }
 
-#[inline(always)]
-fn fold(sum: u32) -> u16 {
-    let once = (sum & 0xffff) + (sum >> 16);
-    ((once & 0xffff) + (once >> 16)) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{checksum, ethernet, ipv4, udp, vxlan};
+    use crate::wire::{ethernet, udp, vxlan};
     use proptest::prelude::*;
 
     proptest! {
@@ -105,6 +114,7 @@ mod tests {
             entropy in 49152..=65535u16,
             addresses: (u32, u32),
             ttl: u8,
+            offloads: bool,
         ) {
             let outer = OuterHeader {
                 source_mac: [2, 0, 0, 0, 0, 1],
@@ -114,9 +124,13 @@ mod tests {
                 ttl,
                 encap: Encap::vxlan(4789),
                 id: None,
+                offloads,
             };
             let mut bytes = [0xff; TEMPLATE_LENGTH];
             Template::new(&outer).unwrap().write(&mut bytes, inner, vni, entropy);
+            if offloads {
+                Template::finish_pseudo_header(&mut bytes);
+            }
             let (ethernet, packet) = ethernet::Header::parse(&bytes).unwrap();
             prop_assert_eq!(ethernet.destination.0, outer.next_hop_mac);
             prop_assert_eq!(ethernet.source.0, outer.source_mac);
@@ -130,7 +144,12 @@ mod tests {
             prop_assert_eq!(ip.identification.get(), 0);
             let (udp, payload) = udp::Header::parse(segment).unwrap();
             prop_assert_eq!((udp.source_port.get(), udp.destination_port.get()), (entropy, 4789));
-            prop_assert_eq!((udp.length(), udp.checksum.get()), (usize::from(inner) + 16, 0));
+            prop_assert_eq!(udp.length(), usize::from(inner) + 16);
+            let mut pseudo = packet[12..20].to_vec();
+            pseudo.extend([0, ipv4::UDP]);
+            pseudo.extend(&segment[4..6]);
+            let pseudo = if offloads { checksum::sum(&pseudo) } else { 0 };
+            prop_assert_eq!(udp.checksum.get(), pseudo);
             let header = vxlan::Header::new(vni);
             prop_assert_eq!(payload, zerocopy::IntoBytes::as_bytes(&header));
         }

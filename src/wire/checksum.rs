@@ -122,15 +122,18 @@ fn accumulate(bytes: &[u8]) -> u64 {
             *lane += halves(u64::from_le_bytes(*word));
         }
     }
+    let mut sum: u64 = lanes.iter().sum();
     let (words, rest) = rest.as_chunks::<8>();
-    let words = words.iter().map(|word| halves(u64::from_le_bytes(*word)));
+    for word in words {
+        sum += halves(u64::from_le_bytes(*word));
+    }
     let last = match (rest.len(), bytes.last_chunk()) {
         (0, _) => 0,
         // The last eight bytes without those that were added above.
         (count, Some(last)) => u64::from_le_bytes(*last) >> (64 - 8 * count),
         (_, None) => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     };
-    lanes.into_iter().chain(words).sum::<u64>() + halves(last)
+    sum + halves(last)
 }
 
 #[inline(always)]

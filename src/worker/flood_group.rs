@@ -120,7 +120,7 @@ pub(super) fn lane<'r>(
     let Outer::Tunnel(inner) = decapsulate(frame.data(), &vtep, received(frame))? else {
         return Ok(None);
     };
-    if is_own(&snapshot.vtep, inner.source) {
+    if is_own(&snapshot.vtep, inner.source()) {
         return Err(DropReason::OwnPacket);
     }
     let ingress = origins.of_any(&inner)?;

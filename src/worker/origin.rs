@@ -64,13 +64,12 @@ pub(super) struct Origins<'r> {
     pub strangers: Strangers,
 }
 
-/// The sender of a packet of any kind, and its network.
+/// A packet of any kind and its origin.
 struct Other {
-    source: IpAddr,
-    label: u64,
+    inner: Inner,
     attachment: Attachment,
-    /// The bits of the label that name the network: all but NVGRE's flow ID.
-    naming: u64,
+    /// Low bits of the label that name no network: NVGRE's flow ID.
+    ignored_bits: u32,
 }
 
 impl<'r> Origins<'r> {
@@ -107,31 +106,29 @@ impl<'r> Origins<'r> {
     /// Of any kind.
     #[inline(always)]
     pub fn of_any(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
-        let label = inner.label.bits();
         match &self.last_other {
-            Some(last)
-                if last.source == inner.source && (last.label ^ label) & last.naming == 0 =>
-            {
-                Ok(last.attachment)
-            }
-            _ => {
-                let (attachment, naming) = match (inner.source, inner.label) {
-                    (IpAddr::V4(source), Label::Vxlan(vni)) => (self.find(source, vni)?, u64::MAX),
-                    (source, label) => self.find_any(source, label)?,
-                };
-                self.last_other = Some(Other { source: inner.source, label, attachment, naming });
-                Ok(attachment)
-            }
+            Some(last) if inner.is_like(&last.inner, last.ignored_bits) => Ok(last.attachment),
+            _ => self.find_other(inner),
         }
     }
 
-    /// Also which bits of the label name the network.
     #[inline(never)]
-    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<(Attachment, u64), DropReason> {
+    fn find_other(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
+        let (attachment, ignored_bits) = match (inner.source(), inner.label()) {
+            (IpAddr::V4(source), Label::Vxlan(vni)) => (self.find(source, vni)?, 0),
+            (source, label) => self.find_any(source, label)?,
+        };
+        self.last_other = Some(Other { inner: *inner, attachment, ignored_bits });
+        Ok(attachment)
+    }
+
+    /// Also how many low bits of the label name no network.
+    #[inline(never)]
+    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<(Attachment, u32), DropReason> {
         let snapshot = self.snapshot;
         let peer = snapshot.any_peers.get(source, label);
         let dialect = peer.map(|peer| peer.dialect);
-        let naming = if dialect == Some(Dialect::Nvgre) { !0xff } else { u64::MAX };
+        let ignored_bits = if dialect == Some(Dialect::Nvgre) { 8 } else { 0 };
         let id = match (label, dialect) {
             (Label::Vxlan(vni), _) => Some(vni),
             (Label::Gre { key, extended: false }, Some(Dialect::Nvgre)) => {
@@ -151,11 +148,11 @@ impl<'r> Origins<'r> {
             },
         };
         if let Some((network, adjacency)) = here {
-            return Ok((attachment(snapshot, network, adjacency)?, naming));
+            return Ok((attachment(snapshot, network, adjacency)?, ignored_bits));
         }
         let network = common.filter(|_| is_vxlan).ok_or(reason)?;
         let stranger = uninvited(snapshot, network, source, &mut self.strangers);
-        stranger.map(|attachment| (attachment, naming)).ok_or(reason)
+        stranger.map(|attachment| (attachment, ignored_bits)).ok_or(reason)
     }
 }
 
@@ -209,7 +206,7 @@ mod tests {
     fn networks(dialect: Dialect, labels: &[Label]) -> Vec<Result<u32, DropReason>> {
         let snapshot = snapshot(dialect);
         let mut origins = Origins::new(&snapshot);
-        let inner = |label| Inner { source: [192, 0, 2, 2].into(), label, sequence: None, offset: 0, end: 0 };
+        let inner = |label| Inner::new([192, 0, 2, 2].into(), label, 0, 0);
         let mut of = |label: &Label| origins.of_any(&inner(*label)).map(Attachment::network);
         labels.iter().map(&mut of).collect()
     }

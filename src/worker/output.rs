@@ -5,7 +5,7 @@ use super::event::Event;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
-use crate::tunnel::{AnyTemplate, TEMPLATE_LENGTH, Variable};
+use crate::tunnel::{AnyTemplate, TEMPLATE_LENGTH, Template, Variable};
 use crate::wire::flow::{entropy_port, flow_hash};
 use crate::wire::{checksum, ethernet};
 
@@ -34,7 +34,7 @@ pub(super) fn send(
 ) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     // One by one, the most frequent first: a jump through a table is hard to predict.
-    if kind == Kind::Tunnel {
+    if matches!(kind, Kind::Tunnel | Kind::SummedTunnel) {
         let inner = frame.len();
         if inner > usize::from(vlan_or_limit) {
             return context.drop(ingress, frame, DropReason::Oversize);
@@ -44,6 +44,9 @@ pub(super) fn send(
             return context.drop(ingress, frame, DropReason::NoHeadroom);
         };
         target.adjacency.template.write(room, inner as u16, target.vni, entropy);
+        if kind == Kind::SummedTunnel {
+            leave_checksum(&mut frame);
+        }
         context.transmitter.send(port, frame);
     } else if kind == Kind::Local && vlan_or_limit == 0 {
         context.transmitter.send(port, frame);
@@ -80,7 +83,7 @@ fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Targ
             context.drop(ingress, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
         }
-        Kind::Vacant | Kind::Tunnel | Kind::AnyTunnel => {
+        Kind::Vacant | Kind::Tunnel | Kind::SummedTunnel | Kind::AnyTunnel => {
             context.drop(ingress, frame, DropReason::PortRemoved);
         }
     }
@@ -99,12 +102,14 @@ pub(super) fn send_copy(
     context.counters.copies.add(1);
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     let copy = match kind {
-        Kind::Tunnel | Kind::AnyTunnel if frame.len() > usize::from(vlan_or_limit) => {
+        Kind::Tunnel | Kind::SummedTunnel | Kind::AnyTunnel
+            if frame.len() > usize::from(vlan_or_limit) =>
+        {
             Err(DropReason::Oversize)
         }
         Kind::AnyTunnel => any_header(snapshot, target, frame, entropy)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
-        Kind::Tunnel => encapsulated_copy(context, frame, entropy, target),
+        Kind::Tunnel | Kind::SummedTunnel => encapsulated_copy(context, frame, entropy, target),
         Kind::Local if vlan_or_limit == 0 => {
             frame.share(&context.headers).ok_or(DropReason::NoMbuf)
         }
@@ -137,8 +142,21 @@ fn encapsulated_copy(
     let inner = frame.len() as u16;
     let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
     target.adjacency.template.write(room, inner, target.vni, entropy);
+    if target.adjacency.kind == Kind::SummedTunnel {
+        leave_checksum(&mut header);
+    }
     header.chain(rest);
     Ok(header)
+}
+
+/// To the device, of a packet whose header the template has written.
+#[inline(never)]
+fn leave_checksum(packet: &mut Mbuf) {
+    let header = packet.data_mut().and_then(|data| data.first_chunk_mut());
+    if let Some(header) = header {
+        Template::finish_pseudo_header(header);
+        packet.have_udp_checksum_computed(false);
+    }
 }
 
 /// The outer header of one packet, any but VXLAN over IPv4.
@@ -150,15 +168,18 @@ struct AnyHeader<'r> {
 
 impl AnyHeader<'_> {
     /// Puts it before what an mbuf holds.
-    #[inline]
+    #[inline(always)]
     fn write(&self, to: &mut Mbuf) -> Result<(), DropReason> {
         let room = to.prepend(self.template.length()).ok_or(DropReason::NoHeadroom)?;
         self.template.write(room, self.packet, self.inner_sum);
+        if let Some(over_ipv6) = self.template.leaves_checksum() {
+            to.have_udp_checksum_computed(over_ipv6);
+        }
         Ok(())
     }
 }
 
-#[inline]
+#[inline(always)]
 fn any_header<'r>(
     snapshot: &'r Snapshot,
     target: Target,

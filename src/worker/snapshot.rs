@@ -177,7 +177,7 @@ pub enum Served {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Adjacency {
-    /// The outer header, for [`Kind::Tunnel`].
+    /// The outer header, for [`Kind::Tunnel`] and [`Kind::SummedTunnel`].
     pub template: Template,
     /// What it is.
     pub kind: Kind,
@@ -201,6 +201,8 @@ pub enum Kind {
     Local,
     /// A peer by plain VXLAN over IPv4, whose next hop is known.
     Tunnel,
+    /// The same, but the device completes its UDP checksums.
+    SummedTunnel,
     /// Any other peer whose next hop is known.
     AnyTunnel,
     /// A peer whose next hop is not known yet.

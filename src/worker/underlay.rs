@@ -31,27 +31,30 @@ pub(super) fn process<'r>(
     let mut classifier = Classifier::new(reader, snapshot);
     let peek = |frame: &Mbuf| prefetch_network(snapshot, frame);
     let bytes = sift_ahead(burst, peek, |mut frame| {
-        let lane = match recognise(snapshot, port, &frame) {
+        let kept = match recognise(snapshot, port, &frame) {
             Ok(Some(packet)) => origins.of(&packet).and_then(|ingress| {
                 let span = (Plain::OFFSET, packet.end);
-                unwrap(&mut classifier, &mut frame, ingress, span).map(Some)
+                lanes.push(unwrap(&mut classifier, &mut frame, ingress, span)?);
+                Ok(true)
             }),
-            Ok(None) => unwrap_any(snapshot, context.tick, &mut origins, &mut classifier, &mut frame),
+            Ok(None) => unwrap_any(
+                snapshot,
+                context.tick,
+                &mut origins,
+                &mut classifier,
+                &mut lanes,
+                &mut frame,
+            ),
             Err(reason) => Err(reason),
         };
-        let reason = match lane {
-            Ok(Some(lane)) => {
-                lanes.push(lane);
-                return Some(frame);
+        let reason = match (kept, port.twin) {
+            (Ok(true), _) => return Some(frame),
+            (Ok(false), Some(twin)) => {
+                context.transmitter.send(twin, frame);
+                return None;
             }
-            Ok(None) => match port.twin {
-                Some(twin) => {
-                    context.transmitter.send(twin, frame);
-                    return None;
-                }
-                None => DropReason::NoTwin,
-            },
-            Err(reason) => reason,
+            (Ok(false), None) => DropReason::NoTwin,
+            (Err(reason), _) => reason,
         };
         context.drop(index, frame, reason);
         None
@@ -108,26 +111,32 @@ pub(super) fn received(frame: &Mbuf) -> Received {
     }
 }
 
-/// Takes every kind of packet apart; `None` for what is no tunnel packet.
+/// Takes every kind of packet apart, and pushes its lane. `false` for what is no tunnel packet.
 #[inline(never)]
 fn unwrap_any<'r>(
     snapshot: &'r Snapshot,
     tick: u16,
     origins: &mut Origins<'r>,
     classifier: &mut Classifier<'r>,
+    lanes: &mut Lanes<'r>,
     frame: &mut Mbuf,
-) -> Result<Option<Lane<'r>>, DropReason> {
-    match decapsulate(frame.data(), &snapshot.vtep, received(frame))? {
+) -> Result<bool, DropReason> {
+    let lane = match decapsulate(frame.data(), &snapshot.vtep, received(frame))? {
         Outer::Tunnel(inner) => {
             let ingress = origins.of_any(&inner)?;
             let order = snapshot.orders.get(&ingress.location().adjacency());
             if order.is_some_and(|order| !order.admits(inner.sequence, tick)) {
                 return Err(DropReason::GreSequence);
             }
-            unwrap(classifier, frame, ingress, (inner.offset, inner.end)).map(Some)
+            unwrap(classifier, frame, ingress, (inner.offset, inner.end))?
         }
-        Outer::Punt => flood_group::lane(snapshot, origins, classifier, frame),
-    }
+        Outer::Punt => match flood_group::lane(snapshot, origins, classifier, frame)? {
+            Some(lane) => lane,
+            None => return Ok(false),
+        },
+    };
+    lanes.push(lane);
+    Ok(true)
 }
 
 /// Cuts the outer headers and any padding off.

@@ -89,8 +89,22 @@ pub fn vxlan(to: [u8; 6], peer: [u8; 4], vni: u32, inner: &[u8]) -> Vec<u8> {
     udp(to, PEER1_MAC, (peer, VTEP), (50_000, 4789), &payload)
 }
 
-/// The VNI and the inner frame of a VXLAN packet over plain IPv4, whose headers must all be right.
+/// The VNI and the inner frame of a VXLAN packet over plain IPv4, whose headers must all be right, without a UDP checksum.
 pub fn open_vxlan(packet: &[u8]) -> (u32, Vec<u8>) {
+    assert_eq!(packet[40..42], [0, 0], "no UDP checksum");
+    open_any_vxlan(packet)
+}
+
+/// The same with a UDP checksum.
+pub fn open_summed_vxlan(packet: &[u8]) -> (u32, Vec<u8>) {
+    let mut covered = packet[26..34].to_vec();
+    covered.extend([0, 17, packet[38], packet[39]]);
+    covered.extend(&packet[34..]);
+    assert!(packet[40..42] != [0, 0] && internet_sum(&covered) == 0xffff, "E3: {packet:02x?}");
+    open_any_vxlan(packet)
+}
+
+fn open_any_vxlan(packet: &[u8]) -> (u32, Vec<u8>) {
     assert_eq!(packet[12..15], [0x08, 0x00, 0x45], "IPv4 without options");
     let ip_length = usize::from(u16::from_be_bytes([packet[16], packet[17]]));
     assert_eq!(ip_length, packet.len() - 14, "IPv4 total length");
@@ -105,7 +119,6 @@ pub fn open_vxlan(packet: &[u8]) -> (u32, Vec<u8>) {
         ip_length - 20,
         "UDP length"
     );
-    assert_eq!(packet[40..42], [0, 0], "no UDP checksum");
     assert_eq!(packet[42..46], [8, 0, 0, 0], "I flag, and nothing else");
     assert_eq!(packet[49], 0, "reserved");
     (u32::from_be_bytes([0, packet[46], packet[47], packet[48]]), packet[50..].to_vec())

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::api::model::{
     Changes, DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
     MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Peer, PeerState, Port,
-    Role, StaticChanges, Suppression, Totals, Version, Worker,
+    Role, StaticChanges, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
     self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, ReplaceError, Server,
@@ -268,6 +268,7 @@ pub(crate) fn world() -> World {
                 address: ip("192.0.2.2"),
                 encap: Encap::Vxlan,
                 id: None,
+                udp_checksum: Some(UdpChecksum::Device),
                 state: PeerState::Resolved,
                 learned: true,
                 age_seconds: Some(7),
@@ -280,6 +281,7 @@ pub(crate) fn world() -> World {
                 address: ip("198.51.100.1"),
                 encap: Encap::Vxlan,
                 id: None,
+                udp_checksum: None,
                 state: PeerState::NoRoute,
                 learned: false,
                 age_seconds: None,

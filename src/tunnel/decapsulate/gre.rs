@@ -32,11 +32,8 @@ pub(super) fn decapsulate(segment: &Segment) -> Result<Outer, DropReason> {
         return Err(DropReason::InnerTruncated);
     }
     let extended = options.checksum || options.sequence.is_some();
-    Ok(Outer::Tunnel(Inner {
-        source: segment.source,
-        label: Label::Gre { key: options.key, extended },
-        sequence: options.sequence,
-        offset: segment.at + options.length,
-        end: segment.at + segment.length,
-    }))
+    let label = Label::Gre { key: options.key, extended };
+    let (offset, end) = (segment.at + options.length, segment.at + segment.length);
+    let inner = Inner::new(segment.source, label, offset, end);
+    Ok(Outer::Tunnel(Inner { sequence: options.sequence, ..inner }))
 }

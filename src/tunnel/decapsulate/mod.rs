@@ -58,19 +58,67 @@ pub enum Outer {
     Punt,
 }
 
-/// Where the tenant's frame lies in a tunnel packet.
+/// Where the tenant's frame lies in a tunnel packet, and whose it is: numbers, which are compared for each packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inner {
-    /// The sending VTEP.
-    pub source: IpAddr,
-    /// What names the network.
-    pub label: Label,
+    source: u128,
+    label: u64,
     /// The sequence number, of GRE that has one.
     pub sequence: Option<u32>,
     /// Bytes before the inner frame.
     pub offset: usize,
     /// Bytes up to its end; what follows is Ethernet padding.
     pub end: usize,
+}
+
+impl Inner {
+    const KEYED: u64 = 1 << 32;
+    const EXTENDED: u64 = 1 << 33;
+    const VXLAN: u64 = 1 << 34;
+    const OVER_IPV6: u64 = 1 << 35;
+
+    /// A frame from `source`, the sending VTEP, in the network that `label` names.
+    #[inline(always)]
+    pub fn new(source: IpAddr, label: Label, offset: usize, end: usize) -> Self {
+        let (source, family) = match source {
+            IpAddr::V4(source) => (u32::from(source).into(), 0),
+            IpAddr::V6(source) => (u128::from_ne_bytes(source.octets()), Self::OVER_IPV6),
+        };
+        let label = match label {
+            Label::Vxlan(vni) => Self::VXLAN | u64::from(vni),
+            Label::Gre { key, extended } => {
+                let extended = if extended { Self::EXTENDED } else { 0 };
+                extended | key.map_or(0, |key| Self::KEYED | u64::from(key))
+            }
+        };
+        Self { source, label: label | family, sequence: None, offset, end }
+    }
+
+    /// The sending VTEP.
+    pub fn source(&self) -> IpAddr {
+        match self.label & Self::OVER_IPV6 {
+            0 => Ipv4Addr::from(self.source as u32).into(),
+            _ => Ipv6Addr::from(self.source.to_ne_bytes()).into(),
+        }
+    }
+
+    /// What names the network.
+    pub fn label(&self) -> Label {
+        let key = self.label as u32;
+        if self.label & Self::VXLAN != 0 {
+            return Label::Vxlan(key);
+        }
+        Label::Gre {
+            key: (self.label & Self::KEYED != 0).then_some(key),
+            extended: self.label & Self::EXTENDED != 0,
+        }
+    }
+
+    /// Whether another frame has the same sender and names the same network: by all of its label but some low bits.
+    #[inline(always)]
+    pub fn is_like(&self, other: &Self, ignored_bits: u32) -> bool {
+        self.source == other.source && (self.label ^ other.label) >> ignored_bits == 0
+    }
 }
 
 /// What a tunnel packet says of its network.
@@ -87,25 +135,11 @@ pub enum Label {
     },
 }
 
-impl Label {
-    /// All that it says in one number, the key in its low 32 bits.
-    #[inline(always)]
-    pub fn bits(self) -> u64 {
-        match self {
-            Self::Vxlan(vni) => 1 << 34 | u64::from(vni),
-            Self::Gre { key, extended } => {
-                let keyed = key.map_or(0, |key| 1 << 32 | u64::from(key));
-                u64::from(extended) << 33 | keyed
-            }
-        }
-    }
-}
-
 /// Decides on an Ethernet frame from an underlay port. [`plain`] recognises the most frequent kind faster.
 ///
 /// # Errors
 /// The reason to drop it.
-#[inline]
+#[inline(always)]
 pub fn decapsulate(frame: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, DropReason> {
     match shape::recognise(frame, vtep, received) {
         Some(inner) => Ok(Outer::Tunnel(inner)),

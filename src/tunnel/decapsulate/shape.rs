@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{Inner, Label, Received, Vtep};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
-/// A tunnel packet of the most frequent kind: VXLAN over IPv4 without a UDP checksum.
+/// A tunnel packet of the most frequent kind: VXLAN over IPv4, its UDP checksum none or found right by the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The 24-bit network ID.
@@ -31,18 +31,12 @@ pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
 /// Recognises any of the shapes.
 #[inline(always)]
 pub(super) fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
-    let kind = Words(frame.first_chunk::<24>()?).half(20);
-    match frame[12] {
-        0x86 => vxlan_over_ipv6(frame, vtep, received),
-        _ if kind >> 24 == u32::from(gre::PROTOCOL) => gre_over_ipv4(frame, vtep, received),
-        _ => vxlan_over_ipv4::<true>(frame, vtep, received).map(|packet| Inner {
-            source: packet.source.into(),
-            label: Label::Vxlan(packet.vni),
-            sequence: None,
-            offset: Plain::OFFSET,
-            end: packet.end,
-        }),
-    }
+    gre_over_ipv4(frame, vtep, received).or_else(|| vxlan_over_ipv6(frame, vtep, received)).or_else(
+        || {
+            let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
+            Some(Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end))
+        },
+    )
 }
 
 /// Headers as numbers, in the order of their bytes in a little-endian machine.
@@ -65,15 +59,21 @@ impl<const N: usize> Words<'_, N> {
         u16::from_be_bytes([self.0[at], self.0[at + 1]])
     }
 
-    /// What is not as it must be of an IPv4 header to the VTEP: EtherType, version and header length; fragment flag, offset
-    /// and protocol; destination, and with it the four bytes behind it.
+    /// Whether it is IPv4 without options or fragments, and what that carries: EtherType, version and header length; fragment
+    /// flag, offset and protocol.
     #[inline(always)]
-    fn strange_ipv4(&self, vtep: &Vtep, protocol: u8, (behind, mask): (u32, u32)) -> u64 {
+    fn is_ipv4(&self, protocol: u8) -> bool {
+        let strange = (self.word(12) ^ 0x0045_0008) & 0x00ff_ffff
+            | (self.word(20) ^ u64::from(protocol) << 24) & 0xff00_ff3f;
+        strange == 0
+    }
+
+    /// What differs of the IPv4 destination and of those bits of the four bytes behind it.
+    #[inline(always)]
+    fn strange_end(&self, vtep: &Vtep, behind: u32, bits: u32) -> u64 {
         let destination = u64::from(u32::from(vtep.address).swap_bytes());
-        (self.word(12) ^ 0x0045_0008) & 0x00ff_ffff
-            | (self.word(20) ^ u64::from(protocol) << 24) & 0xff00_ff3f
-            | (self.word(30) ^ (destination | u64::from(behind) << 32))
-                & (0xffff_ffff | u64::from(mask) << 32)
+        let right = destination | u64::from(behind) << 32;
+        (self.word(30) ^ right) & (0xffff_ffff | u64::from(bits) << 32)
     }
 
     /// Whether the IPv4 header adds up.
@@ -93,11 +93,13 @@ fn vxlan_over_ipv4<const CHECKSUM: bool>(
     received: Received,
 ) -> Option<Plain> {
     let header = Words(frame.first_chunk::<{ Plain::OFFSET + ethernet::LENGTH }>()?);
+    if !header.is_ipv4(ipv4::UDP) {
+        return None;
+    }
     let udp_port = u32::from(vtep.udp_port.swap_bytes()) << 16;
-    let unchecked = if CHECKSUM { 0 } else { 0xffff };
-    // The UDP checksum, the I flag and GPE's P flag.
-    let strange = header.strange_ipv4(vtep, ipv4::UDP, (udp_port, 0xffff_0000))
-        | (header.word(40) ^ 0x0008_0000) & (0x000c_0000 | unchecked);
+    // The I flag and GPE's P flag.
+    let strange = header.strange_end(vtep, udp_port, 0xffff_0000)
+        | (header.word(40) ^ 0x0008_0000) & 0x000c_0000;
     let (total, datagram) = (usize::from(header.number(16)), usize::from(header.number(38)));
     let fits = ethernet::LENGTH + total <= received.length;
     let holds_a_frame = datagram >= udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH;
@@ -111,7 +113,10 @@ fn vxlan_over_ipv4<const CHECKSUM: bool>(
         return None;
     }
     let end = ethernet::LENGTH + total;
-    if CHECKSUM && header.number(40) != 0 && !received.udp_verified {
+    if header.number(40) != 0 && !received.udp_verified {
+        if !CHECKSUM {
+            return None;
+        }
         // The addresses lie before the datagram.
         let covered = frame.get(26..end)?;
         if !checksum::verify_udp_behind_addresses(covered, datagram) {
@@ -136,24 +141,23 @@ fn has_reserved_bits(header: u64) -> bool {
 fn gre_over_ipv4(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
     const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH + gre::OPTION;
     let header = Words(frame.first_chunk::<{ OFFSET + ethernet::LENGTH }>()?);
+    if !header.is_ipv4(gre::PROTOCOL) || !vtep.gre {
+        return None;
+    }
     let flags_and_protocol =
         u32::from(gre::KEY.swap_bytes()) | u32::from(gre::ETHERNET.swap_bytes()) << 16;
-    let strange = header.strange_ipv4(vtep, gre::PROTOCOL, (flags_and_protocol, u32::MAX));
+    let strange = header.strange_end(vtep, flags_and_protocol, u32::MAX);
     let end = ethernet::LENGTH + usize::from(header.number(16));
     let whole = end <= received.length && end >= OFFSET + ethernet::LENGTH;
-    if strange != 0 || !whole || !vtep.gre {
+    if strange != 0 || !whole {
         return None;
     }
     if !received.ipv4_verified && !header.ipv4_adds_up() {
         return None;
     }
-    Some(Inner {
-        source: Ipv4Addr::from(header.half(26).swap_bytes()).into(),
-        label: Label::Gre { key: Some(header.half(38).swap_bytes()), extended: false },
-        sequence: None,
-        offset: OFFSET,
-        end,
-    })
+    let source = Ipv4Addr::from(header.half(26).swap_bytes());
+    let label = Label::Gre { key: Some(header.half(38).swap_bytes()), extended: false };
+    Some(Inner::new(source.into(), label, OFFSET, end))
 }
 
 #[inline(always)]
@@ -161,11 +165,13 @@ fn vxlan_over_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inne
     const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
     const OFFSET: usize = UDP + udp::LENGTH + vxlan::LENGTH;
     let header = Words(frame.first_chunk::<{ OFFSET + ethernet::LENGTH }>()?);
+    // EtherType and version.
+    if header.half(12) & 0x00f0_ffff != 0x0060_dd86 || header.0[20] != ipv4::UDP {
+        return None;
+    }
     let own = Words(&vtep.ipv6?.octets());
-    // EtherType and version; next header; destination; port; the I flag and GPE's P flag.
-    let strange = u64::from((header.half(12) ^ 0x0060_dd86) & 0x00f0_ffff)
-        | u64::from(header.0[20] ^ ipv4::UDP)
-        | (header.word(38) ^ own.word(0))
+    // Destination; port; the I flag and GPE's P flag.
+    let strange = (header.word(38) ^ own.word(0))
         | (header.word(46) ^ own.word(8))
         | u64::from(header.number(56) ^ vtep.udp_port)
         | (header.word(62) ^ 0x08) & 0x0c;
@@ -189,11 +195,6 @@ fn vxlan_over_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inne
         }
     }
     let source: [u8; 16] = *header.0[22..].first_chunk()?;
-    Some(Inner {
-        source: IpAddr::V6(source.into()),
-        label: Label::Vxlan(header.half(66).swap_bytes() >> 8),
-        sequence: None,
-        offset: OFFSET,
-        end,
-    })
+    let label = Label::Vxlan(header.half(66).swap_bytes() >> 8);
+    Some(Inner::new(IpAddr::V6(source.into()), label, OFFSET, end))
 }

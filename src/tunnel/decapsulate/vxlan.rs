@@ -57,11 +57,7 @@ pub(super) fn decapsulate(
     if udp.length() < udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH {
         return Err(DropReason::InnerTruncated);
     }
-    Ok(Outer::Tunnel(Inner {
-        source: segment.source,
-        label: Label::Vxlan(vxlan.vni()),
-        sequence: None,
-        offset: segment.at + udp::LENGTH + vxlan::LENGTH,
-        end: segment.at + udp.length(),
-    }))
+    let offset = segment.at + udp::LENGTH + vxlan::LENGTH;
+    let (label, end) = (Label::Vxlan(vxlan.vni()), segment.at + udp.length());
+    Ok(Outer::Tunnel(Inner::new(segment.source, label, offset, end)))
 }

@@ -4,7 +4,7 @@ mod vxlan;
 
 use super::*;
 use crate::tunnel::any_template::tests::{encaps, outer, packet as packet_of};
-use crate::tunnel::{Encap, OuterHeader, Sequence};
+use crate::tunnel::{Encap, OuterHeader, Sequence, UdpChecksum};
 use proptest::prelude::*;
 
 const VTEP: Vtep = Vtep {
@@ -33,8 +33,7 @@ fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropRe
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
     }
     if let Some(Plain { vni, source, end }) = plain(packet, vtep, received) {
-        let (source, label) = (source.into(), Label::Vxlan(vni));
-        let inner = Inner { source, label, sequence: None, offset: Plain::OFFSET, end };
+        let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
     }
     verdict
@@ -64,8 +63,9 @@ fn every_encapsulation_over_both_families_is_taken_apart() {
             Encap::Gre { sequence, .. } => sequence.is_sent().then_some(0),
             _ => None,
         };
-        let (source, offset) = (outer.source, outer.length());
-        let inner = Inner { source, label, sequence, offset, end: offset + 60 };
+        let offset = outer.length();
+        let inner = Inner { sequence, ..Inner::new(outer.source, label, offset, offset + 60) };
+        assert_eq!((inner.source(), inner.label()), (outer.source, label));
         assert_eq!(decide_as(&packet, &vtep, false), Ok(Outer::Tunnel(inner)), "{outer:?}");
     }
 }
@@ -77,7 +77,7 @@ fn the_frequent_shapes_are_recognised() {
         let packet = packet_of(&outer, VNI, &[7; 61]);
         let received = Received { length: packet.len(), ipv4_verified: false, udp_verified: false };
         let (over_ipv4, checksum) = match outer.encap {
-            Encap::Vxlan { checksum, .. } => (outer.source.is_ipv4(), checksum),
+            Encap::Vxlan { checksum, .. } => (outer.source.is_ipv4(), checksum == UdpChecksum::On),
             Encap::Nvgre { .. }
             | Encap::Gre { key: true, checksum: false, sequence: Sequence::Off }
                 if outer.source.is_ipv4() =>

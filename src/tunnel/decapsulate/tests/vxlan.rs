@@ -24,8 +24,7 @@ fn changed(inner: usize, at: usize, bytes: &[u8]) -> Result<Outer, DropReason> {
 }
 
 fn tunnel(offset: usize, end: usize) -> Result<Outer, DropReason> {
-    let (source, label) = (PEER.into(), Label::Vxlan(VNI));
-    Ok(Outer::Tunnel(Inner { source, label, sequence: None, offset, end }))
+    Ok(Outer::Tunnel(Inner::new(PEER.into(), Label::Vxlan(VNI), offset, end)))
 }
 
 #[test]
