@@ -1,6 +1,8 @@
 //! The forwarding bench: one worker, from `net_pcap` to `net_null`, beside dpdk-testpmd on the same devices.
 //! perf/README.md tells how to read it.
 
+#[path = "forward/bindings.rs"]
+mod bindings;
 #[path = "forward/capture.rs"]
 mod capture;
 #[path = "forward/case.rs"]
@@ -37,6 +39,8 @@ mod report;
 mod scale;
 #[path = "forward/stages.rs"]
 mod stages;
+#[path = "forward/storm.rs"]
+mod storm;
 #[path = "forward/target.rs"]
 mod target;
 #[path = "forward/testpmd.rs"]

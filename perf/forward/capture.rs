@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Sequence, Template, UdpChecksum, Variable};
-use ferry::wire::checksum;
+use ferry::wire::{checksum, multicast::group_mac};
 
 use super::case::{Case, FLOWS, Size, Tunnel, Way};
 use super::config::{VTEP, VTEP6, speaker, vni};
@@ -14,6 +14,8 @@ use super::config::{VTEP, VTEP6, speaker, vni};
 /// Where the packets of a tunnel are sent to: a group MAC for a contender whose `net_pcap` port chooses its
 /// own unicast address only when it starts.
 pub const GROUP: [u8; 6] = [0x01, 0, 0x5e, 0, 0, 1];
+/// The group of tenants' multicast.
+pub const GROUP_ADDRESS: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 /// Sizes in twelve frames of IMIX, mixed.
 const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1514, 64, 594, 64, 64, 594];
 
@@ -61,6 +63,9 @@ fn frame(case: Case, outer: [u8; 6], number: usize) -> Vec<u8> {
     let to = if case.way == Way::Replication { [0xff; 6] } else { destination(mac) };
     let inner = |vlan| inner_frame(to, source(mac), vlan, mac, flow, length);
     match case.way {
+        // In an order that no cache foresees.
+        Way::Suppression => arp_request(mac, number * 7_919 % case.macs),
+        Way::Group => multicast_frame(source(mac), flow),
         Way::Decapsulation => {
             let peer = speaker(case.tunnel);
             outer_frame(&inner(None), outer, (case.tunnel, peer), vni(network), flow)
@@ -102,10 +107,41 @@ fn inner_frame(
     let whole = frame.len() - 14 + length;
     let payload = length - 14 - 20 - 8;
     // As each station has an IP address of its own: OVS's caches, and NICs, tell flows by these.
-    let [_, a, b, c] = (station as u32 + 1).to_be_bytes();
-    frame.extend(ipv4(8 + payload, [10, a, b, c], [11, a, b, c]));
+    let [from, to] = pair(station).map(|(_, ip)| ip.octets());
+    frame.extend(ipv4(8 + payload, from, to));
     frame.extend(udp(1024 + flow as u16, 80, payload));
     frame.resize(whole, 0);
+    frame
+}
+
+/// MACs and addresses of two stations, the first of which sends to the second.
+pub fn pair(station: usize) -> [([u8; 6], Ipv4Addr); 2] {
+    let [_, a, b, c] = (station as u32 + 1).to_be_bytes();
+    [(source(station), [10, a, b, c].into()), (destination(station), [11, a, b, c].into())]
+}
+
+/// A broadcast of 64 bytes in which the first of a pair asks for the second of another.
+pub fn arp_request(asking: usize, asked: usize) -> Vec<u8> {
+    let ([(mac, ip), _], [_, (_, asked)]) = (pair(asking), pair(asked));
+    let mut frame = [[0xff; 6], mac].concat();
+    // ARP for IPv4 over Ethernet, request (RFC 826).
+    frame.extend([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1]);
+    frame.extend(mac);
+    frame.extend(ip.octets());
+    frame.extend([0; 6]);
+    frame.extend(asked.octets());
+    frame.resize(64, 0);
+    frame
+}
+
+/// A frame of 64 bytes to [`GROUP_ADDRESS`].
+fn multicast_frame(from: [u8; 6], flow: usize) -> Vec<u8> {
+    let mut frame = [group_mac(GROUP_ADDRESS.into()), from].concat();
+    let payload = 64 - 14 - 20 - 8;
+    frame.extend([0x08, 0x00]);
+    frame.extend(ipv4(8 + payload, [10, 0, 0, 1], GROUP_ADDRESS.octets()));
+    frame.extend(udp(1024 + flow as u16, 80, payload));
+    frame.resize(64, 0);
     frame
 }
 

@@ -20,6 +20,10 @@ pub enum Way {
     Decapsulation,
     /// Broadcasts from an access port into a tunnel to each peer.
     Replication,
+    /// Multicast from an access port into a tunnel to each member of its group, which half of the peers are, in a network that snoops.
+    Group,
+    /// ARP requests from an access port, answered there.
+    Suppression,
 }
 
 /// What VTEPs speak.
@@ -71,7 +75,7 @@ pub struct Case {
     pub networks: usize,
     /// MACs in each network as destination, and as many others as source.
     pub macs: usize,
-    /// Peers in each network's flood list.
+    /// Peers that each flood goes to.
     pub peers: usize,
     /// Whether the access port is a VLAN trunk.
     pub trunk: bool,
@@ -91,6 +95,11 @@ const fn case(way: Way, networks: usize, macs: usize) -> Case {
 
 const fn replicate(peers: usize) -> Case {
     Case { peers, ..case(Way::Replication, 1, 1) }
+}
+
+/// Stations that ask for as many others.
+const fn suppress(addresses: usize) -> Case {
+    case(Way::Suppression, 1, addresses / 2)
 }
 
 impl Case {
@@ -119,7 +128,7 @@ impl Case {
 /// What another tunnel than VXLAN over IPv4 may cost, in cycles of that.
 const AS_VXLAN: f64 = 1.15;
 
-use Target::{AboveIo, Copies, OfCase, OfIo, OfOvs};
+use Target::{AboveIo, Copies, CopiesOf, OfCase, OfIo, OfOvs};
 use Tunnel::{Gre, Nvgre, VxlanOverIpv6};
 use Way::{Decapsulation as Decap, Encapsulation as Encap};
 
@@ -168,6 +177,9 @@ pub const CASES: &[Case] = &[
     replicate(2),
     replicate(16).reach(&[Copies(12e6)]),
     replicate(256),
+    Case { way: Way::Group, ..replicate(16) }.reach(&[CopiesOf("replicate-16", 0.95)]),
+    suppress(2).reach(&[AboveIo(150.0)]),
+    suppress(100_000).reach(&[AboveIo(150.0)]),
     case(Encap, 1, 1).sized(Size::Imix),
     case(Encap, 1, 1).sized(Size::Bytes(1500)),
     case(Encap, 1, 100_000).sized(Size::Imix),
@@ -192,6 +204,8 @@ impl Case {
             Way::Encapsulation => "encap-".to_owned(),
             Way::Decapsulation => "decap-".to_owned(),
             Way::Replication => return format!("replicate-{}", self.peers),
+            Way::Group => return format!("snooped-{}", self.peers),
+            Way::Suppression => return format!("suppress-{}", 2 * self.macs),
         };
         name += self.tunnel.name();
         match self.networks {
@@ -210,6 +224,26 @@ impl Case {
     /// Whether the input is the underlay port.
     pub fn is_from_underlay(self) -> bool {
         self.way == Way::Decapsulation
+    }
+
+    /// Whether each frame becomes many.
+    pub fn copies(self) -> bool {
+        matches!(self.way, Way::Replication | Way::Group)
+    }
+
+    /// Whether it is forwarded to one destination.
+    pub fn is_unicast(self) -> bool {
+        matches!(self.way, Way::Encapsulation | Way::Decapsulation)
+    }
+
+    /// Peers of each network.
+    pub fn flood_peers(self) -> usize {
+        if self.way == Way::Group { 2 * self.peers } else { self.peers }
+    }
+
+    /// MACs that are not known in advance.
+    pub fn new_macs(self) -> usize {
+        if self.way == Way::Suppression { 0 } else { self.all_macs() }
     }
 
     /// Destination MACs in all networks, and source MACs.

@@ -51,7 +51,7 @@ pub fn devices(case: Case, folder: &Path) -> [String; 2] {
 
 /// Ferry's configuration. Destinations are static, sources are left to be learned.
 pub fn of_case(case: Case, pages: Pages, folder: &Path, socket: &Path) -> String {
-    let host = Host { pages, mbufs: case.mbufs(), peers: case.peers, ..Host::new() };
+    let host = Host { pages, mbufs: case.mbufs(), peers: case.flood_peers(), ..Host::new() };
     with_host(case, &host, folder, socket)
 }
 
@@ -64,9 +64,10 @@ pub fn with_host(case: Case, host: &Host, folder: &Path, socket: &Path) -> Strin
         if case.is_from_underlay() { (input.as_str(), output) } else { (output, input.as_str()) };
     let mut text = host.preamble(underlay, access, socket);
     let peers: Vec<_> = match case.tunnel {
-        Tunnel::Vxlan => (0..case.peers).map(|number| peer(number).to_string()).collect(),
+        Tunnel::Vxlan => (0..case.flood_peers()).map(|number| peer(number).to_string()).collect(),
         tunnel => vec![format!("{{address: \"{}\", {}}}", speaker(tunnel), options(tunnel))],
     };
+    let members = peers[..case.peers].join(", ");
     let peers = peers.join(", ");
     text.push_str("networks:\n");
     for network in 0..case.networks {
@@ -82,11 +83,33 @@ pub fn with_host(case: Case, host: &Host, folder: &Path, socket: &Path) -> Strin
             vni(network),
             4 * case.macs + 1024
         );
-        if case.way != Way::Replication {
-            statics(&mut text, case, network);
+        match case.way {
+            Way::Encapsulation | Way::Decapsulation => statics(&mut text, case, network),
+            Way::Replication => {}
+            Way::Group => {
+                let group = capture::GROUP_ADDRESS;
+                let _ = writeln!(
+                    text,
+                    "    multicast: {{snooping: {{querier: true}}, groups: [{{group: {group}, peers: [{members}]}}]}}"
+                );
+            }
+            Way::Suppression => {
+                text.push_str("    arp_suppression: true\n    macs:\n");
+                (0..case.macs).for_each(|pair| pair_of_stations(&mut text, pair, "vm1", true));
+            }
         }
     }
     text
+}
+
+/// The MACs of a [`capture::pair`], perhaps with their addresses: who sends is at a port, the other at the peer.
+pub fn pair_of_stations(text: &mut String, number: usize, port: &str, addresses: bool) {
+    let [sender, other] = capture::pair(number);
+    for ((mac, ip), way) in [(sender, format!("port: {port}")), (other, format!("peer: {PEER}"))] {
+        let ips = if addresses { format!(", ips: [{ip}]") } else { String::new() };
+        let mac = ferry::wire::MacAddr(mac);
+        let _ = writeln!(text, "      - {{mac: \"{mac}\", {way}{ips}}}");
+    }
 }
 
 /// Of a peer in the configuration.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::case::{Case, Pages, Way};
+use super::case::{Case, Pages};
 use super::ovs::{self, Tables};
 use super::report::Row;
 use super::{kernel, testpmd, vtep};
@@ -44,7 +44,7 @@ pub const CONTENDERS: [(&str, Measure); 6] = [
     ("Ferry", |row, pages, folder| {
         let run = vtep::measure(row.case, pages, folder)?;
         row.drops.extend(run.drops);
-        if row.case.way == Way::Replication {
+        if row.case.copies() {
             row.copies.push(run.sent);
         }
         enter(row, "Ferry", run.rate);

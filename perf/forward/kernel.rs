@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use ferry::wire::MacAddr;
 
-use super::case::{Case, Pages, Size, Tunnel, Way};
+use super::case::{Case, Pages, Size, Tunnel};
 use super::config::{PEER, VTEP, capture_of, vni};
 use super::namespace::{Namespace, run};
 use super::process::{Process, pause};
@@ -25,7 +25,7 @@ pub fn obstacle(case: Case) -> Option<String> {
     if case.tunnel != Tunnel::Vxlan {
         return Some("only VXLAN over IPv4 is set up for the kernel".to_owned());
     }
-    if case.networks > 1 || case.trunk || case.way == Way::Replication {
+    if case.networks > 1 || case.trunk || !case.is_unicast() {
         return Some("only one network of untagged frames is set up for the kernel".to_owned());
     }
     (case.size != Size::Bytes(64) || case.macs > 100_000)

@@ -13,7 +13,7 @@ use ferry::wire::MacAddr;
 use serde_json::{Value, json};
 
 use super::capture;
-use super::case::{Case, Pages, Size, Tunnel, Way};
+use super::case::{Case, Pages, Size, Tunnel};
 use super::config::{PEER, VTEP, vni};
 use super::namespace::{Namespace, run};
 use super::process::{Process, pause};
@@ -47,7 +47,7 @@ pub fn obstacle(case: Case) -> Option<String> {
     if case.tunnel != Tunnel::Vxlan {
         return Some("only VXLAN over IPv4 is set up for OVS".to_owned());
     }
-    if case.networks > 1 || case.trunk || case.way == Way::Replication {
+    if case.networks > 1 || case.trunk || !case.is_unicast() {
         return Some("only one network of untagged frames is set up for OVS".to_owned());
     }
     if case.size != Size::Bytes(64) {

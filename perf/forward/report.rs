@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::case::{Case, Way};
+use super::case::Case;
 use super::contender::CONTENDERS;
 
 /// Rates of one contender over all rounds, in packets a second.
@@ -131,7 +131,7 @@ impl Row {
             "case": self.case.name(),
             "contenders": rates,
             "not_measured": self.missing,
-            "copies": (self.case.way == Way::Replication).then(|| self.copies.json()),
+            "copies": self.case.copies().then(|| self.copies.json()),
             "cycles": self.median("Ferry").map(|rate| hertz / rate),
             "cycles_above_io": self.above_io(hertz),
             "drops": drops.collect::<Vec<_>>(),

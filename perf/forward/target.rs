@@ -15,6 +15,8 @@ pub enum Target {
     OfCase(&'static str, f64),
     /// At least so many copies a second.
     Copies(f64),
+    /// At least this share of another case's copies a second.
+    CopiesOf(&'static str, f64),
 }
 
 /// A target and what became of it.
@@ -36,19 +38,24 @@ impl Target {
             text: format!("{what} {}, target ≥ {limit}", shown(figure)),
             met: figure.map(|figure| figure >= limit),
         };
+        let find = |name: &str| rows.iter().find(|row| row.case.name() == name);
         match self {
             Self::AboveIo(limit) => at_most("cycles above io", row.above_io(hertz), limit),
             Self::OfIo(floor) => at_least("of io", row.ratio("testpmd io"), floor),
             Self::OfOvs(floor) => at_least("times OVS NORMAL", row.ratio("OVS NORMAL"), floor),
             Self::OfCase(other, limit) => {
-                let other_rate = rows.iter().find(|row| row.case.name() == other);
-                let other_rate = other_rate.and_then(|row| row.median("Ferry"));
+                let other_rate = find(other).and_then(|row| row.median("Ferry"));
                 let factor = other_rate.zip(row.median("Ferry")).map(|(one, two)| one / two);
                 at_most(&format!("times the cycles of {other}"), factor, limit)
             }
             Self::Copies(floor) => {
                 let copies = row.copies.median().map(mega);
                 at_least("M copies/s", copies, mega(floor))
+            }
+            Self::CopiesOf(other, floor) => {
+                let other_rate = find(other).and_then(|row| row.copies.median());
+                let share = row.copies.median().zip(other_rate).map(|(one, two)| one / two);
+                at_least(&format!("of the copies/s of {other}"), share, floor)
             }
         }
     }

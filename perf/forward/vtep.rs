@@ -10,7 +10,7 @@ use ferry::api::client::Client;
 use ferry::api::model::Network;
 use serde_json::Value;
 
-use super::case::{Case, Pages, Way};
+use super::case::{Case, Pages};
 use super::config;
 use super::process::{Process, WORKER, pause};
 
@@ -164,7 +164,7 @@ impl Ferry {
 /// Ferry does not start, does not learn all sources, or does not end well.
 pub fn measure(case: Case, pages: Pages, folder: &Path) -> Result<Run> {
     let mut ferry = Ferry::start(folder, |socket| config::of_case(case, pages, folder, socket))?;
-    ferry.learn(case.all_macs() as u64, LEARNING)?;
+    ferry.learn(case.new_macs() as u64, LEARNING)?;
     pause(WARM_UP)?;
     let (received, sent, time) = ferry.counters()?;
     pause(SAMPLE)?;
@@ -173,7 +173,7 @@ pub fn measure(case: Case, pages: Pages, folder: &Path) -> Result<Run> {
     let rate = (more_received - received) as f64 / seconds;
     let sent = (more_sent - sent) as f64 / seconds;
     let mut drops = drops(&ferry.show("drops")?)?;
-    if case.way == Way::Replication {
+    if case.copies() {
         // More broadcasts than can be copied is what this case is about.
         drops.retain(|(_, reason, _)| reason != "replication_backlog");
     }
