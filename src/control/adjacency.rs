@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::clock::Seconds;
-use crate::tunnel::{AnyTemplate, Encap, Order, OuterHeader, SequenceNumbers, SummedBy, Template};
+use crate::tunnel::{AnyTemplate, Encap, Order, OuterHeader, SequenceNumbers, Template};
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
 /// A way out.
@@ -169,13 +169,7 @@ fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Ad
         Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
             let way = Adjacency { port: hop.port, vlan_or_limit: hop.inner_limit, ..adjacency };
             match Template::new(&hop.outer) {
-                Some(template) => {
-                    let kind = match hop.outer.summed_by() {
-                        Some(SummedBy::Device) => Kind::SummedTunnel,
-                        _ => Kind::Tunnel,
-                    };
-                    Adjacency { kind, template, ..way }
-                }
+                Some((template, form)) => Adjacency { kind: Kind::Tunnel(form), template, ..way },
                 None => {
                     templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
                     let any_template = (templates.len() - 1) as u32;

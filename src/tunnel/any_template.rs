@@ -1,4 +1,4 @@
-//! The outer header of every tunnel but the most frequent one, VXLAN over IPv4, which [`super::Template`] is for.
+//! The outer header of every tunnel but those that [`super::Template`] has a [`super::Form`] for.
 
 use std::net::IpAddr;
 
@@ -255,7 +255,9 @@ fn fold(sum: u32) -> u16 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::tunnel::{Sequence, UdpChecksum};
+    use crate::tunnel::{
+        Form, GRE_TEMPLATE_LENGTH, Sequence, TEMPLATE_LENGTH, Template, UdpChecksum,
+    };
     use proptest::prelude::*;
 
     pub fn outer(v6: bool, encap: Encap, id: Option<u32>) -> OuterHeader {
@@ -300,11 +302,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn vxlan_over_ipv4_is_what_the_short_template_writes() {
-        let outer = outer(false, Encap::vxlan(4789), None);
-        let mut short = [0; crate::tunnel::TEMPLATE_LENGTH];
-        super::super::Template::new(&outer).unwrap().write(&mut short, 60, 0x01_0203, 50_000);
-        assert_eq!(packet(&outer, 0x01_0203, &[7; 60])[..50], short);
+    fn what_has_a_short_template_is_the_same_by_that() {
+        let mut forms = Vec::new();
+        for encap in encaps() {
+            let outer = outer(false, encap, None);
+            let Some((template, form)) = Template::new(&outer) else { continue };
+            forms.push(form);
+            let packet = packet(&outer, 0x01_0203, &[7; 60]);
+            if matches!(encap, Encap::Vxlan { .. }) {
+                let mut short = [0; TEMPLATE_LENGTH];
+                template.write(&mut short, 60, 0x01_0203, 50_000);
+                assert_eq!(packet[..TEMPLATE_LENGTH], short);
+            } else {
+                let mut short = [0; GRE_TEMPLATE_LENGTH];
+                template.write_gre(form, &mut short, 60, 0x01_0203, 50_000);
+                assert_eq!(packet[..GRE_TEMPLATE_LENGTH], short);
+            }
+        }
+        assert_eq!(forms, [Form::Vxlan, Form::FlowlessNvgre, Form::Gre, Form::Nvgre]);
     }
 
     #[test]

@@ -13,4 +13,4 @@ pub use decapsulate::{Inner, Label, Outer, Plain, Received, Vtep, decapsulate, p
 pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
 pub use group::group_of;
 pub use sequence::{Order, Sequence, SequenceNumbers};
-pub use template::{TEMPLATE_LENGTH, Template};
+pub use template::{Form, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template};

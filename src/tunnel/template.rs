@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader, SummedBy};
-use crate::wire::{checksum, ipv4};
+use super::{Encap, OuterHeader, Sequence, SummedBy};
+use crate::wire::{checksum, gre, ipv4};
 
 /// Bytes of Ethernet, IPv4, UDP and VXLAN headers.
 pub const TEMPLATE_LENGTH: usize = 14 + 20 + 8 + 8;
+/// Bytes of Ethernet, IPv4 and GRE headers, with a key.
+pub const GRE_TEMPLATE_LENGTH: usize = 14 + 20 + 8;
 
 /// Offsets into the outer frame.
 mod at {
@@ -16,9 +18,42 @@ mod at {
     pub const UDP_LENGTH: usize = 34 + 4;
     pub const UDP_CHECKSUM: usize = 34 + 6;
     pub const VNI: usize = 42 + 4;
+    pub const GRE: usize = 34;
+    pub const KEY: usize = 34 + 4;
 }
 
-/// A VXLAN-over-IPv4 header with everything in it that does not change from packet to packet.
+/// What a template is of: the headers over IPv4 that are short, and nearly all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// VXLAN without a UDP checksum.
+    Vxlan,
+    /// VXLAN whose UDP checksum the device completes.
+    SummedVxlan,
+    /// NVGRE with a flow ID.
+    Nvgre,
+    /// NVGRE whose flow ID is 0.
+    FlowlessNvgre,
+    /// GRE with a key and nothing else.
+    Gre,
+}
+
+impl Form {
+    fn of(outer: &OuterHeader) -> Option<Self> {
+        match outer.encap {
+            Encap::Vxlan { .. } => match outer.summed_by()? {
+                SummedBy::Nobody => Some(Self::Vxlan),
+                SummedBy::Device => Some(Self::SummedVxlan),
+                SummedBy::Worker => None,
+            },
+            Encap::Nvgre { flow_id: true } => Some(Self::Nvgre),
+            Encap::Nvgre { flow_id: false } => Some(Self::FlowlessNvgre),
+            Encap::Gre { key: true, checksum: false, sequence: Sequence::Off } => Some(Self::Gre),
+            Encap::Gre { .. } => None,
+        }
+    }
+}
+
+/// A header over IPv4 with everything in it that does not change from packet to packet.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Template {
@@ -34,19 +69,15 @@ impl Template {
     pub const VACANT: Self = Self { bytes: [0; TEMPLATE_LENGTH], ip_sum: 0 };
 
     /// Builds the header: no ECN or DSCP, don't fragment (RFC 7348 section 4.3) and hence no identification
-    /// (RFC 6864 section 4.1), UDP checksum zero (RFC 7348 section 5) or the device's, I flag set and all reserved bits zero. `None` for
-    /// all that is not just that, which [`super::AnyTemplate`] builds.
-    pub fn new(outer: &OuterHeader) -> Option<Self> {
-        let (
-            IpAddr::V4(source),
-            IpAddr::V4(destination),
-            Encap::Vxlan { udp_port, .. },
-            None,
-            Some(summed_by @ (SummedBy::Nobody | SummedBy::Device)),
-        ) = (outer.source, outer.destination, outer.encap, outer.id, outer.summed_by())
+    /// (RFC 6864 section 4.1), of VXLAN the I flag set and all reserved bits zero. `None` for all that has no [`Form`], which
+    /// [`super::AnyTemplate`] builds.
+    pub fn new(outer: &OuterHeader) -> Option<(Self, Form)> {
+        let (IpAddr::V4(source), IpAddr::V4(destination), None) =
+            (outer.source, outer.destination, outer.id)
         else {
             return None;
         };
+        let form = Form::of(outer)?;
         let mut bytes = [0; TEMPLATE_LENGTH];
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
         bytes[6..12].copy_from_slice(&outer.source_mac);
@@ -54,36 +85,69 @@ impl Template {
         bytes[14] = 0x45;
         bytes[20] = 0x40;
         bytes[22] = outer.ttl;
-        bytes[23] = 17;
+        bytes[23] = outer.encap.protocol();
         bytes[26..30].copy_from_slice(&source.octets());
         bytes[30..34].copy_from_slice(&destination.octets());
-        bytes[36..38].copy_from_slice(&udp_port.to_be_bytes());
-        bytes[42] = 0x08;
-        if summed_by == SummedBy::Device {
+        match outer.encap {
+            Encap::Vxlan { udp_port, .. } => {
+                bytes[36..38].copy_from_slice(&udp_port.to_be_bytes());
+                bytes[42] = 0x08;
+            }
+            Encap::Nvgre { .. } | Encap::Gre { .. } => {
+                put(&mut bytes, at::GRE, gre::KEY);
+                put(&mut bytes, at::GRE + 2, gre::ETHERNET);
+            }
+        }
+        if form == Form::SummedVxlan {
             // Of the pseudo-header, as far as it is known.
             let mut sum = checksum::Sum::default();
             sum.add(&bytes[26..34]);
             sum.add(&[0, ipv4::UDP]);
             put(&mut bytes, at::UDP_CHECKSUM, sum.get());
         }
-        Some(Self { bytes, ip_sum: checksum::sum(&bytes[14..34]) })
+        Some((Self { bytes, ip_sum: checksum::sum(&bytes[14..34]) }, form))
     }
 
-    /// Writes the header of one packet: `inner` is the length of the inner frame in bytes,
+    /// Writes the VXLAN header of one packet: `inner` is the length of the inner frame in bytes,
     /// `entropy_port` the UDP source port (RFC 7348 section 5). Where the device computes the UDP checksum,
     /// [`Template::finish_pseudo_header`] is left to do.
     #[inline(always)]
     pub fn write(&self, to: &mut [u8; TEMPLATE_LENGTH], inner: u16, vni: u32, entropy_port: u16) {
-        let udp_length = inner + 16;
-        let ip_length = inner + 36;
-        let sum = u32::from(self.ip_sum) + u32::from(ip_length);
         *to = self.bytes;
-        put(to, at::IP_LENGTH, ip_length);
+        self.put_ip_length(to, inner + 36);
+        put(to, at::UDP_SOURCE, entropy_port);
+        put(to, at::UDP_LENGTH, inner + 16);
+        to[at::VNI..at::VNI + 4].copy_from_slice(&(vni << 8).to_be_bytes());
+    }
+
+    /// The same for [`Form::Nvgre`], [`Form::FlowlessNvgre`] and [`Form::Gre`], which each make another key of both.
+    #[inline(always)]
+    pub fn write_gre(
+        &self,
+        form: Form,
+        to: &mut [u8; GRE_TEMPLATE_LENGTH],
+        inner: u16,
+        id: u32,
+        entropy_port: u16,
+    ) {
+        let key = match form {
+            Form::Nvgre => id << 8 | u32::from(entropy_port & 0xff),
+            Form::FlowlessNvgre => id << 8,
+            _ => id,
+        };
+        if let Some(bytes) = self.bytes.first_chunk() {
+            *to = *bytes;
+        }
+        self.put_ip_length(to, inner + 28);
+        to[at::KEY..at::KEY + 4].copy_from_slice(&key.to_be_bytes());
+    }
+
+    #[inline(always)]
+    fn put_ip_length<const N: usize>(&self, to: &mut [u8; N], length: u16) {
+        let sum = u32::from(self.ip_sum) + u32::from(length);
+        put(to, at::IP_LENGTH, length);
         // Of two terms the sum is right after one carry.
         put(to, at::IP_CHECKSUM, !(sum + (sum >> 16)) as u16);
-        put(to, at::UDP_SOURCE, entropy_port);
-        put(to, at::UDP_LENGTH, udp_length);
-        to[at::VNI..at::VNI + 4].copy_from_slice(&(vni << 8).to_be_bytes());
     }
 
     /// Adds the length to the pseudo-header's sum in a header whose UDP checksum the device completes.
@@ -96,7 +160,7 @@ impl Template {
 }
 
 #[inline(always)]
-fn put(to: &mut [u8; TEMPLATE_LENGTH], offset: usize, value: u16) {
+fn put<const N: usize>(to: &mut [u8; N], offset: usize, value: u16) {
     to[offset..offset + 2].copy_from_slice(&value.to_be_bytes());
 }
 
@@ -127,7 +191,9 @@ mod tests {
                 offloads,
             };
             let mut bytes = [0xff; TEMPLATE_LENGTH];
-            Template::new(&outer).unwrap().write(&mut bytes, inner, vni, entropy);
+            let (template, form) = Template::new(&outer).unwrap();
+            prop_assert_eq!(form == Form::SummedVxlan, offloads);
+            template.write(&mut bytes, inner, vni, entropy);
             if offloads {
                 Template::finish_pseudo_header(&mut bytes);
             }

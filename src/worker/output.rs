@@ -5,7 +5,7 @@ use super::event::Event;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
-use crate::tunnel::{AnyTemplate, TEMPLATE_LENGTH, Template, Variable};
+use crate::tunnel::{AnyTemplate, Form, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Variable};
 use crate::wire::flow::{entropy_port, flow_hash};
 use crate::wire::{checksum, ethernet};
 
@@ -34,7 +34,7 @@ pub(super) fn send(
 ) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     // One by one, the most frequent first: a jump through a table is hard to predict.
-    if matches!(kind, Kind::Tunnel | Kind::SummedTunnel) {
+    if let Kind::Tunnel(form @ (Form::Vxlan | Form::SummedVxlan)) = kind {
         let inner = frame.len();
         if inner > usize::from(vlan_or_limit) {
             return context.drop(ingress, frame, DropReason::Oversize);
@@ -44,14 +44,18 @@ pub(super) fn send(
             return context.drop(ingress, frame, DropReason::NoHeadroom);
         };
         target.adjacency.template.write(room, inner as u16, target.vni, entropy);
-        if kind == Kind::SummedTunnel {
+        if form == Form::SummedVxlan {
             leave_checksum(&mut frame);
         }
         context.transmitter.send(port, frame);
     } else if kind == Kind::Local && vlan_or_limit == 0 {
         context.transmitter.send(port, frame);
-    } else if kind == Kind::AnyTunnel {
-        match encapsulate(snapshot, &mut frame, target) {
+    } else if matches!(kind, Kind::Tunnel(_) | Kind::AnyTunnel) {
+        let encapsulated = match kind {
+            Kind::Tunnel(form) => encapsulate_by_gre(form, &mut frame, target),
+            _ => encapsulate(snapshot, &mut frame, target),
+        };
+        match encapsulated {
             Ok(()) => context.transmitter.send(port, frame),
             Err(reason) => context.drop(ingress, frame, reason),
         }
@@ -60,7 +64,32 @@ pub(super) fn send(
     }
 }
 
-/// Puts an outer header before a frame, any but VXLAN over IPv4.
+/// Puts a short GRE header before a frame.
+#[inline(never)]
+fn encapsulate_by_gre(form: Form, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
+    let inner = frame.len();
+    if inner > usize::from(target.adjacency.vlan_or_limit) {
+        return Err(DropReason::Oversize);
+    }
+    let entropy = entropy_port(flow_hash(frame.data()));
+    put_gre_header(form, frame, inner as u16, entropy, target)
+}
+
+#[inline(always)]
+fn put_gre_header(
+    form: Form,
+    to: &mut Mbuf,
+    inner: u16,
+    entropy: u16,
+    target: Target,
+) -> Result<(), DropReason> {
+    let room = to.prepend(GRE_TEMPLATE_LENGTH).and_then(|room| room.first_chunk_mut());
+    let room = room.ok_or(DropReason::NoHeadroom)?;
+    target.adjacency.template.write_gre(form, room, inner, target.vni, entropy);
+    Ok(())
+}
+
+/// Puts an outer header before a frame that has no short one.
 #[inline(never)]
 fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
     if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
@@ -83,7 +112,7 @@ fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Targ
             context.drop(ingress, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
         }
-        Kind::Vacant | Kind::Tunnel | Kind::SummedTunnel | Kind::AnyTunnel => {
+        Kind::Vacant | Kind::Tunnel(_) | Kind::AnyTunnel => {
             context.drop(ingress, frame, DropReason::PortRemoved);
         }
     }
@@ -102,14 +131,12 @@ pub(super) fn send_copy(
     context.counters.copies.add(1);
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     let copy = match kind {
-        Kind::Tunnel | Kind::SummedTunnel | Kind::AnyTunnel
-            if frame.len() > usize::from(vlan_or_limit) =>
-        {
+        Kind::Tunnel(_) | Kind::AnyTunnel if frame.len() > usize::from(vlan_or_limit) => {
             Err(DropReason::Oversize)
         }
         Kind::AnyTunnel => any_header(snapshot, target, frame, entropy)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
-        Kind::Tunnel | Kind::SummedTunnel => encapsulated_copy(context, frame, entropy, target),
+        Kind::Tunnel(form) => encapsulated_copy(context, frame, (form, entropy), target),
         Kind::Local if vlan_or_limit == 0 => {
             frame.share(&context.headers).ok_or(DropReason::NoMbuf)
         }
@@ -134,16 +161,20 @@ pub(super) fn send_copy(
 fn encapsulated_copy(
     context: &mut Context,
     frame: &mut Mbuf,
-    entropy: u16,
+    (form, entropy): (Form, u16),
     target: Target,
 ) -> Result<Mbuf, DropReason> {
     let mut header = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
     let rest = frame.share(&context.headers).ok_or(DropReason::NoMbuf)?;
     let inner = frame.len() as u16;
-    let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
-    target.adjacency.template.write(room, inner, target.vni, entropy);
-    if target.adjacency.kind == Kind::SummedTunnel {
-        leave_checksum(&mut header);
+    if let Form::Vxlan | Form::SummedVxlan = form {
+        let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
+        target.adjacency.template.write(room, inner, target.vni, entropy);
+        if form == Form::SummedVxlan {
+            leave_checksum(&mut header);
+        }
+    } else {
+        put_gre_header(form, &mut header, inner, entropy, target)?;
     }
     header.chain(rest);
     Ok(header)
@@ -159,7 +190,7 @@ fn leave_checksum(packet: &mut Mbuf) {
     }
 }
 
-/// The outer header of one packet, any but VXLAN over IPv4.
+/// The outer header of one packet that has no short one.
 struct AnyHeader<'r> {
     template: &'r AnyTemplate,
     packet: Variable,

@@ -10,7 +10,7 @@ use super::origin::AnyPeers;
 use super::storm::StormControl;
 use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
-use crate::tunnel::{AnyTemplate, Order, Template, Vtep};
+use crate::tunnel::{AnyTemplate, Form, Order, Template, Vtep};
 
 /// Index of an [`Adjacency`] in [`Snapshot::adjacencies`]; it fits 24 bits.
 pub type AdjacencyIndex = u32;
@@ -177,7 +177,7 @@ pub enum Served {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Adjacency {
-    /// The outer header, for [`Kind::Tunnel`] and [`Kind::SummedTunnel`].
+    /// The outer header, for [`Kind::Tunnel`].
     pub template: Template,
     /// What it is.
     pub kind: Kind,
@@ -193,16 +193,13 @@ pub struct Adjacency {
 
 /// What an adjacency is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Kind {
     /// Not in use.
     Vacant,
     /// An access port, or a VLAN of one.
     Local,
-    /// A peer by plain VXLAN over IPv4, whose next hop is known.
-    Tunnel,
-    /// The same, but the device completes its UDP checksums.
-    SummedTunnel,
+    /// A peer by one of the short headers, whose next hop is known.
+    Tunnel(Form),
     /// Any other peer whose next hop is known.
     AnyTunnel,
     /// A peer whose next hop is not known yet.
