@@ -9,7 +9,9 @@ mod sequence;
 mod template;
 
 pub use any_template::{AnyTemplate, Variable};
-pub use decapsulate::{Inner, Label, Outer, Plain, Received, Vtep, decapsulate, plain};
+pub use decapsulate::{
+    Inner, Keyed, Label, Outer, Plain, Received, Vtep, decapsulate, keyed, plain,
+};
 pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
 pub use group::group_of;
 pub use sequence::{Order, Sequence, SequenceNumbers};

@@ -8,7 +8,7 @@ use super::flood_group::{Strangers, uninvited};
 use super::snapshot::{AdjacencyIndex, Attachment, Snapshot};
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
-use crate::tunnel::{Inner, Label, Plain};
+use crate::tunnel::{Inner, Keyed, Label, Plain};
 
 /// What a peer speaks. NVGRE and Ethernet over GRE look the same, so a peer speaks one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,24 +59,31 @@ impl AnyPeers {
 pub(super) struct Origins<'r> {
     snapshot: &'r Snapshot,
     last: Option<(u64, Attachment)>,
-    last_other: Option<Other>,
+    last_keyed: Option<(Keyed, KeyedOrigin)>,
+    last_other: Option<(Inner, Attachment)>,
     /// Senders that the control core should make peers of.
     pub strangers: Strangers,
 }
 
-/// A packet of any kind and its origin.
-struct Other {
-    inner: Inner,
+/// Where a packet with a GRE key comes from.
+#[derive(Clone, Copy)]
+struct KeyedOrigin {
     attachment: Attachment,
-    /// Low bits of the label that name no network: NVGRE's flow ID.
-    ignored_bits: u32,
+    /// The bits of the key that name the network: all but NVGRE's flow ID.
+    naming: u32,
 }
 
 impl<'r> Origins<'r> {
     /// For one burst.
     #[inline(always)]
     pub fn new(snapshot: &'r Snapshot) -> Self {
-        Self { snapshot, last: None, last_other: None, strangers: Strangers::new() }
+        Self {
+            snapshot,
+            last: None,
+            last_keyed: None,
+            last_other: None,
+            strangers: Strangers::new(),
+        }
     }
 
     /// Of the most frequent kind.
@@ -100,35 +107,61 @@ impl<'r> Origins<'r> {
             let network = snapshot.vnis.get(vni).ok_or(DropReason::UnknownVni)?;
             return attachment(snapshot, network, peer);
         }
-        Ok(self.find_any(source.into(), Label::Vxlan(vni))?.0)
+        self.find_any(source.into(), Label::Vxlan(vni))
+    }
+
+    /// Of GRE that has a key and nothing else.
+    #[inline(always)]
+    pub fn of_keyed(&mut self, packet: &Keyed) -> Result<Attachment, DropReason> {
+        match &self.last_keyed {
+            Some((last, origin))
+                if last.source == packet.source && (last.key ^ packet.key) & origin.naming == 0 =>
+            {
+                Ok(origin.attachment)
+            }
+            _ => self.find_keyed(packet),
+        }
+    }
+
+    #[inline(never)]
+    fn find_keyed(&mut self, packet: &Keyed) -> Result<Attachment, DropReason> {
+        let (source, label) = (packet.source.into(), packet.label());
+        let attachment = self.find_any(source, label)?;
+        if self.snapshot.orders.contains_key(&attachment.location().adjacency()) {
+            // Without a number.
+            return Err(DropReason::GreSequence);
+        }
+        let peer = self.snapshot.any_peers.get(source, label);
+        let is_nvgre = peer.is_some_and(|peer| peer.dialect == Dialect::Nvgre);
+        let naming = if is_nvgre { !0xff } else { !0 };
+        self.last_keyed = Some((*packet, KeyedOrigin { attachment, naming }));
+        Ok(attachment)
     }
 
     /// Of any kind.
     #[inline(always)]
     pub fn of_any(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
         match &self.last_other {
-            Some(last) if inner.is_like(&last.inner, last.ignored_bits) => Ok(last.attachment),
+            Some((last, attachment)) if inner.is_like(last) => Ok(*attachment),
             _ => self.find_other(inner),
         }
     }
 
     #[inline(never)]
     fn find_other(&mut self, inner: &Inner) -> Result<Attachment, DropReason> {
-        let (attachment, ignored_bits) = match (inner.source(), inner.label()) {
-            (IpAddr::V4(source), Label::Vxlan(vni)) => (self.find(source, vni)?, 0),
+        let attachment = match (inner.source(), inner.label()) {
+            (IpAddr::V4(source), Label::Vxlan(vni)) => self.find(source, vni)?,
             (source, label) => self.find_any(source, label)?,
         };
-        self.last_other = Some(Other { inner: *inner, attachment, ignored_bits });
+        self.last_other = Some((*inner, attachment));
         Ok(attachment)
     }
 
-    /// Also how many low bits of the label name no network.
     #[inline(never)]
-    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<(Attachment, u32), DropReason> {
+    fn find_any(&mut self, source: IpAddr, label: Label) -> Result<Attachment, DropReason> {
         let snapshot = self.snapshot;
         let peer = snapshot.any_peers.get(source, label);
         let dialect = peer.map(|peer| peer.dialect);
-        let ignored_bits = if dialect == Some(Dialect::Nvgre) { 8 } else { 0 };
         let id = match (label, dialect) {
             (Label::Vxlan(vni), _) => Some(vni),
             (Label::Gre { key, extended: false }, Some(Dialect::Nvgre)) => {
@@ -148,11 +181,10 @@ impl<'r> Origins<'r> {
             },
         };
         if let Some((network, adjacency)) = here {
-            return Ok((attachment(snapshot, network, adjacency)?, ignored_bits));
+            return attachment(snapshot, network, adjacency);
         }
         let network = common.filter(|_| is_vxlan).ok_or(reason)?;
-        let stranger = uninvited(snapshot, network, source, &mut self.strangers);
-        stranger.map(|attachment| (attachment, ignored_bits)).ok_or(reason)
+        uninvited(snapshot, network, source, &mut self.strangers).ok_or(reason)
     }
 }
 
@@ -206,9 +238,14 @@ mod tests {
     fn networks(dialect: Dialect, labels: &[Label]) -> Vec<Result<u32, DropReason>> {
         let snapshot = snapshot(dialect);
         let mut origins = Origins::new(&snapshot);
-        let inner = |label| Inner::new([192, 0, 2, 2].into(), label, 0, 0);
-        let mut of = |label: &Label| origins.of_any(&inner(*label)).map(Attachment::network);
-        labels.iter().map(&mut of).collect()
+        let source = Ipv4Addr::new(192, 0, 2, 2);
+        let mut of = |label: &Label| match *label {
+            Label::Gre { key: Some(key), extended: false } => {
+                origins.of_keyed(&Keyed { key, source, end: 0 })
+            }
+            label => origins.of_any(&Inner::new(source.into(), label, 0, 0)),
+        };
+        labels.iter().map(|label| of(label).map(Attachment::network)).collect()
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
-use crate::tunnel::{Outer, Plain, Received, decapsulate, plain};
+use crate::tunnel::{Keyed, Outer, Plain, Received, decapsulate, keyed, plain};
 use crate::wire::ethernet::{self, is_tag};
 
 /// Where the most frequent kind has the VNI.
@@ -111,9 +111,26 @@ pub(super) fn received(frame: &Mbuf) -> Received {
     }
 }
 
-/// Takes every kind of packet apart, and pushes its lane. `false` for what is no tunnel packet.
+/// Takes all but the most frequent kind of packet apart, and pushes its lane. `false` for what is no tunnel packet.
 #[inline(never)]
 fn unwrap_any<'r>(
+    snapshot: &'r Snapshot,
+    tick: u16,
+    origins: &mut Origins<'r>,
+    classifier: &mut Classifier<'r>,
+    lanes: &mut Lanes<'r>,
+    frame: &mut Mbuf,
+) -> Result<bool, DropReason> {
+    let Some(packet) = keyed(frame.data(), &snapshot.vtep, received(frame)) else {
+        return unwrap_other(snapshot, tick, origins, classifier, lanes, frame);
+    };
+    let ingress = origins.of_keyed(&packet)?;
+    lanes.push(unwrap(classifier, frame, ingress, (Keyed::OFFSET, packet.end))?);
+    Ok(true)
+}
+
+#[inline(never)]
+fn unwrap_other<'r>(
     snapshot: &'r Snapshot,
     tick: u16,
     origins: &mut Origins<'r>,

@@ -11,7 +11,7 @@ mod vxlan;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::drop_reason::DropReason;
-pub use shape::{Plain, plain};
+pub use shape::{Keyed, Plain, keyed, plain};
 
 /// Our own tunnel end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +114,10 @@ impl Inner {
         }
     }
 
-    /// Whether another frame has the same sender and names the same network: by all of its label but some low bits.
+    /// Whether another frame has the same sender and the same label.
     #[inline(always)]
-    pub fn is_like(&self, other: &Self, ignored_bits: u32) -> bool {
-        self.source == other.source && (self.label ^ other.label) >> ignored_bits == 0
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.source == other.source && self.label == other.label
     }
 }
 
@@ -135,13 +135,13 @@ pub enum Label {
     },
 }
 
-/// Decides on an Ethernet frame from an underlay port. [`plain`] recognises the most frequent kind faster.
+/// Decides on an Ethernet frame from an underlay port. [`plain`] and [`keyed`] recognise the most frequent kinds faster.
 ///
 /// # Errors
 /// The reason to drop it.
 #[inline(always)]
 pub fn decapsulate(frame: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, DropReason> {
-    match shape::recognise(frame, vtep, received) {
+    match shape::other(frame, vtep, received) {
         Some(inner) => Ok(Outer::Tunnel(inner)),
         None => ip::decapsulate(frame, vtep, received),
     }

@@ -22,21 +22,62 @@ impl Plain {
     pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
 }
 
+/// NVGRE or GRE with a key and nothing else, over IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// The key: in NVGRE a network ID (24 bits) and a flow ID (8).
+    pub key: u32,
+    /// The sending VTEP.
+    pub source: Ipv4Addr,
+    /// Bytes up to the inner frame's end; what follows is Ethernet padding.
+    pub end: usize,
+}
+
+impl Keyed {
+    /// Bytes before the inner frame.
+    pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH + gre::OPTION;
+
+    /// What names the network.
+    pub fn label(&self) -> Label {
+        Label::Gre { key: Some(self.key), extended: false }
+    }
+}
+
 /// Recognises the most frequent kind.
 #[inline(always)]
 pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
     vxlan_over_ipv4::<false>(frame, vtep, received)
 }
 
-/// Recognises any of the shapes.
+/// Recognises GRE that has a key and nothing else.
 #[inline(always)]
-pub(super) fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
-    gre_over_ipv4(frame, vtep, received).or_else(|| vxlan_over_ipv6(frame, vtep, received)).or_else(
-        || {
-            let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
-            Some(Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end))
-        },
-    )
+pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
+    let header = Words(frame.first_chunk::<{ Keyed::OFFSET + ethernet::LENGTH }>()?);
+    if !header.is_ipv4(gre::PROTOCOL) || !vtep.gre {
+        return None;
+    }
+    let flags_and_protocol =
+        u32::from(gre::KEY.swap_bytes()) | u32::from(gre::ETHERNET.swap_bytes()) << 16;
+    let strange = header.strange_end(vtep, flags_and_protocol, u32::MAX);
+    let end = ethernet::LENGTH + usize::from(header.number(16));
+    let whole = end <= received.length && end >= Keyed::OFFSET + ethernet::LENGTH;
+    if strange != 0 || !whole {
+        return None;
+    }
+    if !received.ipv4_verified && !header.ipv4_adds_up() {
+        return None;
+    }
+    let source = Ipv4Addr::from(header.half(26).swap_bytes());
+    Some(Keyed { key: header.half(38).swap_bytes(), source, end })
+}
+
+/// Recognises any of the shapes but [`plain`] and [`keyed`].
+#[inline(always)]
+pub(super) fn other(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
+    vxlan_over_ipv6(frame, vtep, received).or_else(|| {
+        let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
+        Some(Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end))
+    })
 }
 
 /// Headers as numbers, in the order of their bytes in a little-endian machine.
@@ -134,30 +175,6 @@ fn vxlan_over_ipv4<const CHECKSUM: bool>(
 #[inline(always)]
 fn has_reserved_bits(header: u64) -> bool {
     header & 0xff00_0000_ffff_fff7 != 0
-}
-
-/// NVGRE, and GRE with a key and nothing else.
-#[inline(always)]
-fn gre_over_ipv4(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
-    const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH + gre::OPTION;
-    let header = Words(frame.first_chunk::<{ OFFSET + ethernet::LENGTH }>()?);
-    if !header.is_ipv4(gre::PROTOCOL) || !vtep.gre {
-        return None;
-    }
-    let flags_and_protocol =
-        u32::from(gre::KEY.swap_bytes()) | u32::from(gre::ETHERNET.swap_bytes()) << 16;
-    let strange = header.strange_end(vtep, flags_and_protocol, u32::MAX);
-    let end = ethernet::LENGTH + usize::from(header.number(16));
-    let whole = end <= received.length && end >= OFFSET + ethernet::LENGTH;
-    if strange != 0 || !whole {
-        return None;
-    }
-    if !received.ipv4_verified && !header.ipv4_adds_up() {
-        return None;
-    }
-    let source = Ipv4Addr::from(header.half(26).swap_bytes());
-    let label = Label::Gre { key: Some(header.half(38).swap_bytes()), extended: false };
-    Some(Inner::new(source.into(), label, OFFSET, end))
 }
 
 #[inline(always)]

@@ -29,7 +29,11 @@ fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropRe
     let received =
         Received { length: packet.len(), ipv4_verified: verified, udp_verified: verified };
     let verdict = ip::decapsulate(packet, vtep, received);
-    if let Some(inner) = shape::recognise(packet, vtep, received) {
+    if let Some(inner) = shape::other(packet, vtep, received) {
+        assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
+    }
+    if let Some(packet) = keyed(packet, vtep, received) {
+        let inner = Inner::new(packet.source.into(), packet.label(), Keyed::OFFSET, packet.end);
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
     }
     if let Some(Plain { vni, source, end }) = plain(packet, vtep, received) {
@@ -86,7 +90,9 @@ fn the_frequent_shapes_are_recognised() {
             }
             _ => continue,
         };
-        assert!(shape::recognise(&packet, &vtep, received).is_some(), "{outer:?}");
+        let is_keyed = keyed(&packet, &vtep, received).is_some();
+        let is_other = shape::other(&packet, &vtep, received).is_some();
+        assert!(is_keyed != is_other, "{outer:?}");
         let is_plain = over_ipv4 && !checksum;
         assert_eq!(plain(&packet, &vtep, received).is_some(), is_plain, "{outer:?}");
     }
