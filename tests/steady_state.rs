@@ -80,7 +80,7 @@ networks:
     );
     let config = Arc::new(Config::parse("test", &text).unwrap());
     let stop = Arc::new(AtomicBool::new(false));
-    let (_handle, queries) = api::channel(ferry::cli::version(), config.clone());
+    let (_handle, queries) = api::channel(ferry::cli::version());
     let mut control = control::start(config).unwrap();
     let timer = std::thread::spawn({
         let stop = stop.clone();

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
-use super::macs::BODY;
+use super::edit::BODY;
 use super::model::{Failure, Mac, Neighbour, StaticChanges};
 use super::page::{MacFilter, NeighbourFilter};
 use super::routes::target;

@@ -5,14 +5,14 @@ use axum::extract::rejection::{PathRejection, StringRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
+use super::edit::{self, BODY};
 use super::model::StaticChanges;
-use super::query::{Handle, Query, ReplaceError};
+use super::query::Handle;
 use super::routes::Refusal;
+use crate::config::Config;
 
 /// Bytes of a set at most: some 500,000 MACs, each with an address.
 pub(super) const LARGEST: usize = 64 << 20;
-/// What errors in a set name as their file.
-pub(super) const BODY: &str = "body";
 
 impl From<PathRejection> for Refusal {
     fn from(rejection: PathRejection) -> Self {
@@ -32,17 +32,6 @@ impl From<StringRejection> for Refusal {
     }
 }
 
-impl From<ReplaceError> for Refusal {
-    fn from(error: ReplaceError) -> Self {
-        let status = match error {
-            ReplaceError::UnknownNetwork(_) => StatusCode::NOT_FOUND,
-            ReplaceError::Dialect { .. } => StatusCode::CONFLICT,
-            ReplaceError::NoPlace(_) => StatusCode::INSUFFICIENT_STORAGE,
-        };
-        Self(status, error.to_string())
-    }
-}
-
 /// The body is a list in the form of the configuration's `networks[].macs`. It is refused whole, with all that is
 /// wrong with it, or taken whole.
 pub(super) async fn replace(
@@ -51,16 +40,17 @@ pub(super) async fn replace(
     body: Result<String, StringRejection>,
 ) -> Result<Json<StaticChanges>, Refusal> {
     let (Path(vni), body) = (vni?, body?);
-    let config = handle.config().clone();
-    // A large set takes a while to read: others are answered meanwhile.
-    let read = tokio::task::spawn_blocking(move || {
-        let network = config.networks.iter().find(|network| network.vni.get() == vni);
-        let network = network.ok_or(ReplaceError::UnknownNetwork(vni))?;
-        let macs = config.static_macs(network, BODY, &body);
-        macs.map_err(|errors| Refusal(StatusCode::BAD_REQUEST, errors.to_string()))
+    let edited = edit::edit(&handle, move |config: &Config| {
+        let network = config.network(vni).ok_or_else(|| unknown_network(vni))?;
+        Ok(config.with_macs(network, BODY, &body)?)
     });
-    let macs = read.await.map_err(|error| {
-        Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("the set cannot be read: {error}"))
-    })??;
-    Ok(Json(handle.ask(|reply| Query::ReplaceMacs { vni, macs, reply }).await??))
+    let (before, after) = edited.await?;
+    let networks = before.network(vni).zip(after.network(vni));
+    Ok(Json(networks.map(|(old, new)| old.static_changes(new)).unwrap_or_default()))
+}
+
+fn unknown_network(vni: u32) -> Refusal {
+    let error =
+        format!("no network has the VNI {vni}; 'ferry show networks' lists those that there are");
+    Refusal(StatusCode::NOT_FOUND, error)
 }

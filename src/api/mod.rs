@@ -2,7 +2,7 @@
 //!
 //! | thread | may call | holds |
 //! |---|---|---|
-//! | `ferry-api` | everything in `routes`, [`Handle`] | a tokio current-thread runtime; of Ferry's state only the configuration it began with, which stays |
+//! | `ferry-api` | everything in `routes`, [`Handle`] | a tokio current-thread runtime; nothing of Ferry's state |
 //! | control core | [`Query`], [`Reply::send`] | all state; it answers when its loop comes round |
 //! | main | [`serve`], [`Server::stop`] | the server's handle |
 //!
@@ -11,6 +11,7 @@
 //! request a 503, and a slow client costs the control core nothing.
 
 pub mod client;
+mod edit;
 mod macs;
 pub mod model;
 mod page;
@@ -22,7 +23,7 @@ mod socket;
 pub(crate) mod tests;
 
 pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};
-pub use query::{Handle, Query, REPLY_TIMEOUT, ReplaceError, Reply, Unanswered, channel};
+pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unanswered, channel};
 pub use server::{STOP_TIMEOUT, Server, serve};
 pub use socket::SocketError;
 

@@ -1,10 +1,11 @@
 //! What the API says, as JSON. Keys are snake_case and carry their unit where they have one. What is written
 //! as optional here is left out of the JSON when absent, except quantities, which are `null` when unknown.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::config::{Changes, Difference, StaticChanges};
 
 /// A DPDK port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -337,41 +338,6 @@ pub struct Snooping {
     pub queries_sent: u64,
     /// Messages over the limit, dropped.
     pub messages_refused: u64,
-}
-
-/// What a new set of static MACs changed; the answer to `PUT /v1/networks/{vni}/macs`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaticChanges {
-    /// MACs.
-    pub macs: Changes,
-    /// Their addresses; all zero where the network does not answer ARP.
-    pub addresses: Changes,
-}
-
-/// What differs between two sets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
-    /// In the new one only.
-    pub added: u64,
-    /// In both, at another place (a MAC) or another MAC's (an address).
-    pub changed: u64,
-    /// In the old one only.
-    pub removed: u64,
-    /// The same in both.
-    pub kept: u64,
-}
-
-impl fmt::Display for StaticChanges {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "MACs: {}; addresses: {}", self.macs, self.addresses)
-    }
-}
-
-impl fmt::Display for Changes {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Self { added, changed, removed, kept } = self;
-        write!(formatter, "{added} added, {changed} changed, {removed} removed, {kept} kept")
-    }
 }
 
 /// A remote VTEP.

@@ -1,15 +1,14 @@
 //! The seam between the API and the control core.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use super::model::{DropCount, Group, Network, Peer, Port, StaticChanges, Totals, Version, Worker};
+use super::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
-use crate::config::{Config, StaticMac};
+use crate::config::Config;
 
 /// How long a request waits for the control core.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,14 +29,16 @@ pub enum Query {
     Neighbours(NeighbourFilter, Reply<NeighbourPage>),
     /// All members of multicast groups, by ascending network ID and group.
     Groups(Reply<Vec<Group>>),
-    /// Other static MACs for a network, in the place of all that it has.
-    ReplaceMacs {
-        /// The network.
-        vni: u32,
-        /// Its static MACs from now on.
-        macs: Vec<StaticMac>,
-        /// The way back.
-        reply: Reply<Result<StaticChanges, ReplaceError>>,
+    /// The running configuration.
+    Config(Reply<Running>),
+    /// Another configuration in the place of the running one. Nothing but what a running process can change differs.
+    Apply {
+        /// The version that it was made from.
+        expected: u64,
+        /// What is wanted.
+        config: Arc<Config>,
+        /// The way back, for the version then.
+        reply: Reply<Result<u64, ApplyError>>,
     },
     /// All peers.
     Peers(Reply<Vec<Peer>>),
@@ -82,26 +83,23 @@ pub enum Unanswered {
     Stopping,
 }
 
-/// Why a set of static MACs was not taken.
+/// A configuration and its version.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// What is in force.
+    pub config: Arc<Config>,
+    /// Counts changes, from 0.
+    pub version: u64,
+}
+
+/// Why the running configuration is still what it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplaceError {
-    /// There is no such network.
-    #[error("no network has the VNI {0}; 'ferry show networks' lists those that there are")]
-    UnknownNetwork(u32),
-    /// A peer would have to be told apart by what nothing on the wire says.
-    #[error(
-        "{address} speaks {speaks} in network '{network}', and both look the same on the wire; let it speak one of nvgre and gre"
-    )]
-    Dialect {
-        /// The peer.
-        address: IpAddr,
-        /// What it speaks elsewhere.
-        speaks: &'static str,
-        /// Where.
-        network: String,
-    },
+pub enum ApplyError {
+    /// It was another one meanwhile.
+    #[error("the configuration was changed meanwhile: try again")]
+    Outrun,
     /// The machine's memory is at its end.
-    #[error("no memory for {0} of the MACs and addresses; all others are in force")]
+    #[error("no memory for {0} of the static MACs and addresses; nothing was changed")]
     NoPlace(usize),
 }
 
@@ -110,13 +108,12 @@ pub enum ReplaceError {
 pub struct Handle {
     queries: Sender<Query>,
     version: Version,
-    config: Arc<Config>,
 }
 
-/// The two ends of the seam. `version` and `config` need no asking: they do not change.
-pub fn channel(version: Version, config: Arc<Config>) -> (Handle, Receiver<Query>) {
+/// The two ends of the seam. The version needs no asking: it does not change.
+pub fn channel(version: Version) -> (Handle, Receiver<Query>) {
     let (queries, receiver) = channel::bounded(BACKLOG);
-    (Handle { queries, version, config }, receiver)
+    (Handle { queries, version }, receiver)
 }
 
 impl Handle {
@@ -131,11 +128,6 @@ impl Handle {
             Ok(answer) => answer.map_err(|_| Unanswered::Stopping),
             Err(_) => Err(Unanswered::TimedOut),
         }
-    }
-
-    /// The configuration that it was started with, which new static MACs are checked against.
-    pub fn config(&self) -> &Arc<Config> {
-        &self.config
     }
 
     /// What runs.

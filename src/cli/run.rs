@@ -47,7 +47,7 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     }
     control::check_machine(&config)?;
     control::pin_to_control_core(&config);
-    let (handle, queries) = api::channel(version(), config.clone());
+    let (handle, queries) = api::channel(version());
     let server = api::serve(&config.api.socket, handle)?;
     let mut control = control::start(config)?;
     tracing::info!("forwarding; API at {}", control.config().api.socket.display());

@@ -1,15 +1,12 @@
-//! MACs known in advance: those of the file, and sets that take their place at run time.
+//! MACs known in advance.
 
 use std::net::IpAddr;
 
-use super::diagnostic::ConfigErrors;
-use super::item::{Fields, Item, Keys, Report};
-use super::network::{Member, Network, vlan};
+use super::item::{Fields, Item, Keys};
+use super::network::{Member, vlan};
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::Ports;
 use super::scalar::{self, Unique};
-use super::underlay::Reach;
-use super::{Config, tree_of};
 use crate::neighbours::Address;
 use crate::wire::MacAddr;
 
@@ -34,41 +31,6 @@ pub enum MacPlace {
 }
 
 pub(super) const MAC: Keys = Keys { known: &["mac", "peer", "port", "vlan", "ips"], later: &[] };
-
-impl Config {
-    /// Reads a list in the form of `networks[].macs`, YAML or JSON, as the static MACs of one of these networks.
-    /// `name` stands in errors where the file's would. What an address speaks by GRE in other networks is not checked:
-    /// their sets may have been replaced, too.
-    ///
-    /// # Errors
-    /// All that is wrong with the text.
-    pub fn static_macs(
-        &self,
-        network: &Network,
-        name: &str,
-        text: &str,
-    ) -> Result<Vec<StaticMac>, ConfigErrors> {
-        let root = tree_of(name, text)?;
-        let report = Report::new(name);
-        let reach = Reach::of(&self.underlay);
-        let mut reader = MacReader {
-            ports: &Ports::of(self),
-            peers: &mut PeerReader::new(&reach),
-            owner: &format!("network '{}'", network.name),
-            members: Some(&network.members),
-            listed: &network.peers,
-            encap: Some(network.encap),
-            seen: Seen::default(),
-        };
-        let mut list = Item::root(&report, &root);
-        list.path = "macs".to_owned();
-        let macs = list.list_of(|item| reader.read(&item));
-        match (macs, report.finish()) {
-            (Some(macs), (errors, _)) if errors.is_empty() => Ok(macs),
-            (_, (errors, _)) => Err(ConfigErrors(errors)),
-        }
-    }
-}
 
 /// Reads the static MACs of one network.
 pub(super) struct MacReader<'m, 'r> {

@@ -5,6 +5,8 @@
 //! [`Config`] may rely on every rule that `configs/README.md` states.
 
 mod diagnostic;
+mod difference;
+mod edit;
 mod flood_group;
 mod host;
 mod item;
@@ -13,6 +15,7 @@ mod multicast;
 mod network;
 mod peer;
 mod port;
+mod render;
 mod scalar;
 mod snooping;
 mod storm;
@@ -31,6 +34,9 @@ use self::network::Networks;
 use self::port::Ports;
 
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
+pub use self::difference::{
+    Changes, Difference, Edit, Fate, KeyDifference, Resource, StaticChanges,
+};
 pub use self::flood_group::FloodGroup;
 pub use self::host::{Api, Cores, Eal};
 pub use self::macs::{MacPlace, StaticMac};

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::flood_group::{self, FloodGroup};
 use super::item::{Item, Keys};
-use super::macs::{MacReader, Seen, StaticMac};
+use super::macs::{MacPlace, MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::Ports;
-use super::scalar::{self, Unique};
+use super::scalar::{self, First, Unique};
 use super::storm::{StormControl, storm_control};
 use super::underlay::Reach;
 use crate::tunnel::Encap;
@@ -78,6 +78,26 @@ pub enum InnerVlan {
     Keep,
 }
 
+impl Network {
+    /// As messages call it.
+    pub(super) fn owner(&self) -> String {
+        owner(&self.name)
+    }
+
+    /// Its flood peers, and those that static MACs are behind.
+    pub fn all_peers(&self) -> impl Iterator<Item = &Peer> {
+        let behind = self.macs.iter().filter_map(|mac| match &mac.place {
+            MacPlace::Peer(peer) => Some(peer),
+            MacPlace::Member(_) => None,
+        });
+        self.peers.iter().chain(behind)
+    }
+}
+
+fn owner(name: &str) -> String {
+    format!("network '{name}'")
+}
+
 pub(super) const NETWORK: Keys = Keys {
     known: &[
         "vni",
@@ -109,10 +129,10 @@ pub(super) struct Networks<'r, 'a> {
     names: Unique<String>,
     /// By access port and VLAN.
     members: Unique<Member>,
-    /// IDs at peers that differ from ours, by address, whether it is VXLAN, and ID: owner and line.
-    ids: HashMap<(IpAddr, bool, u32), (String, u32)>,
+    /// IDs at peers that differ from ours, by address, whether it is VXLAN, and ID.
+    ids: HashMap<(IpAddr, bool, u32), First>,
     /// IDs of our own at peers that have others too, checked when all networks are read.
-    foreign: Vec<(Item<'a>, Peer, String)>,
+    foreign: Vec<(Item<'a>, Peer, First)>,
 }
 
 impl<'r, 'a> Networks<'r, 'a> {
@@ -122,11 +142,22 @@ impl<'r, 'a> Networks<'r, 'a> {
         Networks { ports, reach, peers, vnis, names, members, ids, foreign: Vec::new() }
     }
 
+    /// Notes a network that is not being read, but goes on beside the one that `item` is.
+    pub fn known(&mut self, network: &Network, item: &Item<'a>) {
+        let owner = network.owner();
+        self.vnis.known(network.vni.get().into(), &owner);
+        self.names.known(network.name.clone(), &owner);
+        network.members.iter().for_each(|member| self.members.known(member.clone(), &owner));
+        self.peers.known(network, &owner);
+        let foreign = network.peers.iter().filter(|peer| peer.id.is_some());
+        let first = || First { owner: owner.clone(), line: None };
+        self.foreign.extend(foreign.map(|peer| (item.clone(), *peer, first())));
+    }
+
     pub fn read(&mut self, item: &Item<'a>) -> Option<Network> {
         let fields = item.fields(&NETWORK)?;
         let name = fields.required("name", "name: tenant-a", |item| scalar::name(&item));
-        let owner =
-            name.as_ref().map_or_else(|| item.path.clone(), |name| format!("network '{name}'"));
+        let owner = name.as_deref().map_or_else(|| item.path.clone(), owner);
         if let (Some(name), Some(item)) = (&name, fields.get("name"))
             && let Some(earlier) = self.names.earlier(name.clone(), &item.path, &item)
         {
@@ -268,7 +299,8 @@ impl<'r, 'a> Networks<'r, 'a> {
                     ));
                 }
                 if peer.id.is_some() {
-                    self.foreign.push((item, peer, owner.to_owned()));
+                    let first = First { owner: owner.to_owned(), line: Some(item.line) };
+                    self.foreign.push((item, peer, first));
                 }
                 Some(peer)
             })
@@ -278,7 +310,7 @@ impl<'r, 'a> Networks<'r, 'a> {
 
     /// Checks what can be told when all networks are read: that each ID at a peer is one network's.
     pub fn finish(mut self, networks: &[Arc<Network>]) {
-        for (item, peer, owner) in &self.foreign {
+        for (item, peer, owner) in self.foreign {
             let Some(id) = peer.id else { continue };
             let vxlan = matches!(peer.encap, Encap::Vxlan { .. });
             let common =
@@ -291,9 +323,9 @@ impl<'r, 'a> Networks<'r, 'a> {
             let key = (peer.address, vxlan, id);
             let first = match (common, self.ids.get(&key)) {
                 (Some(network), _) => format!("network '{}'", network.name),
-                (None, Some((first, line))) => format!("{first} (line {line})"),
+                (None, Some(first)) => first.to_string(),
                 (None, None) => {
-                    self.ids.insert(key, (owner.clone(), item.line));
+                    self.ids.insert(key, owner);
                     continue;
                 }
             };

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::item::{Fields, Item, Keys};
-use super::scalar;
+use super::network::Network;
+use super::scalar::{self, First};
 use super::underlay::Reach;
 use crate::tunnel::{Encap, Sequence, UdpChecksum};
 
@@ -17,6 +18,18 @@ pub struct Peer {
     pub encap: Encap,
     /// The network's ID at this peer, where it is another than ours: 24 bits, for GRE 32.
     pub id: Option<u32>,
+}
+
+impl Peer {
+    /// One that speaks as its network does, and nothing else is said.
+    pub fn plain(address: IpAddr, encap: EncapName, udp_port: u16) -> Self {
+        let encap = match encap {
+            EncapName::Vxlan => Encap::vxlan(udp_port),
+            EncapName::Nvgre => Encap::Nvgre { flow_id: true },
+            EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
+        };
+        Self { address, encap, id: None }
+    }
 }
 
 /// The name of an encapsulation.
@@ -48,10 +61,21 @@ enum Spoken {
     Keyless,
 }
 
+impl Spoken {
+    fn by(peer: &Peer) -> Option<Self> {
+        match peer.encap {
+            Encap::Vxlan { .. } => None,
+            Encap::Nvgre { .. } => Some(Spoken::Nvgre),
+            Encap::Gre { key: true, .. } => Some(Spoken::Keyed),
+            Encap::Gre { key: false, .. } => Some(Spoken::Keyless),
+        }
+    }
+}
+
 /// Reads peers, and checks what must hold among those of all networks.
 pub(super) struct PeerReader<'r> {
     reach: &'r Reach,
-    spoken: HashMap<IpAddr, (Spoken, String, u32)>,
+    spoken: HashMap<IpAddr, (Spoken, First)>,
 }
 
 impl<'r> PeerReader<'r> {
@@ -85,13 +109,7 @@ impl<'r> PeerReader<'r> {
 
     /// A peer of which only the address is said.
     pub fn plain(&self, address: IpAddr, encap: EncapName) -> Peer {
-        let udp_port = self.reach.vxlan_port;
-        let encap = match encap {
-            EncapName::Vxlan => Encap::vxlan(udp_port),
-            EncapName::Nvgre => Encap::Nvgre { flow_id: true },
-            EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
-        };
-        Peer { address, encap, id: None }
+        Peer::plain(address, encap, self.reach.vxlan_port)
     }
 
     fn options(&self, fields: &Fields<'_>, encap: EncapName) -> Option<(Encap, Option<u32>)> {
@@ -168,24 +186,29 @@ impl<'r> PeerReader<'r> {
 
     /// Remembers what an address speaks by GRE.
     pub fn note(&mut self, item: &Item<'_>, peer: &Peer, owner: &str) {
-        let spoken = match peer.encap {
-            Encap::Vxlan { .. } => return,
-            Encap::Nvgre { .. } => Spoken::Nvgre,
-            Encap::Gre { key: true, .. } => Spoken::Keyed,
-            Encap::Gre { key: false, .. } => Spoken::Keyless,
-        };
+        let Some(spoken) = Spoken::by(peer) else { return };
         let address = peer.address;
-        let (earlier, first, line) =
-            self.spoken.entry(address).or_insert_with(|| (spoken, owner.to_owned(), item.line));
-        if spoken == Spoken::Keyless && *earlier == Spoken::Keyless && first != owner {
+        let first = || First { owner: owner.to_owned(), line: Some(item.line) };
+        let (earlier, first) = self.spoken.entry(address).or_insert_with(|| (spoken, first()));
+        if spoken == Spoken::Keyless && *earlier == Spoken::Keyless && first.owner != owner {
             item.error(format_args!(
-                "GRE without a key from {address} is already used by {first} (line {line}); use keys, or another address for each network"
+                "GRE without a key from {address} is already used by {first}; use keys, or another address for each network"
             ));
         } else if (spoken == Spoken::Nvgre) != (*earlier == Spoken::Nvgre) {
             item.error(format_args!(
-                "{address} speaks {} in {first} (line {line}), and both look the same on the wire; let it speak one of nvgre and gre",
+                "{address} speaks {} in {first}, and both look the same on the wire; let it speak one of nvgre and gre",
                 if *earlier == Spoken::Nvgre { "nvgre" } else { "gre" }
             ));
+        }
+    }
+
+    /// Remembers what the peers of a network speak that is not being read.
+    pub fn known(&mut self, network: &Network, owner: &str) {
+        for peer in network.all_peers() {
+            if let Some(spoken) = Spoken::by(peer) {
+                let first = || First { owner: owner.to_owned(), line: None };
+                self.spoken.entry(peer.address).or_insert_with(|| (spoken, first()));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The little languages inside of values: names, sizes, durations, addresses.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -11,7 +12,20 @@ use crate::wire::MacAddr;
 const MIB: u64 = 1 << 20;
 
 /// What was used first, to name it when it is used again.
-pub(super) struct Unique<K>(HashMap<K, (String, u32)>);
+pub(super) struct Unique<K>(HashMap<K, First>);
+
+/// Who used something first, and in which line if it stands in the file that is being read.
+pub(super) struct First {
+    pub owner: String,
+    pub line: Option<u32>,
+}
+
+impl fmt::Display for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.owner)?;
+        self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
+    }
+}
 
 impl<K> Default for Unique<K> {
     fn default() -> Self {
@@ -23,15 +37,17 @@ impl<K: Eq + Hash> Unique<K> {
     /// Notes that `owner` uses `key` at `item`; the earlier use, described, if there is one.
     pub fn earlier(&mut self, key: K, owner: &str, item: &Item<'_>) -> Option<String> {
         match self.0.entry(key) {
-            std::collections::hash_map::Entry::Occupied(first) => {
-                let (owner, line) = first.get();
-                Some(format!("{owner} (line {line})"))
-            }
+            std::collections::hash_map::Entry::Occupied(first) => Some(first.get().to_string()),
             std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert((owner.to_owned(), item.line));
+                free.insert(First { owner: owner.to_owned(), line: Some(item.line) });
                 None
             }
         }
+    }
+
+    /// Notes a use that stands in no file that is being read.
+    pub fn known(&mut self, key: K, owner: &str) {
+        self.0.insert(key, First { owner: owner.to_owned(), line: None });
     }
 }
 

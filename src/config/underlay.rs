@@ -73,14 +73,14 @@ pub enum ZeroChecksum {
 }
 
 /// A next hop that is not resolved by the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     /// Address of the peer.
     pub ip: IpAddr,
     /// Destination MAC of what is sent there.
     pub mac: MacAddr,
-    /// Index into [`Underlay::ports`]; a port without a twin.
-    pub port: usize,
+    /// Name of an underlay port without a twin.
+    pub port: String,
 }
 
 pub(super) const UNDERLAY: Keys = Keys { known: &["ports", "vtep", "neighbours"], later: &[] };
@@ -306,7 +306,7 @@ fn neighbour(
                 "this port has a twin, so the kernel resolves its neighbours; remove the entry, or the port's 'twin'",
             );
         }
-        Some(port)
+        item.as_text().map(str::to_owned)
     });
     Some(Neighbour { ip: ip?, mac: mac?, port: port? })
 }

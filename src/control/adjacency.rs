@@ -68,6 +68,8 @@ pub struct Heard {
 #[derive(Default)]
 pub struct Adjacencies {
     records: Vec<Record>,
+    /// By port index and VLAN, also those that are gone.
+    locals: HashMap<(u16, u16), AdjacencyIndex>,
 }
 
 impl Adjacencies {
@@ -76,6 +78,22 @@ impl Adjacencies {
         let (numbers, order, heard) = Default::default();
         self.records.push(Record { way: Some(way), generation: 1, numbers, order, heard });
         (self.records.len() - 1) as AdjacencyIndex
+    }
+
+    /// The way out by a port and VLAN; makes it if it is new, or was gone.
+    pub fn attach(&mut self, port: u16, vlan: u16) -> AdjacencyIndex {
+        let way = Way::Local { port, vlan };
+        match self.locals.get(&(port, vlan)) {
+            Some(&index) => {
+                self.restore(index, way);
+                index
+            }
+            None => {
+                let index = self.add(way);
+                self.locals.insert((port, vlan), index);
+                index
+            }
+        }
     }
 
     /// The way with an index.

@@ -3,6 +3,7 @@
 use super::adjacency::Adjacencies;
 use super::clock::{self, Seconds, Tick};
 use super::network::Network;
+use super::networks::Networks;
 use crate::fib::{Entry, Reclaimer};
 
 /// Buckets looked at in one step, over all networks: some hundred microseconds, in which workers' events wait.
@@ -20,7 +21,7 @@ pub struct Ageing {
 
 impl Ageing {
     /// Begins again at the first network, if the last walk is through.
-    pub fn begin(&mut self, networks: &[Network], now: Seconds) {
+    pub fn begin(&mut self, networks: &Networks, now: Seconds) {
         if self.network >= networks.len() {
             (self.network, self.began) = (0, now);
         }
@@ -30,17 +31,20 @@ impl Ageing {
     /// tells the adjacencies. Returns when the walk began, once it is through.
     pub fn step(
         &mut self,
-        networks: &mut [Network],
+        networks: &mut Networks,
         adjacencies: &mut Adjacencies,
         now: Seconds,
         reclaimer: &mut Reclaimer,
     ) -> Option<Seconds> {
         let (mut budget, tick) = (STEP, now as Tick);
         let is_on = self.network < networks.len();
-        while budget > 0
-            && let Some(network) = networks.get_mut(self.network)
-        {
-            let limit = network.policy.ageing.map(clock::ticks);
+        while budget > 0 && self.network < networks.len() {
+            let Some(network) = networks.get_mut(self.network) else {
+                self.network += 1;
+                budget -= 1;
+                continue;
+            };
+            let limit = network.config.ageing.map(clock::ticks);
             let keep = |_, entry: Entry| {
                 if entry.is_static() {
                     return true;
@@ -77,36 +81,38 @@ pub fn age(now: Tick, entry: Entry) -> Tick {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::control::adjacency::Way;
-    use crate::control::network::Policy;
-    use crate::fib::{Domain, FibWriter, MacKey};
-    use std::time::Duration;
+    use crate::config;
+    use crate::control::fixture;
+    use crate::fib::{Domain, MacKey};
 
     /// Networks of so many MACs each, learned at tick 0 and silent since; all age out after ten seconds.
-    fn world(macs: &[u32]) -> (Vec<Network>, Adjacencies, Reclaimer) {
+    fn world(macs: &[u32]) -> (Networks, Adjacencies, Reclaimer) {
         let mut adjacencies = Adjacencies::default();
-        let way = adjacencies.add(Way::Local { port: 0, vlan: 0 });
+        let way = adjacencies.attach(0, 0);
         let generation = adjacencies.generation(way).unwrap();
         let mut reclaimer = Reclaimer::new(Domain::new(1));
-        let mut networks = Vec::new();
-        for (index, macs) in macs.iter().enumerate() {
-            let ageing = Some(Duration::from_secs(10));
-            let encap = crate::config::EncapName::Vxlan;
-            let policy = Policy { learning: true, ageing, keeps_inner_vlan: false, encap };
-            let mut fib = FibWriter::new(usize::MAX);
+        let mut networks = Networks::new(1);
+        let aged = fixture::network(1, "{name: a, ageing: 10s, mac_limit: 16777216}");
+        for (vni, macs) in (1..).zip(macs) {
+            let vni = crate::wire::Vni::try_from(vni).unwrap();
+            let (_, network) = networks.set(Arc::new(config::Network { vni, ..(*aged).clone() }));
             for number in 0..*macs {
                 let [a, b, c, d] = number.to_be_bytes();
                 let entry = Entry::new(way, generation, 0);
-                fib.insert(MacKey::from([2, 0, a, b, c, d]), entry, &mut reclaimer).unwrap();
+                network
+                    .fib
+                    .insert(MacKey::from([2, 0, a, b, c, d]), entry, &mut reclaimer)
+                    .unwrap();
             }
-            networks.push(Network::new(index as u32, index.to_string(), policy, fib, index as u64));
         }
         (networks, adjacencies, reclaimer)
     }
 
-    fn learned(networks: &[Network]) -> usize {
-        networks.iter().map(|network| network.fib.learned()).sum()
+    fn learned(networks: &Networks) -> usize {
+        networks.iter().map(|(_, network)| network.fib.learned()).sum()
     }
 
     #[test]
@@ -136,7 +142,7 @@ mod tests {
     fn a_walk_does_not_begin_anew_before_it_is_told_to() {
         let (mut networks, mut adjacencies, mut reclaimer) = world(&[5]);
         let mut ageing = Ageing::default();
-        let mut step = |networks: &mut [_], ageing: &mut Ageing, now| {
+        let mut step = |networks: &mut Networks, ageing: &mut Ageing, now| {
             ageing.step(networks, &mut adjacencies, now, &mut reclaimer)
         };
         assert_eq!(step(&mut networks, &mut ageing, 0), Some(0));
@@ -150,7 +156,8 @@ mod tests {
     #[test]
     fn a_way_is_heard_of_as_long_as_a_mac_there_is_remembered() {
         let (mut networks, mut adjacencies, mut reclaimer) = world(&[3, 3]);
-        networks[1].policy.ageing = None;
+        let for_ever = fixture::network(2, "{name: b, ageing: off}");
+        networks.set(for_ever);
         let mut ageing = Ageing::default();
         for (now, until) in [(4, 10), (9, 10), (70_000, 70_001)] {
             ageing.begin(&networks, now);

@@ -11,21 +11,21 @@ use hashbrown::HashMap;
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
 use super::clock::{self, Seconds, Tick};
-use super::flood_groups::{self, LinkWatch};
+use super::flood_groups::{self, GroupWays, LinkWatch};
 use super::learn::Drained;
 use super::multicast::Attendance;
 use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
-use super::network::Network;
+use super::networks::Networks;
 use super::peers::{NextHopUpdate, Peers};
-use super::ports::{ControlPort, NodePools, Role};
+use super::ports::{NodePools, Ports};
 use super::service::Watchdog;
 use super::snapshot;
-use crate::api::Query;
 use crate::api::model::Totals;
+use crate::api::{Query, Running};
 use crate::config::Config;
 use crate::dpdk::{Eal, Lcore, LcoreTask};
-use crate::fib::Reclaimer;
+use crate::fib::{Domain, Reclaimer};
 use crate::wire::MacAddr;
 use crate::worker::{EventQueue, HeardQueue, Shared, WorkerCounters};
 
@@ -56,16 +56,18 @@ pub struct WorkerHandle {
 /// What a [`Control`] is made of.
 pub(super) struct Parts {
     pub config: Arc<Config>,
-    pub ports: Vec<ControlPort>,
+    pub ports: Ports,
     pub pools: HashMap<i32, NodePools>,
     pub adjacencies: Adjacencies,
-    pub networks: Vec<Network>,
+    pub networks: Networks,
     pub peers: Peers,
+    pub groups: GroupWays,
     pub shared: Arc<Shared>,
     pub reclaimer: Reclaimer,
+    pub domain: Arc<Domain>,
     pub workers: Vec<WorkerHandle>,
     /// Last: ports and mbufs must be gone before it.
-    pub _eal: Eal,
+    pub eal: Eal,
 }
 
 /// The control core.
@@ -82,6 +84,8 @@ pub struct Control {
     links: LinkWatch,
     watchdog: Watchdog,
     pub(super) attendance: Attendance,
+    /// Of the configuration: how often it has changed.
+    pub(super) version: u64,
     pub(super) parts: Parts,
 }
 
@@ -94,7 +98,7 @@ pub struct Stopped {
 }
 
 impl Control {
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(super) fn with(parts: Parts) -> Self {
         Self {
             started: Instant::now(),
             now: 0,
@@ -104,42 +108,39 @@ impl Control {
             next_hops: never(),
             unpublished: false,
             links: LinkWatch::default(),
-            watchdog: Watchdog::new(parts.workers.len(), clock::TICK),
+            watchdog: Watchdog::new(parts.config.cores.workers.len(), clock::TICK),
             attendance: Attendance::default(),
+            version: 0,
             parts,
         }
     }
 
-    /// The configuration it was started with.
+    /// The configuration that is in force.
     pub fn config(&self) -> &Config {
         &self.parts.config
+    }
+
+    pub(super) fn running(&self) -> Running {
+        Running { config: self.parts.config.clone(), version: self.version }
     }
 
     /// Sets the kernel twins up, if there are any, and follows next hops from then on.
     pub(super) fn start_netlink(&mut self) -> Result<(), TwinError> {
         let mut twins = Vec::new();
-        for (underlay, config) in self.parts.config.underlay.ports.iter().enumerate() {
-            let Some(twin) = &config.twin else { continue };
-            let role = Role::Underlay(underlay);
-            let Some(port) = self.parts.ports.iter().find(|port| port.role == role) else {
+        for underlay in &self.parts.config.underlay.ports {
+            let port = self.parts.ports.index(&underlay.port.name);
+            let Some((twin, of)) = underlay.twin.as_ref().zip(self.parts.ports.get(port)) else {
                 continue;
             };
-            let (mac, mtu) = (MacAddr(port.port.mac()), port.port.mtu());
+            let (mac, mtu) = (MacAddr(of.port.mac()), of.port.mtu());
             let (interface, addresses) = (twin.name.clone(), twin.addresses.clone());
-            twins.push(Twin { interface, underlay, mac, mtu, addresses });
+            twins.push(Twin { interface, port, mac, mtu, addresses });
         }
         if twins.is_empty() {
             return Ok(());
         }
-        let fixed: Vec<_> = self.parts.config.underlay.neighbours.iter().map(|n| n.ip).collect();
-        let peers = self.parts.peers.addresses().filter(|peer| !fixed.contains(peer)).collect();
         let (updates, next_hops) = unbounded();
-        self.netlink = Some(Netlink::start(
-            twins,
-            peers,
-            flood_groups::addresses(&self.parts.config),
-            updates,
-        )?);
+        self.netlink = Some(Netlink::start(twins, updates)?);
         self.next_hops = next_hops;
         Ok(())
     }
@@ -162,10 +163,13 @@ impl Control {
 
     /// Works until `stop` is set: learns, ages, answers the API's queries and follows next hops.
     pub fn run(&mut self, stop: &AtomicBool, queries: &Receiver<Query>) {
-        self.begin_to_ask();
         let mut pause = SHORTEST_PAUSE;
         while !stop.load(Ordering::Relaxed) {
+            let unseen = self.parts.networks.unseen(&self.parts.reclaimer);
             let drained = self.drain_events();
+            if drained != Drained::Behind {
+                self.parts.networks.release(unseen);
+            }
             if self.unpublished {
                 self.publish();
             }
@@ -241,6 +245,7 @@ impl Control {
             &parts.peers,
         );
         parts.shared.snapshot.publish(Box::new(snapshot), &mut parts.reclaimer);
+        parts.networks.published(&mut parts.reclaimer);
         self.unpublished = false;
     }
 
@@ -270,7 +275,7 @@ impl Control {
     }
 
     fn reclaim(&mut self) {
-        for network in &mut self.parts.networks {
+        for network in self.parts.networks.iter_mut() {
             network.fib.reclaim(&mut self.parts.reclaimer);
             if let Some(suppressor) = &mut network.suppressor {
                 suppressor.writer.reclaim(&mut self.parts.reclaimer);

@@ -8,37 +8,33 @@ use hashbrown::{HashMap, HashSet};
 use super::adjacency::{Adjacencies, Way};
 use super::netlink::Netlink;
 use super::network::Network;
+use super::networks::Networks;
 use super::peers::{Peers, next_hop_by};
-use super::ports::{ControlPort, Role};
-use crate::config::{self, Config};
-use crate::tunnel::Encap;
+use super::ports::Ports;
+use crate::config::{self, Config, EncapName};
 use crate::wire::MacAddr;
 use crate::wire::multicast::group_mac;
 use crate::worker::{AdjacencyIndex, FloodGroup, FloodGroups};
 
-/// The groups of all networks, each once.
-pub(super) fn addresses(config: &Config) -> Vec<IpAddr> {
+/// The groups of all networks.
+pub(super) fn addresses(config: &Config) -> HashSet<IpAddr> {
     let groups = config.networks.iter().filter_map(|network| network.group.as_ref());
-    let distinct: HashSet<IpAddr> = groups.map(|group| group.address).collect();
-    distinct.into_iter().collect()
+    groups.map(|group| group.address).collect()
 }
 
 /// Notices links that come back.
 #[derive(Default)]
-pub(super) struct LinkWatch(Vec<bool>);
+pub(super) struct LinkWatch(HashMap<u16, bool>);
 
 impl LinkWatch {
     /// Looks at all underlay ports, once a tick. Behind a link that is back there may be a switch that has not heard
     /// of our groups.
-    pub fn look(&mut self, ports: &[ControlPort], netlink: &Netlink) {
-        self.0.resize(ports.len(), true);
-        for (was_up, port) in self.0.iter_mut().zip(ports) {
-            let Role::Underlay(underlay) = port.role else { continue };
+    pub fn look(&mut self, ports: &Ports, netlink: &Netlink) {
+        for (index, port) in ports.underlay() {
             let is_up = port.port.link().up;
-            if is_up && !*was_up {
-                netlink.renew(underlay);
+            if self.0.insert(index, is_up) == Some(false) && is_up {
+                netlink.renew(index);
             }
-            *was_up = is_up;
         }
     }
 }
@@ -53,35 +49,31 @@ impl GroupWays {
         &mut self,
         group: &config::FloodGroup,
         config: &Config,
-        ports: &[ControlPort],
+        ports: &Ports,
         adjacencies: &mut Adjacencies,
     ) -> &[AdjacencyIndex] {
         self.0.entry((group.address, group.ttl)).or_insert_with(|| {
             let key = vxlan_peer(group.address, config);
             let mac = MacAddr(group_mac(group.address));
-            let underlay =
-                ports.iter().zip(0..).filter(|(port, _)| matches!(port.role, Role::Underlay(_)));
-            let way = |(port, index)| {
-                let mut hop = next_hop_by(config, (index, port), &key, (group.address, mac));
+            let way = |port| {
+                let mut hop = next_hop_by(config, port, &key, (group.address, mac));
                 hop.outer.ttl = group.ttl;
                 adjacencies.add(Way::Group(hop))
             };
-            underlay.map(way).collect()
+            ports.underlay().map(way).collect()
         })
     }
 }
 
 /// A VTEP or group of which nothing but the address is known.
 pub(super) fn vxlan_peer(address: IpAddr, config: &Config) -> config::Peer {
-    let udp_port = config.underlay.vtep.vxlan_port;
-    let encap = Encap::vxlan(udp_port);
-    config::Peer { address, encap, id: None }
+    config::Peer::plain(address, EncapName::Vxlan, config.underlay.vtep.vxlan_port)
 }
 
 /// What workers read of groups.
-pub(super) fn build(networks: &[Network], peers: &Peers) -> FloodGroups {
-    let group = |(network, index): (&Network, u32)| Some((index, network.flood_group.clone()?));
-    FloodGroups::new(networks.iter().zip(0..).filter_map(group).collect(), peers.learned())
+pub(super) fn build(networks: &Networks, peers: &Peers) -> FloodGroups {
+    let group = |(index, network): (u32, &Network)| Some((index, network.flood_group.clone()?));
+    FloodGroups::new(networks.iter().filter_map(group).collect(), peers.learned())
 }
 
 /// A network's group, as workers and the control core share it.

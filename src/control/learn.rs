@@ -5,9 +5,8 @@ use arrayvec::ArrayVec;
 use super::adjacency::Way;
 use super::clock::{self, Seconds};
 use super::core::Control;
-use super::network::Network;
 use crate::fib::{Change, Entry, InsertError, MacKey};
-use crate::worker::{AdjacencyIndex, Event};
+use crate::worker::{Attachment, Event};
 
 /// Events taken from one worker before the others get their turn.
 const BATCH: usize = 4096;
@@ -55,15 +54,15 @@ impl Control {
 
     fn handle(&mut self, events: &[Event]) {
         for event in events {
-            if let Event::Learn { network, mac, .. } = event
-                && let Some(network) = self.parts.networks.get(*network as usize)
+            if let Event::Learn { ingress, mac } = event
+                && let Some(network) = self.parts.networks.get_mut(ingress.network() as usize)
             {
                 network.fib.prefetch(*mac);
             }
         }
         for event in events {
             match *event {
-                Event::Learn { network, adjacency, mac } => self.learn(network, adjacency, mac),
+                Event::Learn { ingress, mac } => self.learn(ingress, mac),
                 Event::Bind { network, claim } => self.bind(network, claim),
                 Event::Stranger { network, address } => self.meet(network, address),
                 Event::Unresolved { adjacency } => {
@@ -75,13 +74,18 @@ impl Control {
         }
     }
 
-    /// The last source wins, but a static entry never moves.
-    fn learn(&mut self, network: u32, adjacency: AdjacencyIndex, mac: MacKey) {
+    /// The last source wins, but a static entry never moves. What a port or peer sent before it went is old news: it may
+    /// be another tenant's now.
+    fn learn(&mut self, ingress: Attachment, mac: MacKey) {
         let (now, tick) = (self.now(), self.tick());
         let parts = &mut self.parts;
-        let Some(generation) = parts.adjacencies.generation(adjacency) else { return };
-        let Some(network) = parts.networks.get_mut(network as usize) else { return };
-        let ageing = network.policy.ageing.map_or(0, clock::ticks);
+        let location = ingress.location();
+        let (adjacency, generation) = (location.adjacency(), location.generation());
+        if parts.adjacencies.generation(adjacency) != Some(generation) {
+            return;
+        }
+        let Some(network) = parts.networks.get_mut(ingress.network() as usize) else { return };
+        let ageing = network.config.ageing.map_or(0, clock::ticks);
         parts.adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
         if network.fib.get(mac).is_some_and(Entry::is_static) {
             return;
@@ -97,7 +101,7 @@ impl Control {
             Err(error @ (InsertError::LimitReached(_) | InsertError::NoPlace(_))) => {
                 network.refused += 1;
                 if network.refused.is_power_of_two() {
-                    let Network { name, refused, .. } = network;
+                    let (name, refused) = (network.name(), network.refused);
                     tracing::warn!("network {name}: {error} ({refused} refused so far)");
                 }
             }

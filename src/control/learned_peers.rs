@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use super::clock::{self, Seconds};
 use super::core::{Control, Parts};
 use super::flood_groups::vxlan_peer;
-use super::peers::Resolution;
-use crate::config;
 
 /// The most of them at once: what a flood of forged senders can cost.
 const LEARNED_PEERS: usize = 4096;
@@ -18,11 +16,10 @@ impl Control {
     /// goes to it then goes by the group, and not into the void.
     pub(super) fn meet(&mut self, network: u32, address: IpAddr) {
         let now = self.now();
-        let Parts { config, ports, peers, adjacencies, networks, .. } = &mut self.parts;
-        let Some(network) = networks.get(network as usize) else { return };
+        let Parts { config, peers, adjacencies, networks, .. } = &mut self.parts;
+        let Some(network) = networks.get_mut(network as usize) else { return };
         let mut neighbours = config.underlay.neighbours.iter();
-        let fixed = neighbours.find(|neighbour| neighbour.ip == address).copied();
-        if fixed.is_none() && self.netlink.is_none() {
+        if self.netlink.is_none() && !neighbours.any(|neighbour| neighbour.ip == address) {
             return;
         }
         let key = vxlan_peer(address, config);
@@ -41,19 +38,10 @@ impl Control {
         }
         tracing::info!("peer {address}: learned");
         let adjacency = peers.learn(key, now, adjacencies);
-        let ageing = network.policy.ageing.map_or(0, clock::ticks);
+        let ageing = network.config.ageing.map_or(0, clock::ticks);
         adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
-        match fixed {
-            Some(config::Neighbour { ip, mac, port }) => {
-                let resolution = Resolution::Resolved { underlay: port, mac, next_hop: ip };
-                peers.resolve(address, &resolution, config, ports, adjacencies);
-            }
-            None => {
-                if let Some(netlink) = &self.netlink {
-                    netlink.follow(address);
-                }
-            }
-        }
+        let config = config.clone();
+        self.find_next_hops(&config);
         self.unpublished = true;
     }
 
@@ -65,7 +53,7 @@ impl Control {
         for (address, is_nobody) in peers.forget_silent(began, now, adjacencies) {
             tracing::info!("peer {address}: silent, and forgotten");
             if let Some(netlink) = self.netlink.as_ref().filter(|_| is_nobody) {
-                netlink.forget(address);
+                netlink.forget(vec![address]);
             }
             self.unpublished = true;
         }
@@ -75,6 +63,7 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
     use crate::control::adjacency::Adjacencies;
     use crate::control::peers::Peers;
     use crate::tunnel::Encap;

@@ -1,102 +1,26 @@
-//! The operator's MACs and addresses: those of the configuration, and sets that take their place.
-
-use std::net::IpAddr;
-use std::sync::Arc;
+//! The operator's MACs and addresses.
 
 use hashbrown::HashSet;
 
 use super::adjacency::Adjacencies;
-use super::core::{Control, Parts};
 use super::network::Network;
-use super::peers::{Peers, Resolution};
-use crate::api::ReplaceError;
-use crate::api::model::StaticChanges;
-use crate::config::{self, MacPlace, Neighbour, StaticMac};
+use super::peers::Peers;
+use crate::config::{self, MacPlace, StaticMac};
 use crate::fib::{Entry, MacKey, Reclaimer};
 use crate::neighbours::Kind;
-use crate::worker::AdjacencyIndex;
 
-impl Control {
-    /// Makes `macs` the static MACs of a network, by what differs: what stays is there at every moment. Refused sets
-    /// change nothing.
-    pub(super) fn replace_macs(
-        &mut self,
-        vni: u32,
-        macs: &[StaticMac],
-    ) -> Result<StaticChanges, ReplaceError> {
-        let Parts { networks, peers, adjacencies, .. } = &mut self.parts;
-        let index = networks.iter().position(|network| network.vni == vni);
-        let index = index.ok_or(ReplaceError::UnknownNetwork(vni))?;
-        let behind = peers_of(macs);
-        for peer in &behind {
-            if let Some((other, speaks)) = peers.conflict(peer, vni) {
-                let named = networks.iter().find(|network| network.vni == other);
-                let network = named.map_or(String::new(), |network| network.name.clone());
-                return Err(ReplaceError::Dialect { address: peer.address, speaks, network });
-            }
-        }
-        let fresh: Vec<_> = behind.iter().filter(|peer| !peers.has(peer, vni)).collect();
-        if !fresh.is_empty() {
-            for peer in &fresh {
-                peers.join(**peer, vni, adjacencies);
-            }
-            self.find_next_hops(&fresh.iter().map(|peer| peer.address).collect());
-            // Before any entry names them. To a worker that still has the snapshot before this one, such an entry is
-            // no better than an unknown MAC.
-            self.publish();
-        }
-
-        let Parts { networks, peers, adjacencies, reclaimer, .. } = &mut self.parts;
-        let network = &mut networks[index];
-        let (filled, left) = replace(network, macs, &behind, peers, adjacencies, reclaimer);
-        if let Some(unreachable) = left {
-            if let Some(netlink) = &self.netlink {
-                unreachable.into_iter().for_each(|peer| netlink.forget(peer));
-            }
-            let Parts { peers, .. } = &self.parts;
-            let kept = behind.iter().filter_map(|peer| peers.adjacency(peer, vni)).collect();
-            self.forget_members(index, kept);
-            self.publish();
-        }
-        let Filled { changes, no_place } = filled;
-        tracing::info!("network {}: static {changes}", self.parts.networks[index].name);
-        if no_place > 0 { Err(ReplaceError::NoPlace(no_place)) } else { Ok(changes) }
-    }
-
-    /// For peers that are new.
-    fn find_next_hops(&mut self, addresses: &HashSet<IpAddr>) {
-        let Parts { config, ports, peers, adjacencies, .. } = &mut self.parts;
-        let config = Arc::clone(config);
-        let mut fixed = HashSet::new();
-        for Neighbour { ip, mac, port } in &config.underlay.neighbours {
-            if addresses.contains(ip) {
-                let resolution = Resolution::Resolved { underlay: *port, mac: *mac, next_hop: *ip };
-                peers.resolve(*ip, &resolution, &config, ports, adjacencies);
-                fixed.insert(*ip);
-            }
-        }
-        if let Some(netlink) = &self.netlink {
-            addresses.difference(&fixed).for_each(|peer| netlink.follow(*peer));
-        }
-    }
-}
-
-/// Makes `macs` a network's static MACs, once it has joined their peers, which are `behind`, and has it leave peers that
-/// it no longer needs: see [`Peers::leave_all_but`].
-fn replace(
+/// Makes a network's static MACs those of its configuration, whose peers it has joined, by what differs: what stays is
+/// there at every moment. Returns how many MACs and addresses there was no place for.
+pub(super) fn replace(
     network: &mut Network,
-    macs: &[StaticMac],
-    behind: &HashSet<config::Peer>,
-    peers: &mut Peers,
-    adjacencies: &mut Adjacencies,
+    peers: &Peers,
+    adjacencies: &Adjacencies,
     reclaimer: &mut Reclaimer,
-) -> (Filled, Option<Vec<IpAddr>>) {
-    let vni = network.vni;
-    let mut needed: HashSet<AdjacencyIndex> = network.peers().iter().copied().collect();
-    needed.extend(behind.iter().filter_map(|peer| peers.adjacency(peer, vni)));
-    let mut filled = fill(network, macs, peers, adjacencies, reclaimer);
-    prune(network, macs, &mut filled.changes);
-    (filled, peers.leave_all_but(vni, &needed, adjacencies))
+) -> usize {
+    let config = network.config.clone();
+    let no_place = fill(network, &config.macs, peers, adjacencies, reclaimer);
+    prune(network, &config.macs);
+    no_place
 }
 
 /// The peers that MACs are behind.
@@ -108,97 +32,77 @@ pub(super) fn peers_of(macs: &[StaticMac]) -> HashSet<config::Peer> {
     macs.iter().filter_map(peer).collect()
 }
 
-/// What became of static MACs and addresses.
-#[derive(Default)]
-pub(super) struct Filled {
-    pub changes: StaticChanges,
-    /// Those that no place was found for.
-    pub no_place: usize,
-}
-
-/// Sets the places of static MACs and the owners of their addresses, where they are not so already. The network has
-/// joined their peers.
-pub(super) fn fill(
+/// Sets the places of static MACs and the owners of their addresses, where they are not so already.
+fn fill(
     network: &mut Network,
     macs: &[StaticMac],
     peers: &Peers,
     adjacencies: &Adjacencies,
     reclaimer: &mut Reclaimer,
-) -> Filled {
-    let mut filled = Filled::default();
+) -> usize {
+    let mut no_place = 0;
     for StaticMac { mac, place: at, ips } in macs {
         let adjacency = match at {
             MacPlace::Member(member) => network.locals().get(*member).copied(),
-            MacPlace::Peer(peer) => peers.adjacency(peer, network.vni),
+            MacPlace::Peer(peer) => peers.adjacency(peer, network.vni()),
         };
         let placed = adjacency.and_then(|index| Some((index, adjacencies.generation(index)?)));
         let Some((adjacency, generation)) = placed else {
-            filled.no_place += 1;
+            no_place += 1;
             continue;
         };
         let entry = Entry::new(adjacency, generation, 0).with_static();
         let key = MacKey::from(mac.0);
-        let known = network.fib.get(key).filter(|known| known.is_static());
-        let changes = &mut filled.changes.macs;
-        match known {
-            Some(known) if known.location() == entry.location() => changes.kept += 1,
-            known => match (network.fib.insert(key, entry, reclaimer), known) {
-                (Err(_), _) => filled.no_place += 1,
-                (Ok(_), None) => changes.added += 1,
-                (Ok(_), Some(_)) => changes.changed += 1,
-            },
+        let is_there = |known: Entry| known.is_static() && known.location() == entry.location();
+        if !network.fib.get(key).is_some_and(is_there) {
+            no_place += usize::from(network.fib.insert(key, entry, reclaimer).is_err());
         }
         let Some(suppressor) = &mut network.suppressor else { continue };
         for address in ips {
-            let known = suppressor.writer.get(*address).filter(|known| known.kind == Kind::Static);
-            let changes = &mut filled.changes.addresses;
-            match known {
-                Some(known) if known.mac == *mac => changes.kept += 1,
-                known => match (suppressor.bind_static(*address, *mac, reclaimer), known) {
-                    (Err(_), _) => filled.no_place += 1,
-                    (Ok(()), None) => changes.added += 1,
-                    (Ok(()), Some(_)) => changes.changed += 1,
-                },
+            let known = suppressor.writer.get(*address);
+            if !known.is_some_and(|known| known.kind == Kind::Static && known.mac == *mac) {
+                let bound = suppressor.bind_static(*address, *mac, reclaimer);
+                no_place += usize::from(bound.is_err());
             }
         }
     }
-    filled
+    no_place
 }
 
 /// Removes the static MACs and addresses that are not among `macs`.
-fn prune(network: &mut Network, macs: &[StaticMac], changes: &mut StaticChanges) {
+fn prune(network: &mut Network, macs: &[StaticMac]) {
     let wanted: HashSet<MacKey> = macs.iter().map(|fixed| MacKey::from(fixed.mac.0)).collect();
     let gone = network.fib.iter().filter(|(key, entry)| entry.is_static() && !wanted.contains(key));
     let gone: Vec<MacKey> = gone.map(|(key, _)| key).collect();
-    changes.macs.removed =
-        gone.into_iter().filter_map(|key| network.fib.remove(key)).count() as u64;
+    for key in gone {
+        network.fib.remove(key);
+    }
 
     let Some(suppressor) = &mut network.suppressor else { return };
     let wanted: HashSet<_> = macs.iter().flat_map(|fixed| &fixed.ips).copied().collect();
-    let is_gone = |(address, kind): &(_, Kind)| *kind == Kind::Static && !wanted.contains(address);
-    let known = suppressor.writer.iter().map(|(address, binding)| (address, binding.kind));
-    let gone: Vec<_> = known.filter(is_gone).collect();
-    let gone = gone.into_iter().filter_map(|(address, _)| suppressor.writer.remove(address));
-    changes.addresses.removed = gone.count() as u64;
+    let known = suppressor.writer.iter().filter(|(_, binding)| binding.kind == Kind::Static);
+    let gone = known.map(|(address, _)| address).filter(|address| !wanted.contains(address));
+    for address in gone.collect::<Vec<_>>() {
+        suppressor.writer.remove(address);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::net::IpAddr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::{ArpSuppression, EncapName};
     use crate::control::adjacency::Way;
-    use crate::control::neighbours::Suppressor;
-    use crate::control::network::Policy;
-    use crate::fib::{Domain, FibWriter};
+    use crate::control::fixture;
+    use crate::fib::Domain;
     use crate::neighbours::Address;
-    use crate::tunnel::{Encap, Sequence};
+    use crate::tunnel::Encap;
     use crate::wire::MacAddr;
-    use crate::worker::Unknown;
 
     const VNI: u32 = 101;
 
@@ -239,33 +143,27 @@ mod tests {
             let domain = Domain::new(1);
             let mut adjacencies = Adjacencies::default();
             let mut peers = Peers::default();
-            let local = adjacencies.add(Way::Local { port: 0, vlan: 0 });
+            let local = adjacencies.attach(0, 0);
             let flood = peers.join(peer(0), VNI, &mut adjacencies);
-            let encap = EncapName::Vxlan;
-            let policy = Policy { learning: true, ageing: None, keeps_inner_vlan: false, encap };
-            let fib = FibWriter::new(usize::MAX);
-            let mut network = Network::new(VNI, "a".to_owned(), policy, fib, 0);
+            let text = "{name: a, ports: [vm1], ageing: off, arp_suppression: {limit: 8}}";
+            let mut network = Network::new(fixture::network(VNI, text), 1, 1);
             network.set_members(vec![local], vec![flood]);
-            let wanted = ArpSuppression { unknown: Unknown::Flood, limit: 8 };
-            network.suppressor = Some(Suppressor::new(wanted, 1, 1));
             let reclaimer = Reclaimer::new(domain.clone());
             Self { network, peers, adjacencies, reclaimer, domain }
         }
 
-        fn replace(&mut self, macs: &[StaticMac]) -> StaticChanges {
+        fn replace(&mut self, macs: &[StaticMac]) {
             let Self { network, peers, adjacencies, reclaimer, .. } = self;
+            let config = config::Network { macs: macs.to_vec(), ..(*network.config).clone() };
+            network.configure(Arc::new(config), 1);
+            let mut needed: HashSet<_> = network.peers().iter().copied().collect();
             let behind = peers_of(macs);
-            for peer in &behind {
-                if !peers.has(peer, VNI) {
-                    peers.join(*peer, VNI, adjacencies);
-                }
-            }
-            let (filled, _) = replace(network, macs, &behind, peers, adjacencies, reclaimer);
-            assert_eq!(filled.no_place, 0);
+            needed.extend(behind.iter().map(|peer| peers.join(*peer, VNI, adjacencies)));
+            assert_eq!(replace(network, peers, adjacencies, reclaimer), 0);
+            peers.leave(&[(VNI, needed)].into_iter().collect(), adjacencies);
             network.fib.reclaim(reclaimer);
             network.suppressor.as_mut().unwrap().writer.reclaim(reclaimer);
             reclaimer.reclaim();
-            filled.changes
         }
 
         /// The peer that a static MAC is behind by the tables, or else its port.
@@ -287,21 +185,6 @@ mod tests {
             let known = self.network.suppressor.as_ref().unwrap().writer.iter();
             let fixed = known.filter(|(_, binding)| binding.kind == Kind::Static);
             fixed.map(|(address, binding)| (address, binding.mac)).collect()
-        }
-    }
-
-    fn expected<K: Eq + std::hash::Hash, V: PartialEq>(
-        old: &HashMap<K, V>,
-        new: &HashMap<K, V>,
-    ) -> crate::api::model::Changes {
-        let count = |is: &dyn Fn(Option<&V>, &V) -> bool| {
-            new.iter().filter(|(key, value)| is(old.get(key), value)).count() as u64
-        };
-        crate::api::model::Changes {
-            added: count(&|old, _| old.is_none()),
-            changed: count(&|old, new| old.is_some_and(|old| old != new)),
-            kept: count(&|old, new| old == Some(new)),
-            removed: old.keys().filter(|key| !new.contains_key(key)).count() as u64,
         }
     }
 
@@ -328,16 +211,13 @@ mod tests {
             let entry = Entry::new(world.network.locals()[0], 1, 0);
             world.network.fib.insert(learned, entry, &mut world.reclaimer).unwrap();
             for set in sets {
-                let (macs, addresses) = (world.static_macs(), world.static_addresses());
-                let changes = world.replace(&set);
+                world.replace(&set);
                 let now: HashMap<_, _> =
                     set.iter().map(|of| (MacKey::from(of.mac.0), of.place)).collect();
                 prop_assert_eq!(&world.static_macs(), &now);
-                prop_assert_eq!(changes.macs, expected(&macs, &now));
                 let now: HashMap<_, _> =
                     set.iter().flat_map(|of| of.ips.iter().map(|ip| (*ip, of.mac))).collect();
                 prop_assert_eq!(&world.static_addresses(), &now);
-                prop_assert_eq!(changes.addresses, expected(&addresses, &now));
                 prop_assert_eq!(world.network.fib.get(learned), Some(entry));
 
                 let mut needed = peers_of(&set);
@@ -369,21 +249,9 @@ mod tests {
         let generation = world.adjacencies.generation(index);
         world.replace(&[fixed(1, 3, &[])]);
         world.replace(&[]);
-        assert!(world.peers.has(&peer(2), VNI + 1) && !world.peers.has(&peer(2), VNI));
+        let (_, stays) = world.peers.iter().find(|(key, _)| **key == peer(2)).unwrap();
+        assert_eq!(stays.networks, [VNI + 1].into_iter().collect());
         assert_eq!(world.adjacencies.generation(index), generation);
-    }
-
-    #[test]
-    fn an_address_that_speaks_nvgre_elsewhere_cannot_speak_gre_here() {
-        let mut world = World::new();
-        let speaking = |encap| config::Peer { encap, ..peer(2) };
-        let nvgre = speaking(Encap::Nvgre { flow_id: true });
-        let gre = speaking(Encap::Gre { key: true, checksum: false, sequence: Sequence::Off });
-        world.peers.join(nvgre, VNI + 1, &mut world.adjacencies);
-        assert_eq!(world.peers.conflict(&gre, VNI), Some((VNI + 1, "nvgre")));
-        for fine in [nvgre, peer(2), config::Peer { encap: gre.encap, ..peer(3) }] {
-            assert_eq!(world.peers.conflict(&fine, VNI), None);
-        }
     }
 
     /// A reader never misses what stays, while tables grow, shrink and use their slots again.
@@ -430,10 +298,12 @@ mod tests {
         let mut world = World::new();
         let set: Vec<_> =
             (0..100_000).map(|number| fixed(number, (number % 6) as u8, &[number])).collect();
-        for (added, kept) in [(100_000, 0), (0, 100_000)] {
-            let changes = world.replace(&set);
-            assert_eq!((changes.macs.added, changes.macs.kept), (added, kept));
-            assert_eq!((changes.addresses.added, changes.addresses.kept), (added, kept));
+        for _ in 0..2 {
+            world.replace(&set);
+            assert_eq!(
+                (world.static_macs().len(), world.static_addresses().len()),
+                (100_000, 100_000)
+            );
         }
         let memory = world.network.suppressor.as_ref().unwrap().writer.memory();
         assert!(memory < 16 << 20, "{memory} bytes");

@@ -5,8 +5,11 @@
 
 mod adjacency;
 mod ageing;
+mod apply;
 mod clock;
 mod core;
+#[cfg(test)]
+mod fixture;
 mod flood_groups;
 mod learn;
 mod learned_peers;
@@ -15,6 +18,7 @@ mod multicast;
 mod neighbours;
 mod netlink;
 mod network;
+mod networks;
 mod peers;
 mod ports;
 mod report;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::clock::{self, Tick};
 use super::core::Control;
-use super::network::Network;
+use super::networks::Networks;
 use crate::api::{Cursor, NeighbourFilter, NeighbourPage, model};
 use crate::config::ArpSuppression;
 use crate::fib::{Entry, Reclaimer};
@@ -35,6 +35,20 @@ impl Suppressor {
             counters: (0..workers).map(|_| Default::default()).collect(),
         });
         Self { writer, refused: 0, shared }
+    }
+
+    /// With other settings, and all that it knows and has counted.
+    pub fn configured(mut self, wanted: ArpSuppression, refresh_after: Tick) -> Self {
+        self.writer.set_limit(wanted.limit as usize);
+        if (self.shared.unknown, self.shared.refresh_after) != (wanted.unknown, refresh_after) {
+            self.shared = Arc::new(Suppression {
+                neighbours: self.writer.shared(),
+                unknown: wanted.unknown,
+                refresh_after,
+                counters: self.shared.counters.clone(),
+            });
+        }
+        self
     }
 
     /// What workers read.
@@ -91,7 +105,7 @@ impl Control {
             suppressor.refused += 1;
             if suppressor.refused.is_power_of_two() {
                 let refused = suppressor.refused;
-                tracing::warn!("network {}: {error} ({refused} refused so far)", network.name);
+                tracing::warn!("network {}: {error} ({refused} refused so far)", network.name());
             }
         }
     }
@@ -101,12 +115,13 @@ impl Control {
         let mut room = filter.limit();
         let mut page = NeighbourPage::default();
         let start = filter.after.map_or((0, 0), |after| (after.vni, after.position as usize));
-        for network in self.networks_by_vni() {
-            if network.vni < start.0 || filter.vni.is_some_and(|vni| vni != network.vni) {
+        for (_, network) in self.parts.networks.iter() {
+            let vni = network.vni();
+            if vni < start.0 || filter.vni.is_some_and(|wanted| wanted != vni) {
                 continue;
             }
             let Some(suppressor) = &network.suppressor else { continue };
-            let cursor = if network.vni == start.0 { start.1 } else { 0 };
+            let cursor = if vni == start.0 { start.1 } else { 0 };
             let (found, next) = match room {
                 0 => (Vec::new(), Some(cursor)),
                 _ => suppressor.writer.page(cursor, room),
@@ -114,8 +129,8 @@ impl Control {
             room = room.saturating_sub(found.len());
             page.neighbours.extend(found.into_iter().map(|(address, binding, entry)| {
                 model::Neighbour {
-                    vni: network.vni,
-                    network: network.name.clone(),
+                    vni,
+                    network: network.name().to_owned(),
                     ip: address.ip(),
                     mac: binding.mac.to_string(),
                     kind: match binding.kind {
@@ -130,7 +145,7 @@ impl Control {
                 }
             }));
             if let Some(next) = next {
-                page.next = Some(Cursor { vni: network.vni, position: next as u64 });
+                page.next = Some(Cursor { vni, position: next as u64 });
                 return page;
             }
         }
@@ -147,27 +162,27 @@ pub struct NeighbourAgeing {
 
 impl NeighbourAgeing {
     /// Begins again at the first network, if the last walk is through.
-    pub fn begin(&mut self, networks: &[Network]) {
+    pub fn begin(&mut self, networks: &Networks) {
         if self.network >= networks.len() {
             self.network = 0;
         }
     }
 
     /// Walks on: removes what was not heard of for its network's ageing time.
-    pub fn step(&mut self, networks: &mut [Network], tick: Tick, reclaimer: &mut Reclaimer) {
+    pub fn step(&mut self, networks: &mut Networks, tick: Tick, reclaimer: &mut Reclaimer) {
         let mut budget = STEP;
-        while budget > 0
-            && let Some(network) = networks.get_mut(self.network)
-        {
-            let limit = network.policy.ageing.map(clock::ticks);
-            let keep = |entry: Entry| {
-                entry.is_static()
-                    || limit.is_none_or(|limit| super::ageing::age(tick, entry) < limit)
-            };
-            let Some(suppressor) = &mut network.suppressor else {
+        while budget > 0 && self.network < networks.len() {
+            let network = networks.get_mut(self.network);
+            let suppressing = network.and_then(|of| Some((&of.config, of.suppressor.as_mut()?)));
+            let Some((config, suppressor)) = suppressing else {
                 self.network += 1;
                 budget -= 1;
                 continue;
+            };
+            let limit = config.ageing.map(clock::ticks);
+            let keep = |entry: Entry| {
+                entry.is_static()
+                    || limit.is_none_or(|limit| super::ageing::age(tick, entry) < limit)
             };
             let left = suppressor.writer.left();
             if suppressor.writer.sweep(budget, reclaimer, keep) {

@@ -1,35 +1,22 @@
 //! One network, as the control core knows it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::adjacency::Adjacencies;
 use super::clock::{self, Tick};
+use super::flood_groups;
 use super::multicast::{Multicast, Snooper, Ways};
 use super::neighbours::Suppressor;
-use crate::config::EncapName;
+use super::ports;
+use crate::config::{self, InnerVlan};
 use crate::fib::{FibWriter, Reclaimer};
 use crate::worker::{AdjacencyIndex, FloodGroup, FloodList, Network as Published, StormControl};
 
-/// What the operator asked for.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Whether source MACs are learned.
-    pub learning: bool,
-    /// How long a silent MAC is kept; `None` for ever.
-    pub ageing: Option<Duration>,
-    /// Whether inner frames may carry VLAN tags.
-    pub keeps_inner_vlan: bool,
-    /// What its peers speak, unless one says otherwise.
-    pub encap: EncapName,
-}
-
 /// One network.
 pub struct Network {
-    /// The 24-bit ID.
-    pub vni: u32,
-    /// The operator's name for it.
-    pub name: String,
+    /// What the operator asked for.
+    pub config: Arc<config::Network>,
     locals: Vec<AdjacencyIndex>,
     peers: Vec<AdjacencyIndex>,
     /// The underlay's multicast group that it floods to.
@@ -40,8 +27,6 @@ pub struct Network {
     pub multicast: Option<Multicast>,
     /// When workers were told last who gets which group.
     pub(super) groups_told: Option<Instant>,
-    /// What the operator asked for.
-    pub policy: Policy,
     /// Its MACs.
     pub fib: FibWriter,
     /// Its addresses, where ARP is answered.
@@ -59,29 +44,56 @@ pub struct Network {
 }
 
 impl Network {
-    /// An empty one.
-    pub fn new(vni: u32, name: String, policy: Policy, fib: FibWriter, identity: u64) -> Self {
-        Self {
-            vni,
-            name,
+    /// One that is nowhere yet, for so many workers.
+    pub fn new(config: Arc<config::Network>, identity: u64, workers: usize) -> Self {
+        let mut network = Self {
+            fib: FibWriter::new(config.mac_limit as usize),
+            storm: config.storm_control.as_ref().map(ports::storm_control),
+            config: config.clone(),
             locals: Vec::new(),
             peers: Vec::new(),
             flood_group: None,
             flood: Arc::default(),
             multicast: None,
             groups_told: None,
-            policy,
-            fib,
             suppressor: None,
-            storm: None,
             refused: 0,
             moves: 0,
             identity,
             sweep: 0,
-        }
+        };
+        network.configure(config, workers);
+        network
     }
 
-    /// Adjacencies of its access ports.
+    /// The 24-bit ID.
+    pub fn vni(&self) -> u32 {
+        self.config.vni.get()
+    }
+
+    /// The operator's name for it.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Follows another configuration in all that is no way out, keeping what it knows and has counted.
+    pub fn configure(&mut self, config: Arc<config::Network>, workers: usize) {
+        let before = std::mem::replace(&mut self.config, config);
+        let config = &self.config;
+        self.fib.set_limit(config.mac_limit as usize);
+        if before.storm_control != config.storm_control {
+            self.storm = config.storm_control.as_ref().map(ports::storm_control);
+        }
+        self.flood_group = config.group.as_ref().map(flood_groups::group);
+        let refresh_after = self.refresh_after();
+        self.suppressor = match (self.suppressor.take(), config.arp_suppression) {
+            (_, None) => None,
+            (None, Some(wanted)) => Some(Suppressor::new(wanted, refresh_after, workers)),
+            (Some(suppressor), Some(wanted)) => Some(suppressor.configured(wanted, refresh_after)),
+        };
+    }
+
+    /// Adjacencies of its access ports, in the order of its configuration.
     pub fn locals(&self) -> &[AdjacencyIndex] {
         &self.locals
     }
@@ -112,10 +124,10 @@ impl Network {
     /// What workers read.
     pub fn build(&self) -> Published {
         Published {
-            vni: self.vni,
+            vni: self.vni(),
             refresh_after: self.refresh_after(),
-            learning: self.policy.learning,
-            keeps_inner_vlan: self.policy.keeps_inner_vlan,
+            learning: self.config.learning,
+            keeps_inner_vlan: self.config.inner_vlan == InnerVlan::Keep,
             fib: self.fib.shared(),
             flood: self.flood.clone(),
             suppression: self.suppressor.as_ref().map(Suppressor::shared),
@@ -127,7 +139,7 @@ impl Network {
 
     /// An entry is marked as seen when it is a sixteenth of its life old: often enough for ageing, rarely
     /// enough that workers hardly ever write.
-    pub(super) fn refresh_after(&self) -> Tick {
-        self.policy.ageing.map_or(Tick::MAX, |age| (clock::ticks(age) / 16).max(1))
+    fn refresh_after(&self) -> Tick {
+        self.config.ageing.map_or(Tick::MAX, |age| (clock::ticks(age) / 16).max(1))
     }
 }

@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::clock::Seconds;
-use super::ports::{ControlPort, Role};
+use super::ports::{ControlPort, Ports};
 use crate::config::{self, Config};
 use crate::tunnel::{Encap, OuterHeader, Sequence, Template};
 use crate::wire::{MacAddr, ethernet};
@@ -18,7 +18,7 @@ pub struct Peer {
     /// Its adjacency.
     pub adjacency: AdjacencyIndex,
     /// The VNIs of the networks that it is part of.
-    pub networks: Vec<u32>,
+    pub networks: HashSet<u32>,
     /// Whether the kernel has a route to it.
     pub routed: bool,
     /// Whether it was learned from what it sent, rather than configured.
@@ -30,8 +30,8 @@ pub struct Peer {
 pub enum Resolution {
     /// Packets leave by an underlay port to this MAC.
     Resolved {
-        /// Index into `Config::underlay.ports`.
-        underlay: usize,
+        /// Port index of the underlay port.
+        port: u16,
         /// The peer's or the gateway's.
         mac: MacAddr,
         /// The peer itself, or the gateway on the way.
@@ -58,6 +58,17 @@ pub struct Peers {
     former: HashMap<config::Peer, AdjacencyIndex>,
     /// The indices of learned peers that are gone, and since when: senders may be forged, and indices are not endless.
     spare: VecDeque<(Seconds, AdjacencyIndex)>,
+    /// Addresses of peers that came since somebody last asked.
+    fresh: HashSet<IpAddr>,
+}
+
+/// What networks do not reach any more.
+#[derive(Default)]
+pub struct Left {
+    /// By a network's ID: adjacencies of peers that it has left.
+    pub peers: HashMap<u32, HashSet<AdjacencyIndex>>,
+    /// Addresses that are nobody's peers now.
+    pub unreachable: Vec<IpAddr>,
 }
 
 /// How long nobody gets the index of a learned peer that is gone. What may still name it, such as events in a queue, is
@@ -65,8 +76,7 @@ pub struct Peers {
 const REST: Seconds = 60;
 
 impl Peers {
-    /// The adjacency of a peer that a network needs; makes it if it is new. One network has all its peers join
-    /// before the next does.
+    /// The adjacency of a peer that a network needs; makes it if it is new.
     pub fn join(
         &mut self,
         key: config::Peer,
@@ -75,10 +85,7 @@ impl Peers {
     ) -> AdjacencyIndex {
         let peer = self.add(within(key, vni), false, adjacencies);
         let was_learned = std::mem::take(&mut peer.learned);
-        // A peer may be in thousands of networks, and a network has thousands of static MACs.
-        if peer.networks.last() != Some(&vni) {
-            peer.networks.push(vni);
-        }
+        peer.networks.insert(vni);
         let adjacency = peer.adjacency;
         self.learned -= usize::from(was_learned);
         adjacency
@@ -92,6 +99,7 @@ impl Peers {
     ) -> &mut Peer {
         self.peers.entry(key).or_insert_with(|| {
             self.by_address.entry(key.address).or_default().push(key);
+            self.fresh.insert(key.address);
             let way = Way::Peer { address: key.address, next_hop: None };
             let adjacency = match self.former.remove(&key) {
                 Some(former) => {
@@ -103,7 +111,7 @@ impl Peers {
             if matches!(key.encap, Encap::Gre { sequence: Sequence::Strict, .. }) {
                 adjacencies.want_order(adjacency);
             }
-            Peer { adjacency, networks: Vec::new(), routed: true, learned }
+            Peer { adjacency, networks: HashSet::new(), routed: true, learned }
         })
     }
 
@@ -166,6 +174,11 @@ impl Peers {
         is_nobody
     }
 
+    /// Addresses of peers that are new since the last call, and whose next hops nobody looks for yet.
+    pub fn take_fresh(&mut self) -> HashSet<IpAddr> {
+        std::mem::take(&mut self.fresh)
+    }
+
     /// Whether there is such a peer.
     pub fn is_known(&self, key: &config::Peer) -> bool {
         self.peers.contains_key(key)
@@ -187,54 +200,31 @@ impl Peers {
         self.peers.get(&within(*key, vni)).map(|peer| peer.adjacency)
     }
 
-    /// Whether a network has joined a peer.
-    pub fn has(&self, key: &config::Peer, vni: u32) -> bool {
-        self.peers.get(&within(*key, vni)).is_some_and(|peer| peer.networks.contains(&vni))
-    }
-
-    /// Another network that has the peer's address speak the other of NVGRE and GRE, and which that is.
-    pub fn conflict(&self, key: &config::Peer, vni: u32) -> Option<(u32, &'static str)> {
-        let speaks = match dialect(key.encap) {
-            Dialect::Vxlan => return None,
-            Dialect::Nvgre => (Dialect::Gre, "gre"),
-            Dialect::Gre => (Dialect::Nvgre, "nvgre"),
-        };
-        let others = self.by_address.get(&key.address)?.iter();
-        let mut networks = others
-            .filter(|other| dialect(other.encap) == speaks.0)
-            .flat_map(|other| &self.peers[other].networks);
-        networks.find(|network| **network != vni).map(|network| (*network, speaks.1))
-    }
-
-    /// Has a network leave all peers but those with the adjacencies in `keep`. Returns the addresses that are nobody's
-    /// peers now; `None` if it left none, so that workers need not be told.
-    pub fn leave_all_but(
+    /// Has networks leave all peers but those whose adjacencies they need; who is not in `needed` leaves none.
+    pub fn leave(
         &mut self,
-        vni: u32,
-        keep: &HashSet<AdjacencyIndex>,
+        needed: &HashMap<u32, HashSet<AdjacencyIndex>>,
         adjacencies: &mut Adjacencies,
-    ) -> Option<Vec<IpAddr>> {
-        let mut left = false;
+    ) -> Left {
+        let mut left = Left::default();
         let mut gone = Vec::new();
         for (key, peer) in &mut self.peers {
-            if keep.contains(&peer.adjacency) {
-                continue;
+            let adjacency = peer.adjacency;
+            let stays = |vni: &u32| needed.get(vni).is_none_or(|needs| needs.contains(&adjacency));
+            for vni in peer.networks.extract_if(|vni| !stays(vni)) {
+                left.peers.entry(vni).or_default().insert(adjacency);
             }
-            let before = peer.networks.len();
-            peer.networks.retain(|network| *network != vni);
-            left |= peer.networks.len() < before;
             if peer.networks.is_empty() && !peer.learned {
-                gone.push((*key, peer.adjacency));
+                gone.push((*key, adjacency));
             }
         }
-        let mut unreachable = Vec::new();
         for (key, adjacency) in gone {
             self.former.insert(key, adjacency);
             if self.remove(&key, adjacency, adjacencies) {
-                unreachable.push(key.address);
+                left.unreachable.push(key.address);
             }
         }
-        left.then_some(unreachable)
+        left
     }
 
     /// All of them, in no order.
@@ -242,9 +232,9 @@ impl Peers {
         self.peers.iter()
     }
 
-    /// All addresses, in no order.
-    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.by_address.keys().copied()
+    /// Whether an address is a peer's.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        self.by_address.contains_key(&address)
     }
 
     /// Whether any peer speaks GRE or NVGRE.
@@ -305,7 +295,7 @@ impl Peers {
         address: IpAddr,
         resolution: &Resolution,
         config: &Config,
-        ports: &[ControlPort],
+        ports: &Ports,
         adjacencies: &mut Adjacencies,
     ) -> bool {
         let mut changed = false;
@@ -313,14 +303,9 @@ impl Peers {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.routed = *resolution != Resolution::NoRoute;
             let next_hop = match resolution {
-                Resolution::Resolved { underlay, mac, next_hop } => {
-                    let role = Role::Underlay(*underlay);
-                    let index = ports.iter().position(|port| port.role == role);
-                    index.map(|index| {
-                        let by = (index as u16, &ports[index]);
-                        next_hop_by(config, by, key, (*next_hop, *mac))
-                    })
-                }
+                Resolution::Resolved { port, mac, next_hop } => ports
+                    .get(*port)
+                    .map(|of| next_hop_by(config, (*port, of), key, (*next_hop, *mac))),
                 Resolution::Unresolved | Resolution::NoRoute => None,
             };
             changed |= adjacencies.set_next_hop(peer.adjacency, next_hop);

@@ -14,10 +14,10 @@ use crate::worker::{Receiver, StormControl, TxPath, TxPort};
 /// What a port is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Towards the tenants: index into `Config::access`.
-    Access(usize),
-    /// Towards the other VTEPs: index into `Config::underlay.ports`.
-    Underlay(usize),
+    /// Towards the tenants.
+    Access,
+    /// Towards the other VTEPs.
+    Underlay,
     /// The kernel twin of the underlay port with this port index.
     Twin(u16),
 }
@@ -34,6 +34,55 @@ pub struct ControlPort {
     pub port: Port,
     /// What of its frames may be flooded.
     pub storm: Option<Arc<StormControl>>,
+}
+
+/// The running ports, each at an index that workers know it by.
+pub struct Ports(Vec<ControlPort>);
+
+impl Ports {
+    /// How many indices there are.
+    pub fn len(&self) -> u16 {
+        self.0.len() as u16
+    }
+
+    /// The port with an index.
+    pub fn get(&self, index: u16) -> Option<&ControlPort> {
+        self.0.get(usize::from(index))
+    }
+
+    /// The index of an access or underlay port, which configurations name only where there is one.
+    pub fn index(&self, name: &str) -> u16 {
+        let is_twin = |port: &ControlPort| matches!(port.role, Role::Twin(_));
+        let port = self.0.iter().position(|port| port.name == name && !is_twin(port));
+        port.map_or(u16::MAX, |index| index as u16)
+    }
+
+    /// The twin of an underlay port.
+    pub fn twin_of(&self, index: u16) -> Option<u16> {
+        self.iter().find(|(_, port)| port.role == Role::Twin(index)).map(|(twin, _)| twin)
+    }
+
+    /// All of them with their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, &ControlPort)> {
+        (0..).zip(&self.0)
+    }
+
+    /// The underlay ports.
+    pub fn underlay(&self) -> impl Iterator<Item = (u16, &ControlPort)> {
+        self.iter().filter(|(_, port)| port.role == Role::Underlay)
+    }
+
+    /// Our MAC in tenants' networks: the first underlay port's, marked as given by hand, so that it is nobody else's.
+    pub fn tenants_mac(&self) -> MacAddr {
+        let mut mac = self.underlay().next().map_or([0; 6], |(_, port)| port.port.mac());
+        mac[0] |= 2;
+        MacAddr(mac)
+    }
+
+    /// Stops all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// A port that is wanted, before it runs.
@@ -55,8 +104,8 @@ pub struct NodePools {
 
 /// What bringing the ports up yields.
 pub struct Running {
-    /// By port index.
-    pub ports: Vec<ControlPort>,
+    /// All of them.
+    pub ports: Ports,
     /// By NUMA node.
     pub pools: HashMap<i32, NodePools>,
     /// What each worker receives from.
@@ -91,7 +140,7 @@ pub fn bring_up(config: &Config) -> Result<Running, StartError> {
     }
     let pools = pools(config, &attached)?;
     let mut running = Running {
-        ports: Vec::new(),
+        ports: Ports(Vec::new()),
         pools,
         receivers: (0..workers).map(|_| Vec::new()).collect(),
         transmitters: (0..workers).map(|_| Vec::new()).collect(),
@@ -106,20 +155,15 @@ pub fn bring_up(config: &Config) -> Result<Running, StartError> {
         deal_transmitters(tx, index, &port, &mut running.transmitters)?;
         let Wanted { name, device, role, .. } = want;
         let storm = match role {
-            Role::Access(access) => config.access[access].storm_control.as_ref().map(storm_control),
-            Role::Underlay(_) | Role::Twin(_) => None,
+            Role::Access => {
+                let port = config.access.iter().find(|port| port.name == name);
+                port.and_then(|port| port.storm_control.as_ref()).map(storm_control)
+            }
+            Role::Underlay | Role::Twin(_) => None,
         };
-        running.ports.push(ControlPort { name, device, role, port, storm });
+        running.ports.0.push(ControlPort { name, device, role, port, storm });
     }
     Ok(running)
-}
-
-/// Our MAC in tenants' networks: the first underlay port's, marked as given by hand, so that it is nobody else's.
-pub fn tenants_mac(ports: &[ControlPort]) -> MacAddr {
-    let underlay = ports.iter().find(|port| matches!(port.role, Role::Underlay(_)));
-    let mut mac = underlay.map_or([0; 6], |port| port.port.mac());
-    mac[0] |= 2;
-    MacAddr(mac)
 }
 
 /// Full buckets for the limits.
@@ -139,20 +183,20 @@ fn wanted(config: &Config) -> Vec<Wanted> {
         promiscuous,
     };
     let mut wanted = Vec::new();
-    for (index, underlay) in config.underlay.ports.iter().enumerate() {
+    for underlay in &config.underlay.ports {
         let port = &underlay.port;
         wanted.push(Wanted {
             name: port.name.clone(),
             device: port.device.clone(),
-            role: Role::Underlay(index),
+            role: Role::Underlay,
             options: options(port, false),
         });
     }
-    for (index, port) in config.access.iter().enumerate() {
+    for port in &config.access {
         wanted.push(Wanted {
             name: port.name.clone(),
             device: port.device.clone(),
-            role: Role::Access(index),
+            role: Role::Access,
             options: options(port, true),
         });
     }

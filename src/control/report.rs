@@ -13,7 +13,7 @@ use super::multicast::Multicast;
 use super::neighbours::Suppressor;
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
-use crate::api::{Cursor, MacFilter, MacPage, Query, model};
+use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Query, model};
 use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
@@ -32,7 +32,14 @@ impl Control {
             Query::Groups(reply) => reply.send(self.report_groups()),
             Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.report_neighbours(&filter)),
-            Query::ReplaceMacs { vni, macs, reply } => reply.send(self.replace_macs(vni, &macs)),
+            Query::Config(reply) => reply.send(self.running()),
+            Query::Apply { expected, config, reply } => {
+                let applied = match self.version {
+                    version if version == expected => self.apply(config),
+                    _ => Err(ApplyError::Outrun),
+                };
+                reply.send(applied);
+            }
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
@@ -45,7 +52,7 @@ impl Control {
     }
 
     fn port_name(&self, index: u16) -> String {
-        self.parts.ports.get(usize::from(index)).map_or(String::new(), |port| port.name.clone())
+        self.parts.ports.get(index).map_or(String::new(), |port| port.name.clone())
     }
 
     fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> + Clone {
@@ -53,21 +60,21 @@ impl Control {
     }
 
     fn report_ports(&self) -> Vec<model::Port> {
-        let report = |(index, port): (usize, &ControlPort)| {
+        let report = |(index, port): (u16, &ControlPort)| {
             let sum = |counter: fn(&PortCounters) -> u64| {
-                self.counters().map(|of| counter(&of.ports[index])).sum()
+                self.counters().map(|of| counter(&of.ports[usize::from(index)])).sum()
             };
             let link = port.port.link();
             // The twin has its underlay port's MAC by netlink, of which DPDK's tap driver knows nothing.
             let mac_of = match port.role {
-                Role::Twin(underlay) => &self.parts.ports[usize::from(underlay)],
-                Role::Access(_) | Role::Underlay(_) => port,
+                Role::Twin(underlay) => self.parts.ports.get(underlay).unwrap_or(port),
+                Role::Access | Role::Underlay => port,
             };
             model::Port {
                 name: port.name.clone(),
                 role: match port.role {
-                    Role::Access(_) => model::Role::Access,
-                    Role::Underlay(_) => model::Role::Underlay,
+                    Role::Access => model::Role::Access,
+                    Role::Underlay => model::Role::Underlay,
                     Role::Twin(_) => model::Role::Twin,
                 },
                 device: port.device.clone(),
@@ -83,17 +90,11 @@ impl Control {
                 storm_control: port.storm.as_deref().map(storm_control),
             }
         };
-        self.parts.ports.iter().enumerate().map(report).collect()
+        self.parts.ports.iter().map(report).collect()
     }
 
     fn report_networks(&self) -> Vec<model::Network> {
-        self.networks_by_vni().into_iter().map(|network| self.report_network(network)).collect()
-    }
-
-    pub(super) fn networks_by_vni(&self) -> Vec<&Network> {
-        let mut networks: Vec<_> = self.parts.networks.iter().collect();
-        networks.sort_by_key(|network| network.vni);
-        networks
+        self.parts.networks.iter().map(|(_, network)| self.report_network(network)).collect()
     }
 
     fn report_network(&self, network: &Network) -> model::Network {
@@ -109,9 +110,9 @@ impl Control {
             }
         }
         model::Network {
-            vni: network.vni,
-            name: network.name.clone(),
-            encap: match network.policy.encap {
+            vni: network.vni(),
+            name: network.name().to_owned(),
+            encap: match network.config.encap {
                 EncapName::Vxlan => model::Encap::Vxlan,
                 EncapName::Nvgre => model::Encap::Nvgre,
                 EncapName::Gre => model::Encap::Gre,
@@ -124,8 +125,8 @@ impl Control {
             mac_limit: network.fib.limit() as u64,
             macs_refused: network.refused,
             mac_moves: network.moves,
-            learning: network.policy.learning,
-            ageing_seconds: network.policy.ageing.map(|age| age.as_secs()),
+            learning: network.config.learning,
+            ageing_seconds: network.config.ageing.map(|age| age.as_secs()),
             arp_suppression: network.suppressor.as_ref().map(Suppressor::report),
             storm_control: network.storm.as_deref().map(storm_control),
             snooping: network.multicast.as_ref().and_then(Multicast::report),
@@ -151,11 +152,12 @@ impl Control {
         let mut room = filter.limit();
         let mut page = MacPage::default();
         let start = filter.after.map_or((0, 0), |after| (after.vni, after.position as usize));
-        for network in self.networks_by_vni() {
-            if network.vni < start.0 || filter.vni.is_some_and(|vni| vni != network.vni) {
+        for (_, network) in self.parts.networks.iter() {
+            let vni = network.vni();
+            if vni < start.0 || filter.vni.is_some_and(|wanted| wanted != vni) {
                 continue;
             }
-            let cursor = if network.vni == start.0 { start.1 } else { 0 };
+            let cursor = if vni == start.0 { start.1 } else { 0 };
             let (entries, next) = match room {
                 0 => (Vec::new(), Some(cursor)),
                 _ => network.fib.page(cursor, room),
@@ -168,7 +170,7 @@ impl Control {
                 port && (filter.peer.is_none() || filter.peer == mac.peer)
             }));
             if let Some(next) = next {
-                page.next = Some(Cursor { vni: network.vni, position: next as u64 });
+                page.next = Some(Cursor { vni, position: next as u64 });
                 return page;
             }
         }
@@ -185,8 +187,8 @@ impl Control {
         let (port, vlan, peer) = self.place(entry.adjacency());
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
         model::Mac {
-            vni: network.vni,
-            network: network.name.clone(),
+            vni: network.vni(),
+            network: network.name().to_owned(),
             mac: MacAddr(key.octets()).to_string(),
             kind,
             port,
@@ -233,7 +235,9 @@ impl Control {
                 networks: if peer.learned {
                     self.networks_that_admit(key.address)
                 } else {
-                    peer.networks.clone()
+                    let mut networks: Vec<_> = peer.networks.iter().copied().collect();
+                    networks.sort_unstable();
+                    networks
                 },
             }
         };
@@ -242,10 +246,11 @@ impl Control {
 
     /// IDs of the networks that take what a learned peer sends.
     fn networks_that_admit(&self, peer: IpAddr) -> Vec<u32> {
-        let admits = |network: &&&Network| {
+        let networks = self.parts.networks.iter().map(|(_, network)| network);
+        let admits = |network: &&Network| {
             network.flood_group.as_ref().is_some_and(|group| group.admits(peer))
         };
-        self.networks_by_vni().iter().filter(admits).map(|network| network.vni).collect()
+        networks.filter(admits).map(Network::vni).collect()
     }
 
     fn report_workers(&self) -> Vec<model::Worker> {
@@ -274,9 +279,10 @@ impl Control {
 
     fn report_drops(&self, all: bool) -> Vec<model::DropCount> {
         let mut drops = Vec::new();
-        for (index, port) in self.parts.ports.iter().enumerate() {
+        for (index, port) in self.parts.ports.iter() {
             for reason in DropReason::ALL {
-                let packets = self.counters().map(|of| of.ports[index].drops(*reason)).sum();
+                let packets =
+                    self.counters().map(|of| of.ports[usize::from(index)].drops(*reason)).sum();
                 if packets > 0 || all {
                     drops.push(model::DropCount {
                         port: port.name.clone(),

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 
 use super::adjacency::{Adjacencies, Way};
 use super::flood_groups;
-use super::network::Network;
+use super::networks::Networks;
 use super::peers::Peers;
-use super::ports::{ControlPort, Role};
+use super::ports::{ControlPort, Ports, Role};
 use crate::config::{Config, ReservedBits, ZeroChecksum};
 use crate::fib::Location;
 use crate::tunnel::Vtep;
@@ -15,13 +15,12 @@ use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, Under
 /// What workers read.
 pub fn build(
     config: &Config,
-    ports: &[ControlPort],
+    ports: &Ports,
     adjacencies: &Adjacencies,
-    networks: &[Network],
+    networks: &Networks,
     peers: &Peers,
 ) -> Snapshot {
-    let vnis: Vec<_> =
-        networks.iter().enumerate().map(|(index, network)| (network.vni, index as u32)).collect();
+    let vnis: Vec<_> = networks.iter().map(|(index, network)| (network.vni(), index)).collect();
     let vnis = IndexMap::new(&vnis);
     let gre = peers.speak_gre();
     let flood_groups = flood_groups::build(networks, peers);
@@ -29,10 +28,8 @@ pub fn build(
     let (adjacency_table, templates) = adjacencies.build();
     let vtep = &config.underlay.vtep;
     Snapshot {
-        ports: (0..ports.len())
-            .map(|index| port_entry(ports, index as u16, adjacencies, networks))
-            .collect(),
-        networks: networks.iter().map(Network::build).collect(),
+        ports: port_entries(ports, adjacencies, networks),
+        networks: networks.build(),
         adjacencies: adjacency_table,
         orders: adjacencies.orders(),
         vnis,
@@ -51,40 +48,38 @@ pub fn build(
     }
 }
 
-fn port_entry(
-    ports: &[ControlPort],
-    index: u16,
-    adjacencies: &Adjacencies,
-    networks: &[Network],
-) -> PortEntry {
-    let port = &ports[usize::from(index)];
-    match port.role {
-        Role::Twin(underlay) => PortEntry::Twin { underlay },
-        Role::Underlay(_) => PortEntry::Underlay(UnderlayPort {
-            mac: port.port.mac().into(),
-            twin: ports.iter().position(|twin| twin.role == Role::Twin(index)).map(|i| i as u16),
+fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -> Box<[PortEntry]> {
+    let entry = |index: u16| match ports.get(index) {
+        None => PortEntry::Vacant,
+        Some(ControlPort { role: Role::Twin(underlay), .. }) => {
+            PortEntry::Twin { underlay: *underlay }
+        }
+        Some(ControlPort { role: Role::Underlay, port, .. }) => {
+            PortEntry::Underlay(UnderlayPort { mac: port.mac().into(), twin: ports.twin_of(index) })
+        }
+        Some(ControlPort { role: Role::Access, storm, .. }) => PortEntry::Access(AccessPort {
+            untagged: Attachment::NONE,
+            vlans: None,
+            storm: storm.clone(),
         }),
-        Role::Access(_) => {
-            let mut access =
-                AccessPort { untagged: Attachment::NONE, vlans: None, storm: port.storm.clone() };
-            for (network, of) in networks.iter().enumerate() {
-                for adjacency in of.locals() {
-                    let Some(generation) = adjacencies.generation(*adjacency) else { continue };
-                    let location = Location::new(*adjacency, generation);
-                    let attachment = Attachment::new(network as u32, location);
-                    match adjacencies.get(*adjacency) {
-                        Some(Way::Local { port, vlan: 0 }) if *port == index => {
-                            access.untagged = attachment;
-                        }
-                        Some(Way::Local { port, vlan }) if *port == index => {
-                            let none = || Box::new([Attachment::NONE; 4096]);
-                            access.vlans.get_or_insert_with(none)[usize::from(*vlan)] = attachment;
-                        }
-                        _ => {}
-                    }
+    };
+    let mut entries: Box<[PortEntry]> = (0..ports.len()).map(entry).collect();
+    for (network, of) in networks.iter() {
+        for adjacency in of.locals() {
+            let Some(generation) = adjacencies.generation(*adjacency) else { continue };
+            let Some(Way::Local { port, vlan }) = adjacencies.get(*adjacency) else { continue };
+            let Some(PortEntry::Access(access)) = entries.get_mut(usize::from(*port)) else {
+                continue;
+            };
+            let attachment = Attachment::new(network, Location::new(*adjacency, generation));
+            match vlan {
+                0 => access.untagged = attachment,
+                vlan => {
+                    let none = || Box::new([Attachment::NONE; 4096]);
+                    access.vlans.get_or_insert_with(none)[usize::from(*vlan)] = attachment;
                 }
             }
-            PortEntry::Access(access)
         }
     }
+    entries
 }

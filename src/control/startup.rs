@@ -4,23 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
-use super::adjacency::{Adjacencies, Way};
+use hashbrown::HashMap;
+
 use super::core::{Control, Parts, WorkerHandle};
-use super::flood_groups::{self, GroupWays};
-use super::macs::{self, Filled};
-use super::multicast;
-use super::neighbours::Suppressor;
 use super::netlink::TwinError;
-use super::network::{Network, Policy};
-use super::peers::{Peers, Resolution};
-use super::ports::{self, Role, Running};
+use super::networks::Networks;
+use super::ports::{self, NodePools, Ports, Running};
 use super::snapshot;
-use crate::config::{Config, InnerVlan, Neighbour};
+use crate::api::ApplyError;
+use crate::config::{Config, Underlay};
 use crate::dpdk::{Eal, EalOptions, free_hugepages};
-use crate::fib::{Domain, FibWriter, Published, Reclaimer};
+use crate::fib::{Domain, Published, Reclaimer};
 use crate::worker::{
-    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, OUTBOX, Outbox, Shared, Transmitter,
-    Worker, WorkerCounters,
+    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, OUTBOX, Outbox, Receiver, Shared,
+    Transmitter, TxPort, Worker, WorkerCounters,
 };
 
 /// Why Ferry did not start.
@@ -35,6 +32,9 @@ pub enum StartError {
     /// A kernel twin.
     #[error(transparent)]
     Twin(#[from] TwinError),
+    /// The tables.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
     /// No huge pages, though asked for.
     #[error(
         "eal.hugepages is true, and the machine has none free: set some with 'sysctl vm.nr_hugepages=512', or set eal.hugepages to false"
@@ -62,14 +62,18 @@ pub enum StartError {
 /// The first thing that does not work, with its reason and, where there is one, the remedy.
 pub fn start(config: Arc<Config>) -> Result<Control, StartError> {
     let eal = Eal::start(&eal_options(&config))?;
-    let running = ports::bring_up(&config)?;
-    let plan = Plan::new(&config, &running);
-    let mut control = plan.launch(config, running, eal)?;
-    match control.start_netlink() {
+    let Running { ports, pools, receivers, transmitters } = ports::bring_up(&config)?;
+    let mut control = Control::new(&config, ports, pools, eal);
+    let started = control
+        .start_netlink()
+        .map_err(StartError::from)
+        .and_then(|()| Ok(control.apply(config)?))
+        .and_then(|_| control.launch(receivers, transmitters));
+    match started {
         Ok(()) => Ok(control),
         Err(error) => {
             control.stop();
-            Err(error.into())
+            Err(error)
         }
     }
 }
@@ -121,121 +125,47 @@ fn eal_options(config: &Config) -> EalOptions {
     }
 }
 
-/// The control core's tables, before the workers run.
-struct Plan {
-    adjacencies: Adjacencies,
-    networks: Vec<Network>,
-    peers: Peers,
-    groups: GroupWays,
-    reclaimer: Reclaimer,
-    domain: Arc<Domain>,
-    workers: usize,
-}
-
-impl Plan {
-    fn new(config: &Config, running: &Running) -> Self {
-        let domain = Domain::new(config.cores.workers.len());
-        let mut plan = Self {
-            adjacencies: Adjacencies::default(),
-            networks: Vec::new(),
-            peers: Peers::default(),
-            groups: GroupWays::default(),
+impl Control {
+    /// With nothing yet but ports.
+    fn new(config: &Config, ports: Ports, pools: HashMap<i32, NodePools>, eal: Eal) -> Self {
+        let workers = config.cores.workers.len();
+        let domain = Domain::new(workers);
+        let underlay = Underlay { neighbours: Vec::new(), ..config.underlay.clone() };
+        let config = Config { networks: Vec::new(), underlay, ..config.clone() };
+        let (adjacencies, peers, groups) = Default::default();
+        let networks = Networks::new(workers);
+        let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);
+        Self::with(Parts {
+            config: Arc::new(config),
+            ports,
+            pools,
+            adjacencies,
+            networks,
+            peers,
+            groups,
+            shared: Arc::new(Shared {
+                snapshot: Published::new(Box::new(snapshot)),
+                tick: AtomicU16::new(0),
+                stop: AtomicBool::new(false),
+                outbox: Outbox::new(OUTBOX),
+            }),
             reclaimer: Reclaimer::new(domain.clone()),
             domain,
-            workers: config.cores.workers.len(),
-        };
-        for (identity, network) in config.networks.iter().enumerate() {
-            plan.add_network(network, identity as u64, config, running);
-        }
-        for Neighbour { ip, mac, port } in &config.underlay.neighbours {
-            let resolution = Resolution::Resolved { underlay: *port, mac: *mac, next_hop: *ip };
-            plan.peers.resolve(*ip, &resolution, config, &running.ports, &mut plan.adjacencies);
-        }
-        plan
+            workers: Vec::new(),
+            eal,
+        })
     }
 
-    fn add_network(
-        &mut self,
-        config: &crate::config::Network,
-        identity: u64,
-        whole: &Config,
-        running: &Running,
-    ) {
-        let policy = Policy {
-            learning: config.learning,
-            ageing: config.ageing,
-            keeps_inner_vlan: config.inner_vlan == InnerVlan::Keep,
-            encap: config.encap,
-        };
-        let vni = config.vni.get();
-        let fib = FibWriter::new(config.mac_limit as usize);
-        let mut network = Network::new(vni, config.name.clone(), policy, fib, identity);
-        if let Some(wanted) = config.arp_suppression {
-            network.suppressor =
-                Some(Suppressor::new(wanted, network.refresh_after(), self.workers));
-        }
-        network.storm = config.storm_control.as_ref().map(ports::storm_control);
-        let mut locals = Vec::new();
-        for member in &config.members {
-            let port = whole.access.iter().position(|port| port.name == member.port);
-            let port = port.and_then(|access| {
-                running.ports.iter().position(|port| port.role == Role::Access(access))
-            });
-            let way = Way::Local {
-                port: port.unwrap_or_default() as u16,
-                vlan: member.vlan.unwrap_or(0),
-            };
-            locals.push(self.adjacencies.add(way));
-        }
-        let join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
-        let mut peers: Vec<_> = config.peers.iter().map(join).collect();
-        if let Some(group) = &config.group {
-            let ways = self.groups.of(group, whole, &running.ports, &mut self.adjacencies);
-            peers.extend(ways);
-            network.flood_group = Some(flood_groups::group(group));
-        }
-        network.set_members(locals, peers);
-        if let Some(multicast) = &config.multicast {
-            let mut join = |peer: &_| self.peers.join(*peer, vni, &mut self.adjacencies);
-            let mac = ports::tenants_mac(&running.ports);
-            network.multicast = Some(multicast::new(multicast, network.locals(), mac, &mut join));
-            network.tell_groups(&self.adjacencies, &mut self.reclaimer);
-        }
-        for peer in macs::peers_of(&config.macs) {
-            self.peers.join(peer, vni, &mut self.adjacencies);
-        }
-        let Self { peers, adjacencies, reclaimer, .. } = self;
-        let Filled { no_place, .. } =
-            macs::fill(&mut network, &config.macs, peers, adjacencies, reclaimer);
-        if no_place > 0 {
-            tracing::error!(
-                "network {}: no memory for {no_place} of the static MACs and addresses",
-                config.name
-            );
-        }
-        self.networks.push(network);
-    }
-
+    /// Starts the workers, each with its queues.
     fn launch(
-        self,
-        config: Arc<Config>,
-        running: Running,
-        eal: Eal,
-    ) -> Result<Control, StartError> {
-        let Self { adjacencies, networks, peers, reclaimer, domain, .. } = self;
-        let Running { ports, pools, receivers, transmitters } = running;
-        let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);
-        let shared = Arc::new(Shared {
-            snapshot: Published::new(Box::new(snapshot)),
-            tick: AtomicU16::new(0),
-            stop: AtomicBool::new(false),
-            outbox: Outbox::new(OUTBOX),
-        });
-        let lcores = eal.lcores().to_vec();
-        let mut workers = Vec::new();
-        let dealt = receivers.into_iter().zip(transmitters).zip(lcores);
+        &mut self,
+        receivers: Vec<Vec<Receiver>>,
+        transmitters: Vec<Vec<TxPort>>,
+    ) -> Result<(), StartError> {
+        let Parts { config, ports, pools, shared, domain, workers, eal, .. } = &mut self.parts;
+        let dealt = receivers.into_iter().zip(transmitters).zip(eal.lcores().to_vec());
         for (number, ((receivers, transmitter), lcore)) in dealt.enumerate() {
-            let counters = Arc::new(WorkerCounters::new(ports.len()));
+            let counters = Arc::new(WorkerCounters::new(ports.len().into()));
             let events = Arc::new(EventQueue::new(EVENT_QUEUE));
             let heard = Arc::new(HeardQueue::new(HEARD_QUEUE));
             let Some(node) = pools.get(&(lcore.socket as i32)).or_else(|| pools.values().next())
@@ -257,17 +187,6 @@ impl Plan {
             let task = eal.launch(lcore, move || worker.run())?;
             workers.push(WorkerHandle { lcore, task, counters, events, heard, queues });
         }
-        Ok(Control::new(Parts {
-            config,
-            ports,
-            pools,
-            adjacencies,
-            networks,
-            peers,
-            shared,
-            reclaimer,
-            workers,
-            _eal: eal,
-        }))
+        Ok(())
     }
 }

@@ -186,6 +186,12 @@ impl Location {
     pub fn adjacency(self) -> u32 {
         self.0 as u32 & Entry::MAX_ADJACENCY
     }
+
+    /// Its generation.
+    #[inline]
+    pub fn generation(self) -> u16 {
+        (self.0 >> 24) as u16
+    }
 }
 
 impl std::fmt::Debug for Entry {

@@ -73,6 +73,11 @@ impl NeighbourWriter {
         self.fib.limit()
     }
 
+    /// Sets the most learned bindings that it takes; those that it has stay.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.fib.set_limit(limit);
+    }
+
     /// Bytes of the table.
     pub fn memory(&self) -> usize {
         self.fib.memory() + size_of_val(&*self.records)

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crossbeam::queue::ArrayQueue;
 
-use super::snapshot::AdjacencyIndex;
+use super::snapshot::{AdjacencyIndex, Attachment};
 use crate::fib::MacKey;
 use crate::neighbours::Claim;
 
@@ -13,10 +13,8 @@ use crate::neighbours::Claim;
 pub enum Event {
     /// A source MAC that the FIB does not have at this adjacency: new, or moved.
     Learn {
-        /// Network index.
-        network: u32,
-        /// The adjacency it came in by.
-        adjacency: AdjacencyIndex,
+        /// Its network, and where it came in.
+        ingress: Attachment,
         /// The MAC.
         mac: MacKey,
     },
@@ -85,9 +83,7 @@ impl Reported {
     #[inline]
     fn mark(event: Event) -> u64 {
         let (high, low) = match event {
-            Event::Learn { network, adjacency, mac } => {
-                (u64::from(network) << 32 | u64::from(adjacency), mac.bits())
-            }
+            Event::Learn { ingress, mac } => (ingress.bits(), mac.bits()),
             Event::Bind { network, claim } => {
                 let [high, low] = claim.address.words();
                 let said = u64::from(network) << 8
@@ -119,14 +115,14 @@ impl Default for Reported {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fib::Location;
 
     #[test]
     fn one_event_a_tick_and_none_forgotten_when_the_queue_is_full() {
         let queue = EventQueue::new(1);
         let mut reported = Reported::new();
         let learn = |low| Event::Learn {
-            network: 1,
-            adjacency: 2,
+            ingress: Attachment::new(1, Location::new(2, 1)),
             mac: MacKey::from([2, 0, 0, 0, 0, low]),
         };
         assert!(reported.report(learn(1), 7, &queue));

@@ -165,8 +165,7 @@ fn learn<'r>(context: &mut Context, reader: &'r Reader, lane: &Lane<'r>, source:
             return;
         }
     }
-    let (network, adjacency) = (lane.ingress.network(), lane.ingress.location().adjacency());
-    context.report(Event::Learn { network, adjacency, mac });
+    context.report(Event::Learn { ingress: lane.ingress, mac });
 }
 
 /// The forwarding decision: pure, the same for the workers, for traces and for tests.

@@ -15,13 +15,13 @@ use crate::fib::{Published, Reader};
 use crate::wire::membership::{self, Family};
 use crate::wire::multicast::{self, Stream};
 
-/// What becomes of a network's IP multicast. All snapshots of a network share it: members come and go without
-/// another one.
+/// What becomes of a network's IP multicast. Snapshots share it for as long as the network's configuration stays: members come
+/// and go without another one.
 pub struct Multicast {
     /// Who is a member now.
     pub groups: Published<Groups>,
     /// How IGMP and MLD are heard; `None`: only the operator says who is a member.
-    pub snooping: Option<Snooping>,
+    pub snooping: Option<Arc<Snooping>>,
 }
 
 /// A network's groups: built by the control core, replaced whole.

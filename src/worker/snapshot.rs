@@ -89,6 +89,12 @@ impl Attachment {
         Self(u64::from(network) << 40 | location.bits())
     }
 
+    /// Both in one number.
+    #[inline(always)]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// The network's index.
     #[inline(always)]
     pub fn network(self) -> u32 {

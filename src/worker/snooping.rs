@@ -4,7 +4,7 @@ use crossbeam::queue::ArrayQueue;
 
 use super::context::Context;
 use super::forward::Lane;
-use super::snapshot::AdjacencyIndex;
+use super::snapshot::Attachment;
 use super::storm::{Kind, StormControl};
 use crate::config;
 use crate::dpdk::{Mbuf, cycles};
@@ -20,12 +20,10 @@ pub struct Snooping {
 
 /// A message, on its way to the control core.
 pub struct Heard {
-    /// Network index.
-    pub network: u32,
+    /// Its network, and where it came in.
+    pub ingress: Attachment,
     /// The network's, so that no later one with the same index takes it.
     pub identity: u64,
-    /// The adjacency it came in by.
-    pub adjacency: AdjacencyIndex,
     /// The frame; [`membership::hear`] understands it.
     pub frame: Mbuf,
 }
@@ -45,6 +43,11 @@ impl Snooping {
             ..Default::default()
         };
         Self { limit: StormControl::new(&limits, hertz) }
+    }
+
+    /// The most messages in a second.
+    pub fn message_limit(&self) -> u32 {
+        self.limit.report(Kind::Multicast).map_or(0, |report| report.limit)
     }
 
     /// Messages that were over the limit.
@@ -72,9 +75,8 @@ impl Snooping {
             return Err(DropReason::IgmpMldRate);
         }
         let told = frame.share(&context.headers).is_some_and(|frame| {
-            let (network, identity) = (lane.ingress.network(), lane.network.identity);
-            let adjacency = lane.ingress.location().adjacency();
-            context.heard.push(Heard { network, identity, adjacency, frame }).is_ok()
+            let (ingress, identity) = (lane.ingress, lane.network.identity);
+            context.heard.push(Heard { ingress, identity, frame }).is_ok()
         });
         if !told {
             context.counters.events_lost.add(1);

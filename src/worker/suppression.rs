@@ -34,7 +34,7 @@ pub struct Suppression {
     /// Age in ticks from which a binding is marked as heard of again.
     pub refresh_after: u16,
     /// By number of worker.
-    pub counters: Box<[CachePadded<SuppressionCounters>]>,
+    pub counters: Arc<[CachePadded<SuppressionCounters>]>,
 }
 
 /// One worker's counters of one network.

@@ -8,12 +8,13 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::api::model::{
-    Changes, DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
+    DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
     MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Peer, PeerState, Port,
-    Role, StaticChanges, Suppression, Totals, UdpChecksum, Version, Worker,
+    Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
-    self, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, ReplaceError, Server,
+    self, ApplyError, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, Running,
+    Server,
 };
 use crate::config::Config;
 
@@ -40,8 +41,11 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn new(world: World) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (handle, queries) = api::channel(version(), config());
-        thread::spawn(move || queries.into_iter().for_each(|query| world.answer(query)));
+        let (handle, queries) = api::channel(version());
+        thread::spawn(move || {
+            let mut running = Running { config: config(), version: 0 };
+            queries.into_iter().for_each(|query| world.answer(query, &mut running));
+        });
         let server = api::serve(&folder.path().join("ferry.sock"), handle).unwrap();
         Self { folder, server: Some(server) }
     }
@@ -56,20 +60,28 @@ impl Fake {
 }
 
 impl World {
-    fn answer(&self, query: Query) {
+    /// With three static MACs network 101 has no place for two, and with any network 102 gets no answer.
+    fn answer(&self, query: Query, running: &mut Running) {
         match query {
             Query::Ports(reply) => reply.send(self.ports.clone()),
             Query::Networks(reply) => reply.send(self.networks.clone()),
             Query::Macs(filter, reply) => reply.send(self.page(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.neighbour_page(&filter)),
             Query::Groups(reply) => reply.send(self.groups.clone()),
-            Query::ReplaceMacs { vni: 102, .. } => {}
-            Query::ReplaceMacs { macs, reply, .. } if macs.len() == 3 => {
-                reply.send(Err(ReplaceError::NoPlace(2)));
+            Query::Config(reply) => reply.send(running.clone()),
+            Query::Apply { expected, reply, .. } if expected != running.version => {
+                reply.send(Err(ApplyError::Outrun));
             }
-            Query::ReplaceMacs { macs, reply, .. } => {
-                let of_macs = Changes { added: macs.len() as u64, ..Changes::default() };
-                reply.send(Ok(StaticChanges { macs: of_macs, ..StaticChanges::default() }));
+            Query::Apply { config, reply, .. } => {
+                let macs = |vni| config.network(vni).map_or(0, |network| network.macs.len());
+                match (macs(101), macs(102)) {
+                    (_, 1..) => {}
+                    (3, _) => reply.send(Err(ApplyError::NoPlace(2))),
+                    _ => {
+                        *running = Running { version: running.version + 1, config };
+                        reply.send(Ok(running.version));
+                    }
+                }
             }
             Query::Peers(reply) => reply.send(self.peers.clone()),
             Query::Workers(reply) => reply.send(self.workers.clone()),

@@ -20,8 +20,8 @@ fn replace(fake: &Fake, vni: u32, set: &str) -> Result<String, (u16, String)> {
 #[test]
 fn a_set_is_taken_whole_or_refused_whole() {
     let fake = Fake::new(world());
-    let changed = "MACs: 1 added, 0 changed, 0 removed, 0 kept; \
-                   addresses: 0 added, 0 changed, 0 removed, 0 kept";
+    let changed = "MACs: 1 added, 0 changed, 2 removed, 0 kept; \
+                   addresses: 1 added, 0 changed, 0 removed, 0 kept";
     assert_eq!(replace(&fake, 101, SET), Ok(changed.to_owned()));
     let wrong =
         "- {mac: \"02:00:00:00:00:05\", peer: 192.0.2.2}\n- {mac: 5, peer: 192.0.2.2}\n- {}";
@@ -32,7 +32,7 @@ fn a_set_is_taken_whole_or_refused_whole() {
     assert!(lines[0].starts_with("new/set.yaml:2: macs[1].mac: expected a"), "{error}");
     let three: String =
         (5..8).map(|last| format!("- {{mac: \"02:00:00:00:00:0{last}\", port: vm1}}\n")).collect();
-    let told = "no memory for 2 of the MACs and addresses; all others are in force";
+    let told = "no memory for 2 of the static MACs and addresses; nothing was changed";
     assert_eq!(replace(&fake, 101, &three), Err((507, told.to_owned())));
     let told = "no network has the VNI 103; 'ferry show networks' lists those that there are";
     assert_eq!(replace(&fake, 103, SET), Err((404, told.to_owned())));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::fake::{Fake, World, config, ip, mac, raw, totals, version, world};
+use super::fake::{Fake, World, ip, mac, raw, totals, version, world};
 use crate::api::client::{Client, ClientError};
 use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use crate::api::{self, MacFilter, MacPage, NeighbourFilter, Query, REPLY_TIMEOUT, Unanswered};
@@ -86,7 +86,7 @@ fn the_next_page_keeps_the_filter() {
 #[test]
 fn the_control_core_gets_the_filter_as_it_was_meant() {
     let folder = tempfile::tempdir().unwrap();
-    let (handle, queries) = api::channel(version(), config());
+    let (handle, queries) = api::channel(version());
     let server = api::serve(&folder.path().join("s"), handle).unwrap();
     let (seen, filters) = mpsc::channel();
     thread::spawn(move || {
@@ -162,7 +162,7 @@ fn other_methods_are_refused() {
 #[test]
 fn a_silent_control_core_costs_a_503_and_holds_up_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let (handle, queries) = api::channel(version(), config());
+    let (handle, queries) = api::channel(version());
     let server = api::serve(&folder.path().join("s"), handle).unwrap();
     let socket = folder.path().join("s");
     let start = Instant::now();
@@ -185,7 +185,7 @@ fn a_silent_control_core_costs_a_503_and_holds_up_nobody_else() {
 
 #[test]
 fn queries_do_not_pile_up() {
-    let (handle, queries) = api::channel(version(), config());
+    let (handle, queries) = api::channel(version());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
         for _ in 0..queries.capacity().unwrap() {

@@ -9,14 +9,14 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fake::{Fake, config, version, world};
+use super::fake::{Fake, version, world};
 use crate::api::client::{Client, ClientError};
 use crate::api::model::Version;
 use crate::api::{self, Server, SocketError};
 
 /// A server whose control core never answers.
 fn serve(path: &Path) -> Result<Server, SocketError> {
-    let (handle, queries) = api::channel(version(), config());
+    let (handle, queries) = api::channel(version());
     std::mem::forget(queries);
     api::serve(path, handle)
 }

@@ -4,7 +4,8 @@ use super::*;
 
 fn read(base: &str, text: &str) -> Result<Vec<StaticMac>, String> {
     let config = right(base);
-    config.static_macs(&config.networks[0], "set", text).map_err(|errors| errors.to_string())
+    let edited = config.with_macs(&config.networks[0], "set", text);
+    edited.map(|config| config.networks[0].macs.clone()).map_err(|errors| errors.to_string())
 }
 
 #[test]
@@ -46,6 +47,17 @@ fn all_that_is_wrong_with_a_set_is_told_at_once() {
     assert_eq!(told(""), "set:1: macs: expected a list, found nothing");
     assert_eq!(told("{macs: []}"), "set:1: macs: expected a list, found a mapping");
     assert!(told("[").starts_with("set:"), "{}", told("["));
+
+    let speaks =
+        |encap| format!("    flood: {{peers: [{{address: 192.0.2.8, encap: {encap}}}]}}\n");
+    let gre = BASE.replace("encap: vxlan", "encap: gre").replace(", port: 4790", "");
+    let set = "[{mac: \"02:00:00:00:00:02\", peer: 192.0.2.8}]";
+    assert_eq!(read(&(gre.clone() + &speaks("gre")), set).unwrap().len(), 1);
+    assert_eq!(
+        read(&(gre + &speaks("nvgre")), set).unwrap_err(),
+        "set:1: macs[0].peer: 192.0.2.8 speaks nvgre in network 'tenant-b', and both look the same on the wire; \
+         let it speak one of nvgre and gre"
+    );
 
     let no_twin = BASE.replace("      twin: ferry-up0\n      addresses: [192.0.2.1/24]\n", "");
     let no_peers =

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::tunnel::Encap;
 
+mod edit;
 mod macs;
 mod messages;
 
@@ -92,7 +93,7 @@ fn values_and_references_arrive() {
     let up0 = &config.underlay.ports[0];
     assert_eq!(up0.twin.as_ref().unwrap().addresses, ["192.0.2.1/24".parse().unwrap()]);
     assert_eq!(config.underlay.ports[1].twin, None);
-    assert_eq!(config.underlay.neighbours[0].port, 1);
+    assert_eq!(config.underlay.neighbours[0].port, "up1");
     assert_eq!(config.access[0].device, "net_tap0,iface=vm1");
 
     let [a, b] = &config.networks[..] else { panic!("two networks") };

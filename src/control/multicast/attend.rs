@@ -9,6 +9,7 @@ use super::snooper::{self, Snooper};
 use crate::control::adjacency::{Adjacencies, Way};
 use crate::control::core::{Control, Parts};
 use crate::control::network::Network;
+use crate::fib::Location;
 use crate::wire::membership;
 use crate::worker::{AdjacencyIndex, Heard, Outgoing};
 
@@ -52,15 +53,6 @@ impl Attendance {
 }
 
 impl Control {
-    /// Watches the clock for networks where members are to be asked for.
-    pub(in crate::control) fn begin_to_ask(&mut self) {
-        for (network, index) in self.parts.networks.iter_mut().zip(0..) {
-            if let Some(snooper) = network.snooper() {
-                self.attendance.tend(index, snooper, |_| {});
-            }
-        }
-    }
-
     /// Takes what workers heard of members. Returns whether there was anything.
     pub(in crate::control) fn hear_members(&mut self) -> bool {
         let now = Instant::now();
@@ -77,15 +69,16 @@ impl Control {
 
     fn hear_member(&mut self, message: &Heard, now: Instant) {
         let Parts { networks, adjacencies, .. } = &mut self.parts;
-        let Some(network) = networks.get_mut(message.network as usize) else { return };
+        let index = message.ingress.network();
+        let Some(network) = networks.get_mut(index as usize) else { return };
         if network.identity != message.identity {
             return;
         }
-        let Some(way) = way(network, adjacencies, message.adjacency) else { return };
+        let Some(way) = way(network, adjacencies, message.ingress.location()) else { return };
         let Some(snooper) = network.snooper() else { return };
         if let Ok(Some(heard)) = membership::hear(message.frame.data()) {
             let hear = |snooper: &mut Snooper| snooper.hear(way, &heard, now);
-            self.attendance.tend(message.network, snooper, hear);
+            self.attendance.tend(index, snooper, hear);
         }
     }
 
@@ -119,7 +112,7 @@ impl Control {
     fn send_queries(&mut self) {
         let Parts { networks, shared, pools, .. } = &mut self.parts;
         for (network, query) in self.attendance.outgoing.drain(..) {
-            let Some(of) = networks.get(network as usize) else { continue };
+            let Some(of) = networks.get_mut(network as usize) else { continue };
             let Some(pool) = pools.values().next() else { continue };
             if let Some(mut frame) = pool.packets.allocate()
                 && frame.append(&query)
@@ -129,29 +122,34 @@ impl Control {
         }
     }
 
-    /// A network has left peers: it forgets members and routers that are neither in its flood list nor among `others`.
-    pub(in crate::control) fn forget_members(
+    /// A network has another configuration: forgets what is behind ways that are neither in its flood list nor among `others`,
+    /// and makes its groups ready for the next snapshot.
+    pub(in crate::control) fn resume_attendance(
         &mut self,
-        index: usize,
-        others: HashSet<AdjacencyIndex>,
+        index: u32,
+        others: &HashSet<AdjacencyIndex>,
     ) {
-        let network = &mut self.parts.networks[index];
-        let mut ways = others;
-        ways.extend(network.locals().iter().chain(network.peers()));
+        let Parts { networks, adjacencies, reclaimer, .. } = &mut self.parts;
+        let Some(network) = networks.get_mut(index as usize) else { return };
+        let flood: HashSet<_> = network.locals().iter().chain(network.peers()).copied().collect();
         if let Some(snooper) = network.snooper() {
-            let retain = |snooper: &mut Snooper| snooper.retain(|way| ways.contains(&way));
-            self.attendance.tend(index as u32, snooper, retain);
+            let stays = |way| flood.contains(&way) || others.contains(&way);
+            snooper.retain(stays, Instant::now());
+        }
+        network.tell_groups(adjacencies, reclaimer);
+        if let Some(snooper) = network.snooper() {
+            self.attendance.tend(index, snooper, |_| {});
         }
     }
 }
 
-/// Where a network's message came in. VTEPs that are no flood peers, and those that nobody knows, are behind the underlay's group
-/// where the network has one.
-fn way(
-    network: &Network,
-    adjacencies: &Adjacencies,
-    adjacency: AdjacencyIndex,
-) -> Option<snooper::Way> {
+/// Where a network's message came in; `None`: where it has no port or peer any more. VTEPs that are no flood peers, and those that
+/// nobody knows, which have generation zero, are behind the underlay's group where the network has one.
+fn way(network: &Network, adjacencies: &Adjacencies, location: Location) -> Option<snooper::Way> {
+    let (adjacency, generation) = (location.adjacency(), location.generation());
+    if generation != 0 && adjacencies.generation(adjacency) != Some(generation) {
+        return None;
+    }
     let known = adjacencies.get(adjacency);
     if let Some(Way::Local { .. }) = known {
         return Some(snooper::Way { adjacency, is_local: true });

@@ -48,14 +48,19 @@ pub struct Multicast {
     shared: Arc<Shared>,
 }
 
-/// As configured, for a network that attaches by `locals`; `join` has it join a peer; `mac` is ours in it. Workers are to
-/// be told.
+/// As configured, for a network that attaches by `locals`; `join` has it join a peer; `mac` is ours in it. Whoever is known
+/// from `before`, under another configuration, stays known. Workers see it by the next snapshot, before which its groups are to be
+/// published.
 pub fn new(
+    before: Option<Multicast>,
     config: &config::Multicast,
     locals: &[AdjacencyIndex],
     mac: MacAddr,
     join: &mut impl FnMut(&config::Peer) -> AdjacencyIndex,
 ) -> Multicast {
+    let now = Instant::now();
+    let (known, heard) =
+        before.map_or((None, None), |before| (before.snooper, before.shared.snooping.clone()));
     let mut ways = |ports: &[usize], peers: &[config::Peer]| {
         let ports = ports.iter().map(|port| locals[*port]);
         ports.chain(peers.iter().map(&mut *join)).collect::<Vec<_>>()
@@ -79,15 +84,22 @@ pub fn new(
             },
             own: wanted.querier.map(|ipv4| Station { mac, ipv4, ipv6: mac.link_local() }),
         };
-        Snooper::new(settings, Instant::now())
+        match known {
+            Some(mut snooper) => {
+                snooper.configure(settings, now);
+                snooper
+            }
+            None => Snooper::new(settings, now),
+        }
     });
     let drops_unregistered = config.unregistered == Unregistered::Drop;
-    let limit =
-        |wanted: &config::Snooping| Snooping::new(wanted.message_limit, cycles_per_second());
-    let shared = Shared {
-        groups: Published::new(Box::default()),
-        snooping: config.snooping.as_ref().map(limit),
-    };
+    let snooping = config.snooping.as_ref().map(|wanted| {
+        let limit = wanted.message_limit;
+        let same = heard.filter(|heard| heard.message_limit() == limit);
+        same.unwrap_or_else(|| Arc::new(Snooping::new(limit, cycles_per_second())))
+    });
+    // Other groups of another network: what was its port may be another one's now.
+    let shared = Shared { groups: Published::new(Box::default()), snooping };
     Multicast { fixed, drops_unregistered, snooper, shared: Arc::new(shared) }
 }
 

@@ -12,7 +12,7 @@ use crate::worker::AdjacencyIndex;
 pub const ROBUSTNESS: u8 = 2;
 
 /// Intervals, where no querier says others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intervals {
     /// Between general queries.
     pub query: Duration,
@@ -78,10 +78,16 @@ pub struct Router {
 }
 
 impl Querier {
-    /// Asks where nobody else does, from now on, with this MAC and address.
-    pub fn new(mac: MacAddr, address: IpAddr, now: Instant) -> Self {
-        let own = Own { address, mac, next: Some(now), eager: ROBUSTNESS };
-        Self { own: Some(own), ..Self::default() }
+    /// Asks where nobody else does, from now on, with this address and MAC; `None`: asks no more.
+    pub fn set_own(&mut self, own: Option<(IpAddr, MacAddr)>, now: Instant) {
+        let goes_on =
+            |other: &Other| own.is_none_or(|own| precedes((other.address, other.mac), own));
+        self.other = self.other.take().filter(goes_on);
+        let next = self.other.is_none().then_some(now);
+        self.own = own.map(|(address, mac)| Own { address, mac, next, eager: ROBUSTNESS });
+        if self.own.is_none() && self.other.is_none() {
+            self.answered = None;
+        }
     }
 
     /// Another one that asks.
@@ -191,8 +197,11 @@ impl Querier {
         }
     }
 
-    /// Forgets what is behind ways that are gone.
-    pub fn retain(&mut self, stays: impl Fn(AdjacencyIndex) -> bool) {
+    /// Forgets what is behind ways that are gone; a querier there is one that lapses now.
+    pub fn retain(&mut self, stays: impl Fn(AdjacencyIndex) -> bool, now: Instant) {
+        if let Some(other) = self.other.as_mut().filter(|other| !stays(other.way)) {
+            other.until = now;
+        }
         let before = self.routers.len();
         self.routers.retain(|way, _| stays(*way));
         self.changed |= self.routers.len() != before;

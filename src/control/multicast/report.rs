@@ -17,7 +17,7 @@ impl Control {
     pub(in crate::control) fn report_groups(&self) -> Vec<model::Group> {
         let now = Instant::now();
         let mut list = Vec::new();
-        for network in self.networks_by_vni() {
+        for (_, network) in self.parts.networks.iter() {
             let Some(multicast) = &network.multicast else { continue };
             if let Some(snooper) = &multicast.snooper {
                 self.report_queriers(network, snooper, now, &mut list);
@@ -92,8 +92,8 @@ impl Control {
 /// A row of a network, with nothing else.
 fn named(network: &Network) -> model::Group {
     model::Group {
-        vni: network.vni,
-        network: network.name.clone(),
+        vni: network.vni(),
+        network: network.name().to_owned(),
         group: None,
         kind: model::MemberKind::Static,
         port: None,

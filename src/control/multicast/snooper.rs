@@ -1,10 +1,10 @@
 //! Who listens to which group of a network, as far as IGMP and MLD say (RFC 4541).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Instant;
+use std::{iter, mem};
 
 use hashbrown::HashMap;
 
@@ -34,7 +34,7 @@ pub struct Settings {
 }
 
 /// Who we are in a tenant's network.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Station {
     /// MAC.
     pub mac: MacAddr,
@@ -42,6 +42,15 @@ pub struct Station {
     pub ipv4: Ipv4Addr,
     /// Link-local.
     pub ipv6: Ipv6Addr,
+}
+
+impl Station {
+    fn address(&self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => self.ipv4.into(),
+            Family::V6 => self.ipv6.into(),
+        }
+    }
 }
 
 /// What was heard, and what was too much.
@@ -113,15 +122,8 @@ pub(super) struct Group {
 impl Snooper {
     /// Knows nobody yet.
     pub fn new(settings: Settings, now: Instant) -> Self {
-        let querier = |family| match settings.own {
-            Some(Station { mac, ipv4, ipv6 }) => {
-                let address = if family == Family::V4 { ipv4.into() } else { ipv6.into() };
-                Querier::new(mac, address, now)
-            }
-            None => Querier::default(),
-        };
         let mut snooper = Self {
-            queriers: Family::ALL.map(querier),
+            queriers: Default::default(),
             settings,
             groups: HashMap::new(),
             memberships: HashMap::new(),
@@ -131,8 +133,25 @@ impl Snooper {
             changed: false,
             outgoing: Vec::new(),
         };
-        Family::ALL.into_iter().for_each(|family| snooper.arm_family(family));
+        snooper.set_own(now);
         snooper
+    }
+
+    /// Follows other settings. Memberships that are over a new limit stay until they lapse.
+    pub fn configure(&mut self, settings: Settings, now: Instant) {
+        let before = mem::replace(&mut self.settings, settings);
+        let Settings { own, intervals, .. } = &self.settings;
+        if (&before.own, &before.intervals) != (own, intervals) {
+            self.set_own(now);
+        }
+    }
+
+    fn set_own(&mut self, now: Instant) {
+        for family in Family::ALL {
+            let own = self.settings.own.map(|own| (own.address(family), own.mac));
+            self.queriers[family as usize].set_own(own, now);
+            self.arm_family(family);
+        }
     }
 
     /// Takes a message.
@@ -217,11 +236,11 @@ impl Snooper {
     }
 
     /// Forgets what is behind ways that are no longer the network's.
-    pub fn retain(&mut self, stays: impl Fn(AdjacencyIndex) -> bool) {
+    pub fn retain(&mut self, stays: impl Fn(AdjacencyIndex) -> bool, now: Instant) {
         self.changed = true;
-        self.settings.routers.retain(|way| stays(*way));
-        for querier in &mut self.queriers {
-            querier.retain(&stays);
+        for family in Family::ALL {
+            self.queriers[family as usize].retain(&stays, now);
+            self.look_after(family, now);
         }
         let addresses: Vec<_> = self.groups.keys().copied().collect();
         for address in addresses {

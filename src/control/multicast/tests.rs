@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use super::querier::{Intervals, Querier};
-use super::snooper::{Settings, Snooper, Way};
+use super::snooper::{Settings, Snooper, Station, Way};
 use crate::wire::MacAddr;
 use crate::wire::membership::{Family, Heard, Message, Query, Sources, Version};
 use crate::worker::AdjacencyIndex;
@@ -196,9 +196,10 @@ fn what_is_behind_ways_that_are_gone_is_forgotten() {
     bench.hear(0, PORT, &report(2));
     bench.ask(0, PORT, 4, query(Version::Igmp2, None, 100));
     assert_eq!(bench.snooper.routers(Family::V4), [7, 1]);
-    bench.snooper.retain(|way| way == 9);
+    bench.snooper.retain(|way| way == 9, bench.start);
     assert_eq!((bench.members(1), bench.members(2)), (vec![9], vec![]));
-    assert_eq!(bench.snooper.routers(Family::V4), [0; 0]);
+    assert_eq!(bench.snooper.routers(Family::V4), [7], "the operator's");
+    assert!(bench.snooper.queriers[0].other().is_none());
 }
 
 /// A querier of IPv4, and what is asked of it.
@@ -266,8 +267,9 @@ fn members_are_all_known_when_everybody_had_time_to_answer() {
 /// Ourselves, without an address, with a MAC that ends in 3.
 fn asking() -> Election {
     let start = Instant::now();
-    let mac = MacAddr([2, 0, 0, 0, 0, 3]);
-    Election { start, querier: Querier::new(mac, Ipv4Addr::UNSPECIFIED.into(), start) }
+    let mut querier = Querier::default();
+    querier.set_own(Some((Ipv4Addr::UNSPECIFIED.into(), MacAddr([2, 0, 0, 0, 0, 3]))), start);
+    Election { start, querier }
 }
 
 /// The seconds in which we ask, of these.
@@ -303,4 +305,49 @@ fn we_ask_only_where_no_better_one_does() {
     assert!(election.querier.is_ready() && election.querier.asks_as().is_some());
     assert!(election.ask_as(400, 9, 9), "any address is better than none");
     assert_eq!(election.elected(), 9);
+}
+
+#[test]
+fn we_begin_to_ask_and_stop_when_told() {
+    let own = |last: u8| Some((Ipv4Addr::new(10, 0, 0, last).into(), MacAddr([2, 0, 0, 0, 0, 3])));
+    let mut election = Election { start: Instant::now(), querier: Querier::default() };
+    let at = |second| election.start + Duration::from_secs(second);
+    let [begin, lower, end] = [10, 20, 40].map(at);
+    election.ask(0, 5);
+    election.querier.set_own(own(9), begin);
+    assert_eq!(asked(&mut election, 10..20), [0; 0], "a better one does");
+    election.querier.set_own(own(4), lower);
+    assert_eq!((asked(&mut election, 20..40), election.elected()), (vec![20], 0));
+    assert!(election.querier.is_ready(), "who is known stays known");
+    election.querier.set_own(None, end);
+    assert_eq!(asked(&mut election, 40..400), [0; 0]);
+    assert!(!election.querier.is_ready(), "nobody asks");
+}
+
+#[test]
+fn other_settings_forget_nobody_and_restart_the_questions_only_if_those_are_others() {
+    let mut bench = Bench::new();
+    let mac = MacAddr([2, 0, 0, 0, 0, 3]);
+    let own = Some(Station { mac, ipv4: Ipv4Addr::UNSPECIFIED, ipv6: mac.link_local() });
+    let settings = |intervals, group_limit| Settings {
+        group_limit,
+        port_group_limit: 60,
+        fast_leave: true,
+        routers: Vec::new(),
+        intervals,
+        own,
+    };
+    let configure = |bench: &mut Bench, second, settings| {
+        bench.snooper.configure(settings, bench.at(second));
+        bench.wake(second);
+        std::mem::take(&mut bench.snooper.outgoing).len()
+    };
+    bench.hear(0, PORT, &report(1));
+    assert_eq!(configure(&mut bench, 1, settings(INTERVALS, 100)), 2, "one a family");
+    assert_eq!(configure(&mut bench, 2, settings(INTERVALS, 1)), 0);
+    let often = Intervals { query: Duration::from_secs(60), ..INTERVALS };
+    assert_eq!(configure(&mut bench, 3, settings(often, 1)), 2);
+    bench.hear(4, PEER, &report(2));
+    assert_eq!((bench.members(1), bench.members(2)), (vec![1], vec![]));
+    assert_eq!(bench.snooper.counts.groups_refused, 1);
 }

@@ -4,10 +4,13 @@
 use std::io;
 use std::net::IpAddr;
 
+use hashbrown::HashSet;
 use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 
 /// All memberships. Dropping them leaves all groups.
 pub struct Memberships {
+    /// As interface index and the underlay port's port index.
+    twins: Vec<(u32, u16)>,
     list: Vec<Membership>,
     sockets: Vec<(Domain, Socket)>,
 }
@@ -15,26 +18,36 @@ pub struct Memberships {
 struct Membership {
     group: IpAddr,
     interface: u32,
-    underlay: usize,
+    port: u16,
     /// Which socket holds it; `None` if the kernel has refused so far.
     socket: Option<usize>,
     told: bool,
 }
 
 impl Memberships {
-    /// Of each group at each twin, given as interface index and underlay port. Nothing is joined yet.
-    pub fn new(groups: &[IpAddr], twins: &[(u32, usize)]) -> Self {
-        let mut list = Vec::new();
-        for &group in groups {
-            list.extend(twins.iter().map(|&(interface, underlay)| Membership {
+    /// Of no group yet, at twins given as interface index and underlay port.
+    pub fn new(twins: Vec<(u32, u16)>) -> Self {
+        Self { twins, list: Vec::new(), sockets: Vec::new() }
+    }
+
+    /// Joins these groups at each twin, and leaves all others.
+    pub fn set(&mut self, groups: &HashSet<IpAddr>) {
+        for membership in self.list.extract_if(.., |of| !groups.contains(&of.group)) {
+            if let Some((_, socket)) = membership.socket.and_then(|index| self.sockets.get(index)) {
+                let _ = leave(socket, &membership);
+            }
+        }
+        let held: HashSet<IpAddr> = self.list.iter().map(|membership| membership.group).collect();
+        for &group in groups.difference(&held) {
+            self.list.extend(self.twins.iter().map(|&(interface, port)| Membership {
                 group,
                 interface,
-                underlay,
+                port,
                 socket: None,
                 told: false,
             }));
         }
-        Self { list, sockets: Vec::new() }
+        self.join();
     }
 
     /// Joins what is not joined.
@@ -56,8 +69,8 @@ impl Memberships {
 
     /// An underlay port's link is back, perhaps to another switch: membership is told anew, rather than at the next
     /// query.
-    pub fn renew(&mut self, underlay: usize) {
-        for membership in self.list.iter_mut().filter(|of| of.underlay == underlay) {
+    pub fn renew(&mut self, port: u16) {
+        for membership in self.list.iter_mut().filter(|of| of.port == port) {
             let Some((_, socket)) = membership.socket.and_then(|index| self.sockets.get(index))
             else {
                 continue;

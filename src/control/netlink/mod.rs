@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use futures_util::{StreamExt, TryStreamExt};
+use hashbrown::HashSet;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -41,14 +42,16 @@ const FULL_ROUND: u64 = 150;
 
 /// What the control core has to say.
 enum Request {
-    /// Follow a peer's next hop, and tell it even if that is told already.
-    Follow(IpAddr),
-    /// Do not follow it any more.
-    Forget(IpAddr),
+    /// Follow the next hops of peers, and tell those that are told already again.
+    Follow(Vec<IpAddr>),
+    /// Do not follow them any more.
+    Forget(Vec<IpAddr>),
+    /// Be a member of these groups, and of no others.
+    Groups(HashSet<IpAddr>),
     /// Packets to it are being dropped for lack of a next hop.
     Want(IpAddr),
     /// Membership in all groups told anew by this underlay port.
-    Renew(usize),
+    Renew(u16),
 }
 
 /// The watcher. Dropping it ends its thread.
@@ -59,16 +62,11 @@ pub struct Netlink {
 }
 
 impl Netlink {
-    /// Sets up the twins, joins the groups there, then follows the next hops of the peers.
+    /// Sets up the twins.
     ///
     /// # Errors
     /// A twin that cannot be set up, or no netlink socket.
-    pub fn start(
-        twins: Vec<Twin>,
-        peers: Vec<IpAddr>,
-        groups: Vec<IpAddr>,
-        updates: Sender<NextHopUpdate>,
-    ) -> Result<Self, TwinError> {
+    pub fn start(twins: Vec<Twin>, updates: Sender<NextHopUpdate>) -> Result<Self, TwinError> {
         let (sender, mut requests) = mpsc::unbounded_channel();
         let (stop, mut stopped) = oneshot::channel();
         let (report, ready) = crossbeam::channel::bounded(1);
@@ -79,7 +77,7 @@ impl Netlink {
                 Err(error) => return drop(report.send(Err(TwinError::Netlink(error)))),
             };
             runtime.block_on(async {
-                let watcher = match Watcher::new(&twins, peers, &groups, updates).await {
+                let watcher = match Watcher::new(&twins, updates).await {
                     Ok(watcher) => watcher,
                     Err(error) => return drop(report.send(Err(error))),
                 };
@@ -104,19 +102,24 @@ impl Netlink {
         self.request(Request::Want(peer));
     }
 
-    /// Follows one more peer, and tells its next hop also if that was told before.
-    pub fn follow(&self, peer: IpAddr) {
-        self.request(Request::Follow(peer));
+    /// Follows more peers, and tells their next hops also if those were told before.
+    pub fn follow(&self, peers: Vec<IpAddr>) {
+        self.request(Request::Follow(peers));
     }
 
-    /// Follows a peer no longer.
-    pub fn forget(&self, peer: IpAddr) {
-        self.request(Request::Forget(peer));
+    /// Follows peers no longer.
+    pub fn forget(&self, peers: Vec<IpAddr>) {
+        self.request(Request::Forget(peers));
+    }
+
+    /// Joins these groups by all twins, and leaves all others.
+    pub fn set_groups(&self, groups: HashSet<IpAddr>) {
+        self.request(Request::Groups(groups));
     }
 
     /// An underlay port's link is back.
-    pub fn renew(&self, underlay: usize) {
-        self.request(Request::Renew(underlay));
+    pub fn renew(&self, port: u16) {
+        self.request(Request::Renew(port));
     }
 
     fn request(&self, request: Request) {
@@ -148,12 +151,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    async fn new(
-        twins: &[Twin],
-        peers: Vec<IpAddr>,
-        joined: &[IpAddr],
-        updates: Sender<NextHopUpdate>,
-    ) -> Result<Self, TwinError> {
+    async fn new(twins: &[Twin], updates: Sender<NextHopUpdate>) -> Result<Self, TwinError> {
         let groups = [
             MulticastGroup::Link,
             MulticastGroup::Neigh,
@@ -167,11 +165,10 @@ impl Watcher {
         tokio::spawn(connection);
         let mut interfaces = Vec::new();
         for twin in twins {
-            interfaces.push((twin::set_up(&handle, twin).await?, twin.underlay));
+            interfaces.push((twin::set_up(&handle, twin).await?, twin.port));
         }
-        let mut memberships = Memberships::new(joined, &interfaces);
-        memberships.join();
-        let resolver = Resolver::new(interfaces, peers);
+        let memberships = Memberships::new(interfaces.clone());
+        let resolver = Resolver::new(interfaces);
         let messages = messages.map(|(message, _)| message.payload).boxed();
         Ok(Self { handle, messages, resolver, memberships, updates, routes_changed: true })
     }
@@ -189,11 +186,16 @@ impl Watcher {
                 },
                 Some(request) = requests.recv() => match request {
                     Request::Want(peer) => self.resolver.want(peer),
-                    Request::Renew(underlay) => self.memberships.renew(underlay),
-                    Request::Forget(peer) => self.resolver.forget(peer),
-                    Request::Follow(peer) => {
-                        self.resolver.follow(peer);
-                        self.read_route(peer).await;
+                    Request::Renew(port) => self.memberships.renew(port),
+                    Request::Groups(groups) => self.memberships.set(&groups),
+                    Request::Forget(peers) => {
+                        peers.into_iter().for_each(|peer| self.resolver.forget(peer));
+                    }
+                    Request::Follow(peers) => {
+                        for peer in peers {
+                            self.resolver.follow(peer);
+                            self.read_route(peer).await;
+                        }
                         self.ask_neighbours().await;
                     }
                 },

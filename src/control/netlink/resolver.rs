@@ -50,8 +50,8 @@ impl Peer {
 
 /// All peers, and what is known of their next hops.
 pub struct Resolver {
-    /// Interface index to underlay port.
-    twins: HashMap<u32, usize>,
+    /// Interface index to the port index of the underlay port.
+    twins: HashMap<u32, u16>,
     peers: HashMap<IpAddr, Peer>,
     neighbours: HashMap<Neighbour, MacAddr>,
     /// Those that the administrator made: asking for them would make them ordinary (Linux since 5.16).
@@ -62,16 +62,14 @@ pub struct Resolver {
 
 impl Resolver {
     /// With the twins as pairs of interface index and underlay port.
-    pub fn new(twins: Vec<(u32, usize)>, peers: Vec<IpAddr>) -> Self {
-        let mut resolver = Self {
+    pub fn new(twins: Vec<(u32, u16)>) -> Self {
+        Self {
             twins: twins.into_iter().collect(),
             peers: HashMap::new(),
             neighbours: HashMap::new(),
             permanent: HashSet::new(),
             changed: HashSet::new(),
-        };
-        peers.into_iter().for_each(|address| resolver.follow(address));
-        resolver
+        }
     }
 
     /// Follows a peer. One that is followed already is told again.
@@ -196,8 +194,8 @@ impl Resolver {
             Route::Via(hop) => match (self.twins.get(&hop.interface), self.neighbours.get(&hop)) {
                 (None, _) => Resolution::NoRoute,
                 (Some(_), None) => Resolution::Unresolved,
-                (Some(underlay), Some(mac)) => {
-                    Resolution::Resolved { underlay: *underlay, mac: *mac, next_hop: hop.address }
+                (Some(port), Some(mac)) => {
+                    Resolution::Resolved { port: *port, mac: *mac, next_hop: hop.address }
                 }
             },
         })
@@ -217,7 +215,8 @@ mod tests {
     const OTHER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 3]);
 
     fn resolver() -> Resolver {
-        let mut resolver = Resolver::new(vec![(7, 0)], vec![PEER, FAR]);
+        let mut resolver = Resolver::new(vec![(7, 0)]);
+        [PEER, FAR].into_iter().for_each(|peer| resolver.follow(peer));
         resolver.set_route(PEER, Route::Via(Hop { interface: 7, address: PEER }));
         resolver.set_route(FAR, Route::Via(Hop { interface: 7, address: GATEWAY }));
         assert_eq!(resolver.changes().len(), 2);
@@ -229,7 +228,7 @@ mod tests {
     }
 
     fn resolved(next_hop: IpAddr, mac: MacAddr) -> Resolution {
-        Resolution::Resolved { underlay: 0, mac, next_hop }
+        Resolution::Resolved { port: 0, mac, next_hop }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::wire::MacAddr;
 pub struct Twin {
     /// Interface name.
     pub interface: String,
-    /// Its underlay port: index into the configuration's.
-    pub underlay: usize,
+    /// Port index of its underlay port.
+    pub port: u16,
     /// The underlay port's MAC.
     pub mac: MacAddr,
     /// The underlay port's MTU, in bytes.

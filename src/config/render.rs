@@ -1,0 +1,302 @@
+//! A configuration as JSON, which is YAML: read again, it is the same.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::host::{Api, Cores, Eal};
+use super::macs::{MacPlace, StaticMac};
+use super::multicast::{Group, Multicast, Unregistered};
+use super::network::{ArpSuppression, InnerVlan, Member, Network};
+use super::peer::{EncapName, Peer};
+use super::port::Port;
+use super::snooping::Snooping;
+use super::storm::StormControl;
+use super::underlay::{Neighbour, ReservedBits, UnderlayPort, Vtep, ZeroChecksum};
+use super::{Config, FloodGroup};
+use crate::tunnel::{Encap, Sequence, UdpChecksum};
+use crate::worker::{Idle, Unknown};
+
+impl Config {
+    /// All of it, but for the name of its file: values that were left out too, where there are any.
+    pub fn render(&self) -> Value {
+        let Config { file: _, eal, cores, api, underlay, access, networks, warnings: _ } = self;
+        json!({
+            "eal": self::eal(eal),
+            "cores": self::cores(cores),
+            "api": self::api(api),
+            "underlay": {
+                "ports": underlay.ports.iter().map(underlay_port).collect::<Value>(),
+                "vtep": vtep(&underlay.vtep),
+                "neighbours":
+                    underlay.neighbours.iter().map(neighbour).collect::<Value>(),
+            },
+            "access": {"ports": access.iter().map(port).collect::<Value>()},
+            "networks": networks.iter().map(|of| network(of, &underlay.vtep)).collect::<Value>(),
+        })
+    }
+}
+
+pub(super) fn eal(Eal { hugepages, memory, mbufs, args }: &Eal) -> Value {
+    let memory = memory.map(|bytes| format!("{}MiB", bytes >> 20));
+    with(
+        json!({"hugepages": hugepages, "args": args}),
+        [("memory", memory.map(Value::from)), ("mbufs", mbufs.map(Value::from))],
+    )
+}
+
+pub(super) fn cores(Cores { control, workers, idle }: &Cores) -> Value {
+    let idle = match idle {
+        Idle::Spin => "spin",
+        Idle::Yield => "yield",
+        Idle::Sleep => "sleep",
+    };
+    json!({"control": control, "workers": workers, "idle": idle})
+}
+
+pub(super) fn api(Api { socket }: &Api) -> Value {
+    json!({"socket": socket})
+}
+
+pub(super) fn underlay_port(UnderlayPort { port: of, twin }: &UnderlayPort) -> Value {
+    let twin = twin.as_ref();
+    with(
+        port(of),
+        [
+            ("twin", twin.map(|twin| json!(twin.name))),
+            (
+                "addresses",
+                twin.map(|twin| twin.addresses.iter().map(ToString::to_string).collect()),
+            ),
+        ],
+    )
+}
+
+pub(super) fn port(of: &Port) -> Value {
+    let Port { name, device, queues, mtu, rx_descriptors, tx_descriptors, storm_control } = of;
+    with(
+        json!({"name": name, "device": device, "queues": queues, "mtu": mtu}),
+        [
+            ("rx_descriptors", rx_descriptors.map(Value::from)),
+            ("tx_descriptors", tx_descriptors.map(Value::from)),
+            ("storm_control", storm_control.as_ref().map(storm)),
+        ],
+    )
+}
+
+fn storm(StormControl { broadcast, multicast, unknown_unicast, burst }: &StormControl) -> Value {
+    with(
+        json!({}),
+        [
+            ("broadcast", broadcast.map(Value::from)),
+            ("multicast", multicast.map(Value::from)),
+            ("unknown_unicast", unknown_unicast.map(Value::from)),
+            ("burst", burst.map(Value::from)),
+        ],
+    )
+}
+
+pub(super) fn vtep(of: &Vtep) -> Value {
+    let Vtep { ipv4, ipv6, vxlan_port, reserved_bits, udp6_zero_checksum } = of;
+    let reserved_bits = match reserved_bits {
+        ReservedBits::Ignore => "ignore",
+        ReservedBits::Drop => "drop",
+    };
+    let zero_checksum = match udp6_zero_checksum {
+        ZeroChecksum::Drop => "drop",
+        ZeroChecksum::Accept => "accept",
+    };
+    let rest = json!({
+        "vxlan_port": vxlan_port,
+        "reserved_bits": reserved_bits,
+        "udp6_zero_checksum": zero_checksum,
+    });
+    with(rest, [("ipv4", ipv4.map(|of| json!(of))), ("ipv6", ipv6.map(|of| json!(of)))])
+}
+
+pub(super) fn neighbour(Neighbour { ip, mac, port }: &Neighbour) -> Value {
+    json!({"ip": ip, "mac": mac.to_string(), "port": port})
+}
+
+fn network(of: &Network, vtep: &Vtep) -> Value {
+    let macs = of.macs.iter().map(|mac| static_mac(mac, &of.members)).collect();
+    with(settings(of, vtep), [("macs", Some(macs))])
+}
+
+/// All of a network but its static MACs.
+pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
+    let Network {
+        vni,
+        name,
+        encap,
+        members,
+        peers,
+        group,
+        learning,
+        ageing,
+        mac_limit,
+        inner_vlan,
+        arp_suppression,
+        storm_control,
+        macs: _,
+        multicast,
+    } = of;
+    let inner_vlan = match inner_vlan {
+        InnerVlan::Drop => "drop",
+        InnerVlan::Keep => "keep",
+    };
+    let rest = json!({
+        "vni": vni.get(),
+        "name": name,
+        "encap": encap_name(*encap),
+        "ports": members.iter().map(member).collect::<Value>(),
+        "flood": flood(peers, group.as_ref(), *encap, vtep),
+        "learning": learning,
+        "ageing": ageing.map_or("off".to_owned(), duration),
+        "mac_limit": mac_limit,
+        "inner_vlan": inner_vlan,
+        "arp_suppression": arp_suppression.as_ref().map_or(json!(false), suppression),
+    });
+    with(
+        rest,
+        [
+            ("storm_control", storm_control.as_ref().map(storm)),
+            ("multicast", multicast.as_ref().map(|of| self::multicast(of, members))),
+        ],
+    )
+}
+
+fn duration(of: Duration) -> String {
+    if of.subsec_millis() == 0 {
+        format!("{}s", of.as_secs())
+    } else {
+        format!("{}ms", of.as_millis())
+    }
+}
+
+fn encap_name(encap: EncapName) -> &'static str {
+    let known = EncapName::CHOICES.iter().find(|(_, of)| *of == encap);
+    known.map_or("", |(name, _)| name)
+}
+
+fn member(Member { port, vlan }: &Member) -> Value {
+    vlan.map_or(json!(port), |vlan| json!({"port": port, "vlan": vlan}))
+}
+
+fn flood(peers: &[Peer], group: Option<&FloodGroup>, encap: EncapName, vtep: &Vtep) -> Value {
+    let peers: Value = peers.iter().map(|of| peer(of, encap, vtep)).collect();
+    let Some(FloodGroup { address, ttl, allow }) = group else { return json!({"peers": peers}) };
+    let allow = allow.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
+    with(json!({"peers": peers, "group": address, "ttl": ttl}), [("allow", allow)])
+}
+
+/// By its address alone where it speaks as its network does.
+fn peer(of: &Peer, network: EncapName, vtep: &Vtep) -> Value {
+    if *of == Peer::plain(of.address, network, vtep.vxlan_port) {
+        return json!(of.address);
+    }
+    let Peer { address, encap, id } = of;
+    let value = match *encap {
+        Encap::Vxlan { udp_port, checksum } => {
+            let checksum = match checksum {
+                UdpChecksum::Auto => "auto",
+                UdpChecksum::On => "on",
+                UdpChecksum::Off => "off",
+            };
+            json!({"address": address, "encap": "vxlan", "port": udp_port, "checksum": checksum})
+        }
+        Encap::Nvgre { flow_id } => {
+            json!({"address": address, "encap": "nvgre", "flow_id": flow_id})
+        }
+        Encap::Gre { key, checksum, sequence } => {
+            let sequence = match sequence {
+                Sequence::Off => json!(false),
+                Sequence::Sent => json!(true),
+                Sequence::Strict => json!("strict"),
+            };
+            let checksum = if checksum { "on" } else { "off" };
+            json!({"address": address, "encap": "gre", "key": key, "checksum": checksum, "sequence": sequence})
+        }
+    };
+    with(value, [("id", id.map(Value::from))])
+}
+
+fn suppression(ArpSuppression { unknown, limit }: &ArpSuppression) -> Value {
+    let unknown = match unknown {
+        Unknown::Flood => "flood",
+        Unknown::Drop => "drop",
+    };
+    json!({"unknown": unknown, "limit": limit})
+}
+
+fn multicast(of: &Multicast, members: &[Member]) -> Value {
+    let Multicast { unregistered, groups, snooping } = of;
+    let unregistered = match unregistered {
+        Unregistered::Flood => "flood",
+        Unregistered::Drop => "drop",
+    };
+    let group = |Group { group, ports, peers }: &Group| {
+        json!({
+            "group": group,
+            "ports": ports.iter().map(|index| member(&members[*index])).collect::<Value>(),
+            "peers": peers.iter().map(|peer| json!(peer.address)).collect::<Value>(),
+        })
+    };
+    json!({
+        "unregistered": unregistered,
+        "groups": groups.iter().map(group).collect::<Value>(),
+        "snooping": snooping.as_ref().map_or(json!(false), |of| self::snooping(of, members)),
+    })
+}
+
+fn snooping(of: &Snooping, members: &[Member]) -> Value {
+    let Snooping {
+        router_ports,
+        router_peers,
+        group_limit,
+        port_group_limit,
+        message_limit,
+        fast_leave,
+        querier,
+        query_interval,
+        response_interval,
+        last_member_interval,
+    } = of;
+    json!({
+        "router_ports": router_ports.iter().map(|index| member(&members[*index])).collect::<Value>(),
+        "router_peers": router_peers.iter().map(|peer| json!(peer.address)).collect::<Value>(),
+        "group_limit": group_limit,
+        "port_group_limit": port_group_limit,
+        "message_limit": message_limit,
+        "fast_leave": fast_leave,
+        "querier": match querier {
+            None => json!(false),
+            Some(Ipv4Addr::UNSPECIFIED) => json!(true),
+            Some(address) => json!(address),
+        },
+        "query_interval": duration(*query_interval),
+        "response_interval": duration(*response_interval),
+        "last_member_interval": duration(*last_member_interval),
+    })
+}
+
+fn static_mac(StaticMac { mac, place, ips }: &StaticMac, members: &[Member]) -> Value {
+    let value = match place {
+        MacPlace::Peer(peer) => json!({"mac": mac.to_string(), "peer": peer.address}),
+        MacPlace::Member(index) => {
+            let Member { port, vlan } = &members[*index];
+            let vlan = vlan.map(Value::from);
+            with(json!({"mac": mac.to_string(), "port": port}), [("vlan", vlan)])
+        }
+    };
+    let ips = (!ips.is_empty()).then(|| ips.iter().map(|address| json!(address.ip())).collect());
+    with(value, [("ips", ips)])
+}
+
+/// An object with those of the further keys that have a value.
+fn with<const N: usize>(object: Value, keys: [(&str, Option<Value>); N]) -> Value {
+    let Value::Object(mut object) = object else { return object };
+    object.extend(keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Value::Object(object)
+}
