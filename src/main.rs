@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use ferry::cli::{self, Exit, Plan};
+use ferry::cli::{self, Exit, Plan, Wanted};
 use ferry::config::Config;
 
 fn main() -> ExitCode {
@@ -34,11 +34,17 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|error| fail(&error, Exit::Failed)),
             Err(error) => fail(&error, Exit::Refused),
         },
+        Plan::Change(plan) => {
+            // As with diff(1), 1 is no trouble.
+            let is_diff = matches!(plan.wanted, Wanted::Difference { .. });
+            let failed = if is_diff { Exit::Refused } else { Exit::Failed };
+            cli::change(&plan, io::stdout(), io::stderr())
+                .unwrap_or_else(|error| fail(&error, failed))
+        }
         Plan::Completions(shell) => {
             finish(cli::completions(shell, &cli::version(), &mut io::stdout()))
         }
         Plan::Manual { folder } => finish(cli::manual(&folder, &cli::version())),
-        Plan::ReplaceMacs(plan) => finish(cli::replace_macs(&plan, io::stdout())),
         Plan::Show(show) => finish(cli::show(&show, io::stdout())),
     };
     exit.into()

@@ -16,13 +16,13 @@ use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
 use super::edit::BODY;
-use super::model::{Failure, Mac, Neighbour, StaticChanges};
+use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges};
 use super::page::{MacFilter, NeighbourFilter};
 use super::routes::target;
 
 /// How long a client waits for an answer: longer than the server waits for the control core.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The same for a large set of MACs, which must be read first.
+/// The same for a change, which must be read first, and then made.
 const LONG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection to a Ferry process.
@@ -139,15 +139,62 @@ impl Client {
         macs: String,
         file: &Path,
     ) -> Result<StaticChanges, ClientError> {
-        let request = Request::put(format!("/v1/networks/{vni}/macs"));
-        let answer = self.exchange(request, macs.into(), LONG_TIMEOUT);
+        self.change(Request::put(format!("/v1/networks/{vni}/macs")), macs, file)
+    }
+
+    /// Makes `config` the running configuration, or only says what that would change. Errors in it name `file`.
+    pub fn replace_config(
+        &mut self,
+        config: String,
+        file: &Path,
+        dry_run: bool,
+    ) -> Result<Changed, ClientError> {
+        self.change_config(Request::put(format!("/v1/config?dry_run={dry_run}")), config, file)
+    }
+
+    /// Adds a network in the form of an element of the configuration's `networks`; where it need not be new, it may take
+    /// the place of the one with its ID. Errors in it name `file`.
+    pub fn set_network(
+        &mut self,
+        vni: u32,
+        network: String,
+        file: &Path,
+        is_new: bool,
+    ) -> Result<Changed, ClientError> {
+        let request = Request::put(format!("/v1/networks/{vni}"));
+        let request = if is_new { request.header(header::IF_NONE_MATCH, "*") } else { request };
+        self.change_config(request, network, file)
+    }
+
+    /// Removes a network, if there is one.
+    pub fn remove_network(&mut self, vni: u32) -> Result<Changed, ClientError> {
+        let request = Request::delete(format!("/v1/networks/{vni}"));
+        self.change_config(request, String::new(), Path::new(BODY))
+    }
+
+    fn change_config(
+        &mut self,
+        request: request::Builder,
+        body: String,
+        file: &Path,
+    ) -> Result<Changed, ClientError> {
+        let mut changed: Changed = self.change(request, body, file)?;
+        changed.warnings.iter_mut().for_each(|warning| *warning = named(warning, file));
+        Ok(changed)
+    }
+
+    /// Errors in the body name `file`.
+    fn change<T: DeserializeOwned>(
+        &mut self,
+        request: request::Builder,
+        body: String,
+        file: &Path,
+    ) -> Result<T, ClientError> {
+        let answer = self.exchange(request, body.into(), LONG_TIMEOUT);
         answer.map(|(_, changes)| changes).map_err(|error| match error {
             ClientError::Refused { status, error } => {
-                let named = |line: &str| match line.strip_prefix(BODY) {
-                    Some(rest) if rest.starts_with(':') => format!("{}{rest}", file.display()),
-                    _ => line.to_owned(),
-                };
-                let error = error.lines().map(named).collect::<Vec<_>>().join("\n");
+                let lines: Vec<_> = error.lines().map(|line| named(line, file)).collect();
+                let error = lines.join("\n");
                 ClientError::Refused { status, error }
             }
             other => other,
@@ -185,6 +232,14 @@ impl Client {
         let Failure { error } =
             serde_json::from_slice(&body).map_err(|error| protocol(socket, error))?;
         Err(ClientError::Refused { status: head.status, error })
+    }
+}
+
+/// A message on a body as one on the file that it comes from.
+fn named(message: &str, file: &Path) -> String {
+    match message.strip_prefix(BODY) {
+        Some(rest) if rest.starts_with(':') => format!("{}{rest}", file.display()),
+        _ => message.to_owned(),
     }
 }
 

@@ -1,17 +1,125 @@
 //! Other configurations in the place of the running one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::Json;
+use axum::extract::{FromRequestParts, Query as Parameters};
+use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::http::{StatusCode, request};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
-use super::query::{ApplyError, Handle, Query};
+use super::model::{Changed, Difference};
+use super::query::{ApplyError, Handle, Query, Running};
 use super::routes::Refusal;
 use crate::config::{Config, ConfigErrors};
 
 /// What errors in a request's body name as their file.
 pub(super) const BODY: &str = "body";
-/// So often a request begins anew because another one came before it.
-const TRIES: usize = 5;
+/// Bytes of a body at most: some 500,000 static MACs, each with an address.
+pub(super) const LARGEST: usize = 64 << 20;
+/// How long the control core may take: devices may need seconds to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The terms of a request that changes the configuration.
+#[derive(Clone, Default)]
+pub(super) struct Terms {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// Only if this is the running configuration's ETag (RFC 9110 section 13.1.1).
+    pub if_match: Option<String>,
+    /// Only if there is no such part yet (RFC 9110 section 13.1.2).
+    pub if_none: bool,
+}
+
+/// The parameters of such a request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Terms {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, Refusal> {
+        let Parameters(Options { dry_run }) =
+            Parameters::from_request_parts(parts, state).await.map_err(Refusal::from)?;
+        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let if_match = text(IF_MATCH).filter(|value| *value != "*").map(str::to_owned);
+        Ok(Self { dry_run, if_match, if_none: text(IF_NONE_MATCH) == Some("*") })
+    }
+}
+
+/// What a request has changed.
+pub(super) struct Edited {
+    pub before: Arc<Config>,
+    pub after: Arc<Config>,
+    pub differences: Vec<Difference>,
+    tag: String,
+}
+
+impl IntoResponse for Edited {
+    fn into_response(self) -> Response {
+        let warnings = self.after.warnings.iter().map(ToString::to_string).collect();
+        let body = Changed { differences: self.differences, warnings };
+        ([(ETAG, self.tag)], Json(body)).into_response()
+    }
+}
+
+/// Has the control core follow what `edit` makes of the running configuration. One request after another: none is made
+/// of what another has changed meanwhile.
+pub(super) async fn edit(
+    handle: &Handle,
+    terms: Terms,
+    edit: impl FnOnce(&Config) -> Result<Config, Refusal> + Send + 'static,
+) -> Result<Edited, Refusal> {
+    let _turn = handle.turn().await;
+    let Running { config: before, version } = handle.ask(Query::Config).await?;
+    let tag = handle.tag(version);
+    if let Some(wanted) = &terms.if_match
+        && !wanted.split(',').any(|wanted| wanted.trim() == tag)
+    {
+        let error = format!("the configuration has changed: its ETag is {tag} now");
+        return Err(Refusal(StatusCode::PRECONDITION_FAILED, error));
+    }
+    let base = before.clone();
+    // A large body takes a while to read: others are answered meanwhile.
+    let read = tokio::task::spawn_blocking(move || {
+        let edited = edit(&base)?;
+        Ok::<_, Refusal>((base.difference(&edited), Arc::new(edited)))
+    });
+    let failed = |error| {
+        let error = format!("the body cannot be read: {error}");
+        Refusal(StatusCode::INTERNAL_SERVER_ERROR, error)
+    };
+    let (differences, after) = read.await.map_err(failed)??;
+    let edited = Edited { before, after: after.clone(), differences, tag };
+    if terms.dry_run || edited.differences.is_empty() {
+        return Ok(edited);
+    }
+    check_restarts(&edited.differences)?;
+    let query = |reply| Query::Apply { config: after, reply };
+    let version = handle.ask_within(PATIENCE, query).await??;
+    let changes: Vec<_> = edited.differences.iter().map(Difference::summary).collect();
+    tracing::info!("configuration {version}: {}", changes.join("; "));
+    Ok(Edited { tag: handle.tag(version), ..edited })
+}
+
+fn check_restarts(differences: &[Difference]) -> Result<(), Refusal> {
+    let fixed: Vec<_> = differences.iter().filter(|difference| difference.needs_restart).collect();
+    if fixed.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<_> = fixed.iter().map(|difference| difference.summary()).collect();
+    let error = format!(
+        "a running Ferry cannot change this, so nothing was changed; start it anew, or leave as it is: {}",
+        list.join("; ")
+    );
+    Err(Refusal(StatusCode::CONFLICT, error))
+}
 
 impl From<ConfigErrors> for Refusal {
     fn from(errors: ConfigErrors) -> Self {
@@ -22,33 +130,8 @@ impl From<ConfigErrors> for Refusal {
 impl From<ApplyError> for Refusal {
     fn from(error: ApplyError) -> Self {
         let status = match error {
-            ApplyError::Outrun => StatusCode::CONFLICT,
             ApplyError::NoPlace(_) => StatusCode::INSUFFICIENT_STORAGE,
         };
         Self(status, error.to_string())
     }
-}
-
-/// Has the control core follow what `edit` makes of the running configuration. Returns what was in force, and what is.
-pub(super) async fn edit(
-    handle: &Handle,
-    edit: impl Fn(&Config) -> Result<Config, Refusal> + Send + Sync + 'static,
-) -> Result<(Arc<Config>, Arc<Config>), Refusal> {
-    let edit = Arc::new(edit);
-    for _ in 0..TRIES {
-        let running = handle.ask(Query::Config).await?;
-        let (edit, base) = (edit.clone(), running.config.clone());
-        // A large body takes a while to read: others are answered meanwhile.
-        let read = tokio::task::spawn_blocking(move || edit(&base).map(Arc::new));
-        let config = read.await.map_err(|error| {
-            Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("the body cannot be read: {error}"))
-        })??;
-        let (expected, wanted) = (running.version, config.clone());
-        let applied = |reply| Query::Apply { expected, config: wanted, reply };
-        match handle.ask(applied).await? {
-            Err(ApplyError::Outrun) => {}
-            applied => return applied.map(|_| (running.config, config)).map_err(Refusal::from),
-        }
-    }
-    Err(ApplyError::Outrun.into())
 }

@@ -11,11 +11,12 @@
 //! request a 503, and a slow client costs the control core nothing.
 
 pub mod client;
+mod config;
 mod edit;
-mod macs;
 pub mod model;
 mod page;
 mod query;
+mod reload;
 mod routes;
 mod server;
 mod socket;

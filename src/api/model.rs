@@ -340,6 +340,15 @@ pub struct Snooping {
     pub messages_refused: u64,
 }
 
+/// What a request has changed, or would change, in the running configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// What differs; empty where nothing does.
+    pub differences: Vec<Difference>,
+    /// What is allowed and yet probably not meant.
+    pub warnings: Vec<String>,
+}
+
 /// A remote VTEP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {

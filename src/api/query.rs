@@ -1,10 +1,11 @@
 //! The seam between the API and the control core.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 
 use super::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
@@ -33,8 +34,6 @@ pub enum Query {
     Config(Reply<Running>),
     /// Another configuration in the place of the running one. Nothing but what a running process can change differs.
     Apply {
-        /// The version that it was made from.
-        expected: u64,
         /// What is wanted.
         config: Arc<Config>,
         /// The way back, for the version then.
@@ -72,12 +71,12 @@ pub enum Unanswered {
     /// Too many queries wait already.
     #[error("the control core has {BACKLOG} questions to answer already: try again")]
     Busy,
-    /// It took longer than [`REPLY_TIMEOUT`].
+    /// It took too long.
     #[error(
         "the control core did not answer within {} s: see Ferry's log, or try again",
-        REPLY_TIMEOUT.as_secs()
+        .0.as_secs()
     )]
-    TimedOut,
+    TimedOut(Duration),
     /// The control core is gone, or dropped the query.
     #[error("Ferry is stopping")]
     Stopping,
@@ -95,9 +94,6 @@ pub struct Running {
 /// Why the running configuration is still what it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
-    /// It was another one meanwhile.
-    #[error("the configuration was changed meanwhile: try again")]
-    Outrun,
     /// The machine's memory is at its end.
     #[error("no memory for {0} of the static MACs and addresses; nothing was changed")]
     NoPlace(usize),
@@ -108,26 +104,50 @@ pub enum ApplyError {
 pub struct Handle {
     queries: Sender<Query>,
     version: Version,
+    /// Tells this process's configurations from those of another.
+    process: u64,
+    /// Whose turn it is to change the configuration.
+    turn: Arc<Mutex<()>>,
 }
 
 /// The two ends of the seam. The version needs no asking: it does not change.
 pub fn channel(version: Version) -> (Handle, Receiver<Query>) {
     let (queries, receiver) = channel::bounded(BACKLOG);
-    (Handle { queries, version }, receiver)
+    let process = RandomState::new().build_hasher().finish();
+    (Handle { queries, version, process, turn: Arc::default() }, receiver)
 }
 
 impl Handle {
     /// Asks what `query` makes of a reply, such as `Query::Ports`.
     pub async fn ask<T>(&self, query: impl FnOnce(Reply<T>) -> Query) -> Result<T, Unanswered> {
+        self.ask_within(REPLY_TIMEOUT, query).await
+    }
+
+    /// The same with another patience than [`REPLY_TIMEOUT`].
+    pub async fn ask_within<T>(
+        &self,
+        patience: Duration,
+        query: impl FnOnce(Reply<T>) -> Query,
+    ) -> Result<T, Unanswered> {
         let (reply, answer) = oneshot::channel();
         self.queries.try_send(query(Reply(reply))).map_err(|error| match error {
             TrySendError::Full(_) => Unanswered::Busy,
             TrySendError::Disconnected(_) => Unanswered::Stopping,
         })?;
-        match tokio::time::timeout(REPLY_TIMEOUT, answer).await {
+        match tokio::time::timeout(patience, answer).await {
             Ok(answer) => answer.map_err(|_| Unanswered::Stopping),
-            Err(_) => Err(Unanswered::TimedOut),
+            Err(_) => Err(Unanswered::TimedOut(patience)),
         }
+    }
+
+    /// Waits until nobody else changes the configuration, and keeps others waiting.
+    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The ETag of a version of the configuration (RFC 9110 section 8.8.3).
+    pub(super) fn tag(&self, version: u64) -> String {
+        format!("\"{:x}-{version}\"", self.process)
     }
 
     /// What runs.

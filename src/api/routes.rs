@@ -1,20 +1,22 @@
 //! What each path answers.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Query as Parameters, State};
+use axum::extract::{DefaultBodyLimit, Query as Parameters, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::macs;
+use super::config;
+use super::edit::LARGEST;
 use super::model::{Failure, Version};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
 
 /// Every path there is, for those who ask for another.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/v1/ports",
     "/v1/networks",
     "/v1/macs",
@@ -25,7 +27,19 @@ const PATHS: [&str; 10] = [
     "/v1/drops",
     "/v1/totals",
     "/v1/version",
+    "/v1/config",
 ];
+
+/// Those routes that change nothing.
+pub(super) fn read_only(handle: Handle) -> Router {
+    routes(handle).layer(from_fn(async |request: Request, next: Next| {
+        if matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Ok(next.run(request).await);
+        }
+        let error = "this socket is only for reading; what changes something goes to api.socket";
+        Err(Refusal(StatusCode::FORBIDDEN, error.to_owned()))
+    }))
+}
 
 /// All routes.
 pub(super) fn routes(handle: Handle) -> Router {
@@ -35,10 +49,12 @@ pub(super) fn routes(handle: Handle) -> Router {
         .route("/v1/macs", get(list_macs))
         .route("/v1/neighbours", get(neighbours))
         .route("/v1/groups", get(|state| answer(state, Query::Groups)))
+        .route("/v1/config", get(config::show).put(config::replace))
         .route(
-            "/v1/networks/{vni}/macs",
-            put(macs::replace).layer(DefaultBodyLimit::max(macs::LARGEST)),
+            "/v1/networks/{vni}",
+            get(config::show_network).put(config::set_network).delete(config::remove_network),
         )
+        .route("/v1/networks/{vni}/macs", put(config::replace_macs))
         .route("/v1/peers", get(|state| answer(state, Query::Peers)))
         .route("/v1/workers", get(|state| answer(state, Query::Workers)))
         .route("/v1/drops", get(drops))
@@ -46,6 +62,7 @@ pub(super) fn routes(handle: Handle) -> Router {
         .route("/v1/version", get(version))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(LARGEST))
         .with_state(handle)
 }
 
@@ -151,7 +168,7 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
-        "nothing at {}; there is {}; and PUT /v1/networks/VNI/macs",
+        "nothing at {}; there is {}; and of a network, /v1/networks/VNI and /v1/networks/VNI/macs",
         uri.path(),
         PATHS.join(", ")
     );
@@ -159,7 +176,13 @@ async fn unknown_path(uri: Uri) -> Refusal {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Refusal {
-    let can = if uri.path().ends_with("/macs") && uri.path() != "/v1/macs" { "PUT" } else { "GET" };
+    let parts: Vec<&str> = uri.path().split('/').skip(2).collect();
+    let can = match parts[..] {
+        ["config"] => "GET or PUT",
+        ["networks", _] => "GET, PUT or DELETE",
+        ["networks", _, "macs"] => "PUT",
+        _ => "GET",
+    };
     let error = format!("{} cannot be {method}; it can be {can}", uri.path());
     Refusal(StatusCode::METHOD_NOT_ALLOWED, error)
 }

@@ -1,62 +1,89 @@
 //! The server's thread.
 
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::UnixListener;
 use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::query::Handle;
-use super::routes::routes;
+use super::reload;
+use super::routes::{read_only, routes};
 use super::socket::{SocketError, SocketFile, claim};
+use crate::config::Api;
 
 /// How long a stop waits for answers under way.
 pub const STOP_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A running server; dropping it stops it.
 pub struct Server {
-    file: Option<SocketFile>,
+    files: Vec<SocketFile>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Answers at a unix socket of mode 0660 until stopped, on a thread named `ferry-api`.
+/// Answers at unix sockets of mode 0660 until stopped, on a thread named `ferry-api`, and reads `file` again at each
+/// SIGHUP.
 ///
 /// The thread inherits the caller's CPU affinity: call this where that is the one for housekeeping, not from a
 /// thread that EAL has pinned.
 ///
 /// # Errors
-/// The socket cannot be had (see [`SocketError`]), or the system gives no thread.
-pub fn serve(path: &Path, handle: Handle) -> Result<Server, SocketError> {
+/// A socket cannot be had (see [`SocketError`]), or the system gives no thread.
+pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketError> {
     let system = |action| {
-        let path = path.to_owned();
+        let path = api.socket.path.clone();
         move |source: io::Error| SocketError::System { action, path, source }
     };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(system("start a runtime for"))?;
-    let (listener, file) = runtime.block_on(claim(path))?;
+    let (mut files, mut served) = (Vec::new(), Vec::new());
+    for (socket, routes) in [
+        (Some(&api.socket), routes(handle.clone())),
+        (api.read_only.as_ref(), read_only(handle.clone())),
+    ] {
+        let Some(socket) = socket else { continue };
+        let (listener, file) = runtime.block_on(claim(socket))?;
+        files.push(file);
+        served.push((listener, routes));
+    }
     let (stop, stopping) = watch::channel(false);
-    let thread = thread::Builder::new()
-        .name("ferry-api".to_owned())
-        .spawn(move || runtime.block_on(answer(listener, handle, stopping)))
-        .map_err(system("start a thread for"))?;
-    Ok(Server { file: Some(file), stop, thread: Some(thread) })
+    let hangup = {
+        let _runtime = runtime.enter();
+        signal(SignalKind::hangup()).map_err(system("listen for SIGHUP beside"))?
+    };
+    let work = move || {
+        runtime.block_on(async {
+            tokio::spawn(reload::on(hangup, handle, file));
+            let mut answers = JoinSet::new();
+            for (listener, routes) in served {
+                answers.spawn(answer(listener, routes, stopping.clone()));
+            }
+            answers.join_all().await;
+        });
+    };
+    let thread = thread::Builder::new().name("ferry-api".to_owned()).spawn(work);
+    let thread = thread.map_err(system("start a thread for"))?;
+    Ok(Server { files, stop, thread: Some(thread) })
 }
 
 impl Server {
-    /// Stops: the socket goes first, so that a successor may take its name; then answers under way get
+    /// Stops: the sockets go first, so that a successor may take their names; then answers under way get
     /// [`STOP_TIMEOUT`] to end.
     pub fn stop(self) {}
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.file.take());
+        self.files.clear();
         // A server that has ended by itself does not listen any more.
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take()
@@ -67,9 +94,9 @@ impl Drop for Server {
     }
 }
 
-async fn answer(listener: UnixListener, handle: Handle, mut stopping: watch::Receiver<bool>) {
+async fn answer(listener: UnixListener, routes: Router, mut stopping: watch::Receiver<bool>) {
     let mut stopped = stopping.clone();
-    let server = axum::serve(listener, routes(handle)).with_graceful_shutdown(async move {
+    let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
         let _ = stopped.changed().await;
     });
     let cut = async {

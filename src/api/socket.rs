@@ -3,10 +3,13 @@
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Group;
 use tokio::net::{UnixListener, UnixSocket};
+
+use crate::config::Socket;
 
 /// Owner and group may talk to Ferry.
 const MODE: u32 = 0o660;
@@ -24,6 +27,9 @@ pub enum SocketError {
     /// It is something else, which must not be replaced.
     #[error("{} exists and is not a socket; move it away, or choose another path (api.socket)", .0.display())]
     NotASocket(PathBuf),
+    /// Its group.
+    #[error("no group is called '{0}': create it (groupadd {0}), or name another (api.group)")]
+    NoGroup(String),
     /// The system refuses.
     #[error("cannot {action} {}: {source} (api.socket)", path.display())]
     System {
@@ -51,11 +57,14 @@ impl Drop for SocketFile {
 
 /// Binds the socket and listens. Makes its folder, and replaces a socket that nobody answers at. Needs a
 /// runtime to be entered.
-pub(super) async fn claim(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
+pub(super) async fn claim(
+    Socket { path, group }: &Socket,
+) -> Result<(UnixListener, SocketFile), SocketError> {
     let failed = |action, path: &Path| {
         let path = path.to_owned();
         move |source| SocketError::System { action, path, source }
     };
+    let group = group.as_deref().map(group_id).transpose()?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -79,8 +88,18 @@ pub(super) async fn claim(path: &Path) -> Result<(UnixListener, SocketFile), Soc
     let socket = bind().map_err(failed("bind the socket", path))?;
     let file = SocketFile(path.to_owned());
     fs::set_permissions(path, mode()).map_err(failed("set the mode of", path))?;
+    if group.is_some() {
+        chown(path, None, group).map_err(failed("set the group of", path))?;
+    }
     let listener = socket.listen(BACKLOG).map_err(failed("listen at", path))?;
     Ok((listener, file))
+}
+
+fn group_id(name: &str) -> Result<u32, SocketError> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        _ => Err(SocketError::NoGroup(name.to_owned())),
+    }
 }
 
 fn mode() -> Permissions {

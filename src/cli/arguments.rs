@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -40,22 +40,68 @@ pub enum Plan {
     },
     /// Ask a running process.
     Show(Show),
-    /// Have a running process replace a network's static MACs.
-    ReplaceMacs(ReplaceMacs),
+    /// Have a running process follow another configuration.
+    Change(Change),
 }
 
-/// Which static MACs take the place of which.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct ReplaceMacs {
-    /// The network
-    #[arg(value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-    pub vni: u32,
-    /// All its static MACs: a list as under 'macs' in the configuration, YAML or JSON
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The running Ferry's socket
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+/// What a running process's configuration should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// All or a part of it.
+    pub wanted: Wanted,
+    /// Where the process answers.
     pub socket: PathBuf,
+}
+
+/// All or a part of a configuration; each file may be `-`, the standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What a file says.
+    Config {
+        /// The configuration file.
+        file: PathBuf,
+        /// Whether to say only what would change.
+        dry_run: bool,
+    },
+    /// What it is; say how a file differs.
+    Difference {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// One network as a file says.
+    Network {
+        /// Its ID.
+        vni: u32,
+        /// An element of `networks`.
+        file: PathBuf,
+        /// Whether there must be none with this ID yet.
+        is_new: bool,
+    },
+    /// Without a network.
+    NoNetwork {
+        /// Its ID.
+        vni: u32,
+    },
+    /// The static MACs of one network.
+    Macs {
+        /// Its ID.
+        vni: u32,
+        /// A list as under `macs`.
+        file: PathBuf,
+    },
+}
+
+impl Wanted {
+    /// The file that says it.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Wanted::Config { file, .. }
+            | Wanted::Difference { file }
+            | Wanted::Network { file, .. }
+            | Wanted::Macs { file, .. } => Some(file),
+            Wanted::NoNetwork { .. } => None,
+        }
+    }
 }
 
 /// What to ask a running process, and how to print it.
@@ -98,6 +144,8 @@ pub enum Resource {
     },
     /// Where all packets went, and packet memory
     Totals,
+    /// The running configuration, as a file could say it
+    Config,
 }
 
 /// Which MACs to list.
@@ -142,7 +190,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Forward packets, until SIGINT or SIGTERM
+    /// Forward packets, until SIGINT or SIGTERM; SIGHUP has the file read again
     Run {
         /// Configuration file (YAML)
         #[arg(short, long, value_name = "FILE")]
@@ -174,10 +222,36 @@ enum Command {
         #[arg(value_name = "FOLDER")]
         folder: PathBuf,
     },
-    /// Change the static MACs of a running Ferry
+    /// Have a running Ferry follow a configuration file: what stays is not disturbed, and an error changes nothing
+    Apply {
+        #[command(flatten)]
+        file: File,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Say how a configuration file differs from what runs; exit code 0: not at all, 1: it does, 2: trouble
+    Diff {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Add, replace or remove a network of a running Ferry, until it is started anew
+    Net {
+        #[command(subcommand)]
+        change: NetChange,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Change the static MACs of a running Ferry, until it is started anew
     Mac {
         #[command(subcommand)]
         change: MacChange,
+        #[command(flatten)]
+        at: At,
     },
     /// Show what a running Ferry knows
     Show {
@@ -186,16 +260,61 @@ enum Command {
         /// Print JSON, as GET /v1/... answers it
         #[arg(long, global = true)]
         json: bool,
-        /// The running Ferry's socket
-        #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, global = true)]
-        socket: PathBuf,
+        #[command(flatten)]
+        at: At,
     },
+}
+
+#[derive(Args)]
+struct At {
+    /// The running Ferry's socket
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, global = true)]
+    socket: PathBuf,
+}
+
+#[derive(Args)]
+struct File {
+    /// Configuration file (YAML or JSON); - is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Args)]
+struct Part {
+    #[command(flatten)]
+    network: Id,
+    /// YAML or JSON; - is the standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+#[derive(Args)]
+struct Id {
+    /// The network's ID
+    #[arg(value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
+    vni: u32,
+}
+
+#[derive(Subcommand)]
+enum NetChange {
+    /// Add a network: FILE is an element of 'networks' in the configuration; its 'vni' may be left out
+    Add(Part),
+    /// Add a network, or put another in its place
+    Set(Part),
+    /// Remove a network, if there is one
+    Del(Id),
 }
 
 #[derive(Subcommand)]
 enum MacChange {
-    /// Replace all static MACs of a network, until it is started anew; those that stay miss no packet
-    Replace(ReplaceMacs),
+    /// Replace all static MACs of a network: FILE is a list as under 'macs' in the configuration
+    Replace(Part),
+}
+
+impl At {
+    fn change(self, wanted: Wanted) -> Plan {
+        Plan::Change(Change { wanted, socket: self.socket })
+    }
 }
 
 /// The command line's grammar.
@@ -224,8 +343,25 @@ pub fn parse(
         Command::Doctor { config, json } => Plan::Doctor { config, json },
         Command::Completions { shell } => Plan::Completions(shell),
         Command::Manual { folder } => Plan::Manual { folder },
-        Command::Mac { change: MacChange::Replace(replace) } => Plan::ReplaceMacs(replace),
-        Command::Show { resource, json, socket } => Plan::Show(Show { resource, json, socket }),
+        Command::Apply { file: File { file }, dry_run, at } => {
+            at.change(Wanted::Config { file, dry_run })
+        }
+        Command::Diff { file: File { file }, at } => at.change(Wanted::Difference { file }),
+        Command::Net { change, at } => at.change(match change {
+            NetChange::Add(Part { network: Id { vni }, file }) => {
+                Wanted::Network { vni, file, is_new: true }
+            }
+            NetChange::Set(Part { network: Id { vni }, file }) => {
+                Wanted::Network { vni, file, is_new: false }
+            }
+            NetChange::Del(Id { vni }) => Wanted::NoNetwork { vni },
+        }),
+        Command::Mac { change: MacChange::Replace(Part { network: Id { vni }, file }), at } => {
+            at.change(Wanted::Macs { vni, file })
+        }
+        Command::Show { resource, json, at: At { socket } } => {
+            Plan::Show(Show { resource, json, socket })
+        }
     };
     Ok((plan, log_level))
 }

@@ -26,7 +26,7 @@ pub enum RunError {
     Signals(std::io::Error),
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM; SIGHUP has the file read again.
 ///
 /// # Errors
 /// Anything that keeps it from starting; nothing is left behind then.
@@ -48,9 +48,9 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control::check_machine(&config)?;
     control::pin_to_control_core(&config);
     let (handle, queries) = api::channel(version());
-    let server = api::serve(&config.api.socket, handle)?;
+    let server = api::serve(&config.api, file.to_owned(), handle)?;
     let mut control = control::start(config)?;
-    tracing::info!("forwarding; API at {}", control.config().api.socket.display());
+    tracing::info!("forwarding; API at {}", control.config().api.socket.path.display());
     control::ready();
     control.run(&stop, &queries);
     tracing::info!("stopping");

@@ -50,6 +50,9 @@ fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowError> {
         Resource::Drops { all: true } => {
             get::<DropCount>(&mut client, "/v1/drops?all=true", json, output)
         }
+        Resource::Config => {
+            Ok(list::write_json(&client.get::<serde_json::Value>("/v1/config")?, output)?)
+        }
         Resource::Totals => {
             let totals: Totals = client.get("/v1/totals")?;
             if json {

@@ -228,6 +228,23 @@ impl Changes {
     }
 }
 
+impl Difference {
+    /// In one line, without values.
+    pub fn summary(&self) -> String {
+        let fate = match self.fate {
+            Fate::Added => "added",
+            Fate::Removed => "removed",
+            Fate::Changed => "changed",
+        };
+        let mut line = self.resource.to_string();
+        for part in self.name.iter().map(String::as_str).chain([fate]) {
+            line.extend([" ", part]);
+        }
+        let keys: Vec<_> = self.keys.iter().map(|of| of.key.as_str()).collect();
+        if keys.is_empty() { line } else { format!("{line} ({})", keys.join(", ")) }
+    }
+}
+
 /// The differences of a list whose elements have names.
 fn named<T: PartialEq>(
     (resource, needs_restart): (Resource, bool),

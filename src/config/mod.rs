@@ -38,7 +38,7 @@ pub use self::difference::{
     Changes, Difference, Edit, Fate, KeyDifference, Resource, StaticChanges,
 };
 pub use self::flood_group::FloodGroup;
-pub use self::host::{Api, Cores, Eal};
+pub use self::host::{Api, Cores, Eal, Socket};
 pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
@@ -94,31 +94,20 @@ impl Config {
     /// # Errors
     /// All that is wrong with the file.
     pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigErrors> {
-        let name = path.as_ref().display().to_string();
-        let failed = |message| {
-            Err(ConfigErrors(vec![Diagnostic {
-                file: name.clone(),
-                line: None,
-                column: None,
-                path: String::new(),
-                message,
-            }]))
-        };
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                return failed(format!(
-                    "cannot be read: {error}; name a YAML file that this user may read"
-                ));
-            }
-        };
-        let Ok(text) = String::from_utf8(bytes) else {
-            return failed("is not UTF-8 text; name a YAML file".to_owned());
-        };
+        let (name, text) = text_of(path.as_ref())?;
         let cpus = core_affinity::get_core_ids();
         let cpus: Option<Vec<usize>> =
             cpus.map(|list| list.into_iter().map(|core| core.id).collect());
         read(&name, &text, cpus.as_deref())
+    }
+
+    /// The same, for a process that runs already: only where it was started could one tell which CPUs it may use.
+    ///
+    /// # Errors
+    /// All that is wrong with the file.
+    pub fn reload(path: impl AsRef<Path>) -> Result<Config, ConfigErrors> {
+        let (name, text) = text_of(path.as_ref())?;
+        read(&name, &text, None)
     }
 
     /// Checks `text` as the content of a file called `name`; the same on every machine.
@@ -133,6 +122,21 @@ impl Config {
     pub fn summary(&self) -> impl fmt::Display {
         Summary(self)
     }
+}
+
+/// A file's name and content.
+fn text_of(path: &Path) -> Result<(String, String), ConfigErrors> {
+    let name = path.display().to_string();
+    let failed = |message| {
+        let (file, path) = (name.clone(), String::new());
+        ConfigErrors(vec![Diagnostic { file, line: None, column: None, path, message }])
+    };
+    let bytes = std::fs::read(path).map_err(|error| {
+        failed(format!("cannot be read: {error}; name a YAML file that this user may read"))
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| failed("is not UTF-8 text; name a YAML file".to_owned()))?;
+    Ok((name, text))
 }
 
 fn read(file: &str, text: &str, cpus: Option<&[usize]>) -> Result<Config, ConfigErrors> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::host::{Api, Cores, Eal};
+use super::host::{Api, Cores, Eal, Socket};
 use super::macs::{MacPlace, StaticMac};
 use super::multicast::{Group, Multicast, Unregistered};
 use super::network::{ArpSuppression, InnerVlan, Member, Network};
@@ -55,8 +55,12 @@ pub(super) fn cores(Cores { control, workers, idle }: &Cores) -> Value {
     json!({"control": control, "workers": workers, "idle": idle})
 }
 
-pub(super) fn api(Api { socket }: &Api) -> Value {
-    json!({"socket": socket})
+pub(super) fn api(Api { socket: of, read_only }: &Api) -> Value {
+    with(socket(of), [("read_only", read_only.as_ref().map(socket))])
+}
+
+fn socket(Socket { path, group }: &Socket) -> Value {
+    with(json!({"socket": path}), [("group", group.as_ref().map(|group| json!(group)))])
 }
 
 pub(super) fn underlay_port(UnderlayPort { port: of, twin }: &UnderlayPort) -> Value {

@@ -13,7 +13,7 @@ use super::multicast::Multicast;
 use super::neighbours::Suppressor;
 use super::network::Network;
 use super::ports::{ControlPort, NodePools, Role};
-use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Query, model};
+use crate::api::{Cursor, MacFilter, MacPage, Query, model};
 use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
@@ -33,13 +33,7 @@ impl Control {
             Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.report_neighbours(&filter)),
             Query::Config(reply) => reply.send(self.running()),
-            Query::Apply { expected, config, reply } => {
-                let applied = match self.version {
-                    version if version == expected => self.apply(config),
-                    _ => Err(ApplyError::Outrun),
-                };
-                reply.send(applied);
-            }
+            Query::Apply { config, reply } => reply.send(self.apply(config)),
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),

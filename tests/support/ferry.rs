@@ -1,6 +1,7 @@
 //! A Ferry process under test.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,33 @@ impl Ferry {
         }
     }
 
+    /// A command that changes the configuration, such as `net set 1000 -`, with its standard input: exit code, output
+    /// and errors.
+    pub fn change(&self, line: &str, input: &str) -> (i32, String, String) {
+        let mut command = Command::new(BINARY);
+        command.args(line.split_whitespace()).args(["-l", "error", "--socket"]);
+        command.arg(self.folder.path().join("ferry.sock"));
+        let pipes = [Stdio::piped(), Stdio::piped(), Stdio::piped()];
+        let [input_end, output, errors] = pipes;
+        let mut child = command.stdin(input_end).stdout(output).stderr(errors).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Such a command, which must succeed; what it says.
+    pub fn expect_change(&self, line: &str, input: &str) -> String {
+        let (code, output, errors) = self.change(line, input);
+        assert_eq!(code, 0, "{line}: {errors}");
+        output
+    }
+
+    /// The file that it was started with.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("ferry.yaml")
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -171,7 +199,12 @@ impl Ferry {
     }
 
     /// Stops it: within two seconds, with exit code 0, which says that no mbuf is missing.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
+        self.stop_and_log();
+    }
+
+    /// The same; what it has logged.
+    pub fn stop_and_log(mut self) -> String {
         let begin = Instant::now();
         self.signal("TERM");
         let status = self.child.wait().unwrap();
@@ -182,6 +215,7 @@ impl Ferry {
         assert!(!socket.exists(), "the socket is left behind");
         let runtime = format!("/var/run/dpdk/ferry-{}", self.child.id());
         assert!(!std::path::Path::new(&runtime).exists(), "{runtime} is left behind");
+        self.log()
     }
 
     pub fn signal(&self, signal: &str) {

@@ -13,10 +13,10 @@ use crate::api::model::{
     Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
-    self, ApplyError, Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query, Running,
-    Server,
+    self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query,
+    Running, Server, SocketError,
 };
-use crate::config::Config;
+use crate::config::{Api, Config, Socket};
 
 /// What the stand-in says.
 #[derive(Clone, Default)]
@@ -46,7 +46,7 @@ impl Fake {
             let mut running = Running { config: config(), version: 0 };
             queries.into_iter().for_each(|query| world.answer(query, &mut running));
         });
-        let server = api::serve(&folder.path().join("ferry.sock"), handle).unwrap();
+        let server = serve(&folder.path().join("ferry.sock"), handle).unwrap();
         Self { folder, server: Some(server) }
     }
 
@@ -59,6 +59,12 @@ impl Fake {
     }
 }
 
+/// A server at one socket.
+pub(crate) fn serve(path: &Path, handle: Handle) -> Result<Server, SocketError> {
+    let socket = Socket { path: path.to_owned(), group: None };
+    api::serve(&Api { socket, read_only: None }, PathBuf::new(), handle)
+}
+
 impl World {
     /// With three static MACs network 101 has no place for two, and with any network 102 gets no answer.
     fn answer(&self, query: Query, running: &mut Running) {
@@ -69,10 +75,7 @@ impl World {
             Query::Neighbours(filter, reply) => reply.send(self.neighbour_page(&filter)),
             Query::Groups(reply) => reply.send(self.groups.clone()),
             Query::Config(reply) => reply.send(running.clone()),
-            Query::Apply { expected, reply, .. } if expected != running.version => {
-                reply.send(Err(ApplyError::Outrun));
-            }
-            Query::Apply { config, reply, .. } => {
+            Query::Apply { config, reply } => {
                 let macs = |vni| config.network(vni).map_or(0, |network| network.macs.len());
                 match (macs(101), macs(102)) {
                     (_, 1..) => {}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::fake::{Fake, raw, world};
 use crate::api::client::{Client, ClientError};
-use crate::api::macs::LARGEST;
+use crate::api::edit::LARGEST;
 
 const SET: &str = r#"[{"mac": "02:00:00:00:00:05", "peer": "192.0.2.2", "ips": ["10.0.0.5"]}]"#;
 
@@ -47,7 +47,7 @@ fn what_is_no_set_at_all_is_refused() {
         raw(&fake.socket(), &format!("{head}\r\ncontent-length: 2\r\n\r\n[]"))
     };
     let path = "/v1/networks/101/macs";
-    let told = "a set has 64 MiB at most".to_owned();
+    let told = "a body has 64 MiB at most".to_owned();
     assert_eq!(replace(&fake, 101, &" ".repeat(LARGEST + 1)), Err((413, told)));
     let answer = request("GET", path);
     assert!(answer.ends_with("{\"error\":\"/v1/networks/101/macs cannot be GET; it can be PUT\"}"));

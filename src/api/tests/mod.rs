@@ -1,6 +1,7 @@
 //! The API over a real unix socket, with a thread that stands in for the control core.
 #![allow(clippy::unwrap_used)]
 
+mod config;
 pub(crate) mod fake;
 mod macs;
 mod requests;

@@ -2,23 +2,24 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fake::{Fake, version, world};
+use super::fake::{self, Fake, version, world};
 use crate::api::client::{Client, ClientError};
 use crate::api::model::Version;
 use crate::api::{self, Server, SocketError};
+use crate::config::{Api, Socket};
 
 /// A server whose control core never answers.
 fn serve(path: &Path) -> Result<Server, SocketError> {
     let (handle, queries) = api::channel(version());
     std::mem::forget(queries);
-    api::serve(path, handle)
+    fake::serve(path, handle)
 }
 
 /// Leaves a socket that nobody answers at.
@@ -36,6 +37,42 @@ fn its_folder_is_made_and_its_mode_lets_the_group_in_and_nobody_else() {
     Client::connect(&path).unwrap().get::<Version>("/v1/version").unwrap();
     server.stop();
     assert!(!path.exists());
+}
+
+#[test]
+fn groups_may_read_or_read_and_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = |name: &str, group: &str| Socket {
+        path: folder.path().join(name),
+        group: Some(group.to_owned()),
+    };
+    let serve = |socket, read_only| {
+        let (handle, queries) = api::channel(version());
+        std::mem::forget(queries);
+        api::serve(&Api { socket, read_only: Some(read_only) }, PathBuf::new(), handle)
+    };
+    let (all, reading) = (socket("all", "daemon"), socket("reading", "nogroup"));
+    let server = serve(all.clone(), reading.clone()).unwrap();
+    for (socket, status) in [(&all, "400"), (&reading, "403")] {
+        let of = fs::metadata(&socket.path).unwrap();
+        assert_eq!(of.permissions().mode() & 0o7777, 0o660);
+        let group = nix::unistd::Group::from_name(socket.group.as_deref().unwrap());
+        assert_eq!(of.gid(), group.unwrap().unwrap().gid.as_raw());
+        Client::connect(&socket.path).unwrap().get::<Version>("/v1/version").unwrap();
+        for (method, path) in [("PUT", "/v1/networks/0"), ("DELETE", "/v1/networks/x")] {
+            let request =
+                format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let answer = fake::raw(&socket.path, &request);
+            assert_eq!(&answer[9..12], status, "{answer}");
+        }
+    }
+    server.stop();
+    assert!(!all.path.exists() && !reading.path.exists());
+    let error = serve(all.clone(), socket("reading", "no-such")).err().unwrap().to_string();
+    let told =
+        "no group is called 'no-such': create it (groupadd no-such), or name another (api.group)";
+    assert_eq!(error, told);
+    assert!(!all.path.exists(), "left behind");
 }
 
 #[test]

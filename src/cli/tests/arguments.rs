@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use crate::api::MacFilter;
 use crate::api::tests::fake::{ip, version};
 use crate::cli::log::Filter;
-use crate::cli::{Exit, Plan, ReplaceMacs, Resource, Show, check, parse};
+use crate::cli::{Change, Exit, Plan, Resource, Show, Wanted, check, parse};
 
 fn plan(line: &str) -> Result<Plan, clap::Error> {
     parse(std::iter::once("ferry").chain(line.split_whitespace()), &version()).map(|(plan, _)| plan)
@@ -28,9 +28,19 @@ fn each_command_makes_its_plan() {
     assert_eq!(plan("run --config=ferry.yaml").unwrap(), Plan::Run { config: config.clone() });
     assert_eq!(plan("check ferry.yaml").unwrap(), Plan::Check { config });
     let socket = PathBuf::from("/x/s");
-    let replace = ReplaceMacs { vni: 101, file: PathBuf::from("set.json"), socket };
-    let line = "mac replace 101 set.json --socket /x/s";
-    assert_eq!(plan(line).unwrap(), Plan::ReplaceMacs(replace));
+    let file = || PathBuf::from("new.yaml");
+    for (line, wanted) in [
+        ("apply new.yaml", Wanted::Config { file: file(), dry_run: false }),
+        ("apply --dry-run new.yaml", Wanted::Config { file: file(), dry_run: true }),
+        ("diff new.yaml", Wanted::Difference { file: file() }),
+        ("net add 101 new.yaml", Wanted::Network { vni: 101, file: file(), is_new: true }),
+        ("net set 101 -", Wanted::Network { vni: 101, file: "-".into(), is_new: false }),
+        ("net del 101", Wanted::NoNetwork { vni: 101 }),
+        ("mac replace 101 new.yaml", Wanted::Macs { vni: 101, file: file() }),
+    ] {
+        let change = Change { wanted, socket: socket.clone() };
+        assert_eq!(plan(&format!("{line} --socket /x/s")).unwrap(), Plan::Change(change));
+    }
     for (name, resource) in [
         ("ports", Resource::Ports),
         ("networks", Resource::Networks),

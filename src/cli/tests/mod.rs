@@ -2,6 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod arguments;
-mod macs;
+mod change;
 mod show;
 mod tables;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::api::model::{DropCount, Mac, Network, Peer, Port, Totals, Worker};
-use crate::api::tests::fake::{Fake, World, mac, totals, version, world};
+use crate::api::tests::fake::{Fake, World, mac, serve, totals, version, world};
 use crate::cli::{Plan, parse, show};
 
 fn shown(socket: &Path, line: &str) -> Result<String, String> {
@@ -108,6 +108,6 @@ fn a_refusal_is_printed_as_it_came() {
     let path = folder.path().join("s");
     let (handle, queries) = crate::api::channel(version());
     drop(queries);
-    let _server = crate::api::serve(&path, handle).unwrap();
+    let _server = serve(&path, handle).unwrap();
     assert_eq!(shown(&path, "ports"), Err("Ferry is stopping".to_owned()));
 }

@@ -1,0 +1,77 @@
+//! `ferry apply`, `diff`, `net` and `mac`: other configurations for the running process.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::arguments::{Change, Wanted};
+use super::exit::Exit;
+use crate::api::client::{Client, ClientError};
+use crate::api::model::Changed;
+
+/// Why all is what it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The file.
+    #[error("{} cannot be read: {source}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The running process refused, or gave no answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It is done, and that cannot be said.
+    #[error("done, but the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Asks for the change, and says what differs now, or would.
+///
+/// # Errors
+/// The file, what is wrong with its content, or the process that refuses or does not answer.
+pub fn change(
+    Change { wanted, socket }: &Change,
+    mut output: impl Write,
+    mut errors: impl Write,
+) -> Result<Exit, ChangeError> {
+    let text = wanted.file().map_or(Ok(String::new()), read)?;
+    let mut client = Client::connect(socket)?;
+    let changed = match wanted {
+        Wanted::Macs { vni, file } => {
+            let changes = client.replace_macs(*vni, text, file)?;
+            writeln!(output, "{changes}")?;
+            return Ok(Exit::Fine);
+        }
+        Wanted::Config { file, dry_run } => client.replace_config(text, file, *dry_run)?,
+        Wanted::Difference { file } => client.replace_config(text, file, true)?,
+        Wanted::Network { vni, file, is_new } => client.set_network(*vni, text, file, *is_new)?,
+        Wanted::NoNetwork { vni } => client.remove_network(*vni)?,
+    };
+    let Changed { differences, warnings } = changed;
+    for warning in warnings {
+        writeln!(errors, "warning: {warning}")?;
+    }
+    for difference in &differences {
+        writeln!(output, "{difference}")?;
+    }
+    match (wanted, differences.is_empty()) {
+        (Wanted::Difference { .. }, false) => Ok(Exit::Failed),
+        (_, false) => Ok(Exit::Fine),
+        (_, true) => {
+            writeln!(output, "nothing differs")?;
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+/// The content of a file; `-` is the standard input.
+fn read(file: &Path) -> Result<String, ChangeError> {
+    let mut text = String::new();
+    let read = match file.to_str() {
+        Some("-") => io::stdin().read_to_string(&mut text).map(|_| text),
+        _ => std::fs::read_to_string(file),
+    };
+    read.map_err(|source| ChangeError::File { file: file.to_owned(), source })
+}
