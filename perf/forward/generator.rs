@@ -94,7 +94,7 @@ pub fn run(order: &Order) -> Result<()> {
         let name = format!("net_virtio_user{number}");
         let device = format!("{name},path={},queue_size=1024", socket.display());
         let mut port = Port::attach(&name, &device)?;
-        queues.push(port.start(&options, std::slice::from_ref(&pool))?);
+        queues.push(port.start(&options, &pool)?);
         ports.push(port);
     }
     let begun = Instant::now();

@@ -130,6 +130,7 @@ impl From<ConfigErrors> for Refusal {
 impl From<ApplyError> for Refusal {
     fn from(error: ApplyError) -> Self {
         let status = match error {
+            ApplyError::Failed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ApplyError::NoPlace(_) => StatusCode::INSUFFICIENT_STORAGE,
         };
         Self(status, error.to_string())

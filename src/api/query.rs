@@ -94,6 +94,9 @@ pub struct Running {
 /// Why the running configuration is still what it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
+    /// A device.
+    #[error("{0}; nothing was changed")]
+    Failed(String),
     /// The machine's memory is at its end.
     #[error("no memory for {0} of the static MACs and addresses; nothing was changed")]
     NoPlace(usize),

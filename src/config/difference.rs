@@ -152,7 +152,7 @@ impl Config {
             |old, new| keys(&render::neighbour(old), &render::neighbour(new)),
         ));
         list.extend(named(
-            (Resource::AccessPort, true),
+            (Resource::AccessPort, false),
             (&self.access, &new.access),
             |port| port.name.clone(),
             |old, new| keys(&render::port(old), &render::port(new)),

@@ -43,7 +43,7 @@ pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
 pub use self::peer::{EncapName, Peer};
-pub use self::port::Port;
+pub use self::port::{Port, canonical_device};
 pub use self::snooping::Snooping;
 pub use self::storm::StormControl;
 pub use self::underlay::{

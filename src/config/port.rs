@@ -187,7 +187,7 @@ fn owner<'p>(item: &'p Item<'_>) -> &'p str {
 }
 
 /// One spelling for each device.
-fn canonical_device(name: &str) -> String {
+pub fn canonical_device(name: &str) -> String {
     pci_address(name).unwrap_or_else(|| name.to_owned())
 }
 

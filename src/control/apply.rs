@@ -13,7 +13,7 @@ use super::flood_groups;
 use super::macs;
 use super::multicast;
 use super::peers::Resolution;
-use crate::api::ApplyError;
+use super::startup::StartError;
 use crate::config::{self, Config, Neighbour};
 use crate::fib::MacKey;
 use crate::worker::AdjacencyIndex;
@@ -23,15 +23,31 @@ type Needs = HashMap<u32, HashSet<AdjacencyIndex>>;
 
 impl Control {
     /// Makes a configuration the running one, and returns its version. Where that fails, all is as it was.
-    pub(super) fn apply(&mut self, config: Arc<Config>) -> Result<u64, ApplyError> {
+    pub(super) fn apply(&mut self, config: Arc<Config>) -> Result<u64, StartError> {
         let before = self.parts.config.clone();
-        let no_place = self.settle(config);
-        if no_place > 0 {
-            self.settle(before);
-            return Err(ApplyError::NoPlace(no_place));
+        let applied = self.follow_config(config.clone());
+        match &applied {
+            Ok(()) => self.version += 1,
+            Err(_) => {
+                if let Err(worse) = self.follow_config(before) {
+                    tracing::error!("what was before is not whole again: {worse}");
+                }
+            }
         }
-        self.version += 1;
-        Ok(self.version)
+        applied.map(|()| self.version)
+    }
+
+    /// Devices first: they are what fails. Then what workers see, and last what they see no more.
+    fn follow_config(&mut self, config: Arc<Config>) -> Result<(), StartError> {
+        self.open_ports(&config)?;
+        self.start_netlink(&config)?;
+        let no_place = self.settle(config.clone());
+        if no_place > 0 {
+            return Err(StartError::NoPlace(no_place));
+        }
+        self.receive();
+        self.close_ports(&config);
+        Ok(())
     }
 
     /// Has tables and workers follow a configuration. Returns how many static MACs and addresses have found no place.
@@ -65,6 +81,7 @@ impl Control {
         for network in &changed {
             needs.insert(network.vni.get(), self.set_network(network));
         }
+        self.parts.ports.limit(&config);
         self.find_next_hops(&before);
         self.publish();
 

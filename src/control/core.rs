@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, never, unbounded};
-use hashbrown::HashMap;
 
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
@@ -18,7 +17,8 @@ use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
 use super::networks::Networks;
 use super::peers::{NextHopUpdate, Peers};
-use super::ports::{NodePools, Ports};
+use super::plug::{Leaving, Waiting};
+use super::ports::{Pools, Ports};
 use super::service::Watchdog;
 use super::snapshot;
 use crate::api::model::Totals;
@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::dpdk::{Eal, Lcore, LcoreTask};
 use crate::fib::{Domain, Reclaimer};
 use crate::wire::MacAddr;
-use crate::worker::{EventQueue, HeardQueue, Shared, WorkerCounters};
+use crate::worker::{EventQueue, HeardQueue, Mailbox, PortCount, Shared, WorkerCounters};
 
 /// How long the loop waits for work: this long after there was some, and twice as long each time there is none.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -49,6 +49,8 @@ pub struct WorkerHandle {
     pub events: Arc<EventQueue>,
     /// IGMP and MLD that it heard.
     pub heard: Arc<HeardQueue>,
+    /// What it is told to do, and gives back.
+    pub mailbox: Arc<Mailbox>,
     /// Its receive queues as `(port index, queue)`.
     pub queues: Vec<(u16, u16)>,
 }
@@ -56,8 +58,13 @@ pub struct WorkerHandle {
 /// What a [`Control`] is made of.
 pub(super) struct Parts {
     pub config: Arc<Config>,
+    /// Receive queues that workers do not have yet.
+    pub waiting: Vec<Waiting>,
+    pub leaving: Vec<Leaving>,
     pub ports: Ports,
-    pub pools: HashMap<i32, NodePools>,
+    pub pools: Pools,
+    /// What became of the frames of ports that are gone.
+    pub former: PortCount,
     pub adjacencies: Adjacencies,
     pub networks: Networks,
     pub peers: Peers,
@@ -124,10 +131,10 @@ impl Control {
         Running { config: self.parts.config.clone(), version: self.version }
     }
 
-    /// Sets the kernel twins up, if there are any, and follows next hops from then on.
-    pub(super) fn start_netlink(&mut self) -> Result<(), TwinError> {
+    /// Sets the kernel twins up, if there are any and they are not, and follows next hops from then on.
+    pub(super) fn start_netlink(&mut self, config: &Config) -> Result<(), TwinError> {
         let mut twins = Vec::new();
-        for underlay in &self.parts.config.underlay.ports {
+        for underlay in &config.underlay.ports {
             let port = self.parts.ports.index(&underlay.port.name);
             let Some((twin, of)) = underlay.twin.as_ref().zip(self.parts.ports.get(port)) else {
                 continue;
@@ -136,7 +143,7 @@ impl Control {
             let (interface, addresses) = (twin.name.clone(), twin.addresses.clone());
             twins.push(Twin { interface, port, mac, mtu, addresses });
         }
-        if twins.is_empty() {
+        if twins.is_empty() || self.netlink.is_some() {
             return Ok(());
         }
         let (updates, next_hops) = unbounded();
@@ -177,6 +184,7 @@ impl Control {
             self.advance_clock();
             self.age();
             self.reclaim();
+            self.collect();
             pause = match drained {
                 Drained::None => (pause * 2).min(LONGEST_PAUSE),
                 Drained::Some | Drained::Behind => SHORTEST_PAUSE,
@@ -208,15 +216,21 @@ impl Control {
         let mut counters = Vec::new();
         for worker in parts.workers.drain(..) {
             worker.task.join();
+            while let Some(released) = worker.mailbox.released() {
+                parts.former += released.counted;
+            }
             counters.push(worker.counters);
         }
         while parts.shared.outbox.pop().is_some() {}
         let refused = parts.peers.refused;
-        let totals = super::report::totals(&counters, &parts.pools, refused, self.started);
+        let Parts { pools, former, .. } = &parts;
+        let totals = super::report::totals(&counters, pools, *former, refused, self.started);
+        parts.waiting.clear();
+        parts.leaving.clear();
         parts.ports.clear();
-        let pools = parts.pools.values().flat_map(|node| [&node.packets, &node.headers]);
+        let pools = parts.pools.iter();
         let missing: Vec<_> = pools
-            .map(|pool| (pool.name().to_owned(), pool.in_use()))
+            .map(|(_, pool)| (pool.name().to_owned(), pool.in_use()))
             .filter(|(_, missing)| *missing > 0)
             .collect();
         Stopped { totals, missing }

@@ -20,6 +20,7 @@ mod netlink;
 mod network;
 mod networks;
 mod peers;
+mod plug;
 mod ports;
 mod report;
 mod service;

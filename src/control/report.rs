@@ -4,23 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hashbrown::HashMap;
-
 use super::adjacency::Way;
 use super::ageing::age;
 use super::core::{Control, Parts, WorkerHandle};
 use super::multicast::Multicast;
 use super::neighbours::Suppressor;
 use super::network::Network;
-use super::ports::{ControlPort, NodePools, Role};
-use crate::api::{Cursor, MacFilter, MacPage, Query, model};
+use super::ports::{ControlPort, Pools, Role};
+use super::startup::StartError;
+use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Query, model};
 use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::{Encap, SummedBy};
 use crate::wire::MacAddr;
 use crate::worker::{
-    AdjacencyIndex, Counter, FloodKind, PortCounters, StormControl, WorkerCounters,
+    AdjacencyIndex, Counter, FloodKind, PortCount, PortCounters, StormControl, WorkerCounters,
 };
 
 impl Control {
@@ -33,20 +32,25 @@ impl Control {
             Query::Macs(filter, reply) => reply.send(self.report_macs(&filter)),
             Query::Neighbours(filter, reply) => reply.send(self.report_neighbours(&filter)),
             Query::Config(reply) => reply.send(self.running()),
-            Query::Apply { config, reply } => reply.send(self.apply(config)),
+            Query::Apply { config, reply } => {
+                reply.send(self.apply(config).map_err(|error| match error {
+                    StartError::NoPlace(count) => ApplyError::NoPlace(count),
+                    other => ApplyError::Failed(other.to_string()),
+                }));
+            }
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
             Query::Totals(reply) => {
                 let counters: Vec<_> = self.counters().cloned().collect();
-                let Parts { pools, peers, .. } = &self.parts;
-                reply.send(totals(&counters, pools, peers.refused, self.started));
+                let Parts { pools, peers, former, .. } = &self.parts;
+                reply.send(totals(&counters, pools, *former, peers.refused, self.started));
             }
         }
     }
 
-    fn port_name(&self, index: u16) -> String {
-        self.parts.ports.get(index).map_or(String::new(), |port| port.name.clone())
+    pub(super) fn port_name(&self, index: u16) -> String {
+        self.parts.ports.get(index).map_or(String::new(), |port| port.name().to_owned())
     }
 
     fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> + Clone {
@@ -65,13 +69,13 @@ impl Control {
                 Role::Access | Role::Underlay => port,
             };
             model::Port {
-                name: port.name.clone(),
+                name: port.name().to_owned(),
                 role: match port.role {
                     Role::Access => model::Role::Access,
                     Role::Underlay => model::Role::Underlay,
                     Role::Twin(_) => model::Role::Twin,
                 },
-                device: port.device.clone(),
+                device: port.wanted.device.clone(),
                 mac: MacAddr(mac_of.port.mac()).to_string(),
                 link: if link.up { model::Link::Up } else { model::Link::Down },
                 speed_mbps: link.speed_mbps,
@@ -279,7 +283,7 @@ impl Control {
                     self.counters().map(|of| of.ports[usize::from(index)].drops(*reason)).sum();
                 if packets > 0 || all {
                     drops.push(model::DropCount {
-                        port: port.name.clone(),
+                        port: port.name().to_owned(),
                         reason: reason.name().to_owned(),
                         packets,
                         meaning: reason.meaning().to_owned(),
@@ -295,7 +299,8 @@ impl Control {
 /// The sums of all workers.
 pub(super) fn totals(
     counters: &[Arc<WorkerCounters>],
-    pools: &HashMap<i32, NodePools>,
+    pools: &Pools,
+    former: PortCount,
     peers_refused: u64,
     started: Instant,
 ) -> model::Totals {
@@ -303,26 +308,22 @@ pub(super) fn totals(
     let sum = |counter: fn(&WorkerCounters) -> &Counter| {
         counters.iter().map(|worker| counter(worker).get()).sum()
     };
-    let pool = |(node, pool): (&i32, &crate::dpdk::Mempool)| model::Mempool {
+    let pool = |(node, pool): (i32, &crate::dpdk::Mempool)| model::Mempool {
         name: pool.name().to_owned(),
-        socket: *node as u32,
+        socket: node as u32,
         size: pool.size(),
         available: pool.size() - pool.in_use(),
     };
     model::Totals {
-        rx: ports().map(|port| port.rx_packets.get()).sum(),
+        rx: former.rx + ports().map(|port| port.rx_packets.get()).sum::<u64>(),
         copies: sum(|worker| &worker.copies),
-        tx: ports().map(|port| port.tx_packets.get()).sum(),
-        drops: ports().map(|port| all_drops(port)).sum(),
+        tx: former.tx + ports().map(|port| port.tx_packets.get()).sum::<u64>(),
+        drops: former.drops + ports().map(|port| all_drops(port)).sum::<u64>(),
         held: sum(|worker| &worker.held),
         events_lost: sum(|worker| &worker.events_lost),
         peers_refused,
         uptime_seconds: started.elapsed().as_secs(),
-        mempools: pools
-            .iter()
-            .flat_map(|(node, pools)| [(node, &pools.packets), (node, &pools.headers)])
-            .map(pool)
-            .collect(),
+        mempools: pools.iter().map(pool).collect(),
     }
 }
 

@@ -4,20 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
-use hashbrown::HashMap;
-
 use super::core::{Control, Parts, WorkerHandle};
 use super::netlink::TwinError;
 use super::networks::Networks;
-use super::ports::{self, NodePools, Ports, Running};
+use super::ports::{self, Pools};
 use super::snapshot;
-use crate::api::ApplyError;
 use crate::config::{Config, Underlay};
 use crate::dpdk::{Eal, EalOptions, free_hugepages};
 use crate::fib::{Domain, Published, Reclaimer};
 use crate::worker::{
-    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, OUTBOX, Outbox, Receiver, Shared,
-    Transmitter, TxPort, Worker, WorkerCounters,
+    Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, Mailbox, OUTBOX, Outbox, PortCount,
+    Shared, Transmitter, Worker, WorkerCounters,
 };
 
 /// Why Ferry did not start.
@@ -32,9 +29,15 @@ pub enum StartError {
     /// A kernel twin.
     #[error(transparent)]
     Twin(#[from] TwinError),
-    /// The tables.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
+    /// No room for static MACs and addresses.
+    #[error("no memory for {0} of the static MACs and addresses")]
+    NoPlace(usize),
+    /// No packet buffers for a port.
+    #[error("port {0}: no packet buffers are left; raise eal.mbufs")]
+    NoShare(String),
+    /// Workers that do not come round.
+    #[error("a worker has not let go of {0} in time; try again when it does")]
+    HeldUp(String),
     /// No huge pages, though asked for.
     #[error(
         "eal.hugepages is true, and the machine has none free: set some with 'sysctl vm.nr_hugepages=512', or set eal.hugepages to false"
@@ -62,15 +65,9 @@ pub enum StartError {
 /// The first thing that does not work, with its reason and, where there is one, the remedy.
 pub fn start(config: Arc<Config>) -> Result<Control, StartError> {
     let eal = Eal::start(&eal_options(&config))?;
-    let Running { ports, pools, receivers, transmitters } = ports::bring_up(&config)?;
-    let mut control = Control::new(&config, ports, pools, eal);
-    let started = control
-        .start_netlink()
-        .map_err(StartError::from)
-        .and_then(|()| Ok(control.apply(config)?))
-        .and_then(|_| control.launch(receivers, transmitters));
-    match started {
-        Ok(()) => Ok(control),
+    let mut control = Control::new(&config, eal);
+    match control.apply(config) {
+        Ok(_) => Ok(control),
         Err(error) => {
             control.stop();
             Err(error)
@@ -126,19 +123,25 @@ fn eal_options(config: &Config) -> EalOptions {
 }
 
 impl Control {
-    /// With nothing yet but ports.
-    fn new(config: &Config, ports: Ports, pools: HashMap<i32, NodePools>, eal: Eal) -> Self {
+    /// With nothing yet, not even workers.
+    fn new(config: &Config, eal: Eal) -> Self {
         let workers = config.cores.workers.len();
         let domain = Domain::new(workers);
-        let underlay = Underlay { neighbours: Vec::new(), ..config.underlay.clone() };
-        let config = Config { networks: Vec::new(), underlay, ..config.clone() };
-        let (adjacencies, peers, groups) = Default::default();
+        let pools = Pools::new(workers, config.eal.mbufs);
+        let (ports, neighbours) = (Vec::new(), Vec::new());
+        let underlay = Underlay { ports, vtep: config.underlay.vtep, neighbours };
+        let config =
+            Config { underlay, access: Vec::new(), networks: Vec::new(), ..config.clone() };
+        let (ports, adjacencies, peers, groups) = Default::default();
         let networks = Networks::new(workers);
         let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);
         Self::with(Parts {
             config: Arc::new(config),
+            waiting: Vec::new(),
+            leaving: Vec::new(),
             ports,
             pools,
+            former: PortCount::default(),
             adjacencies,
             networks,
             peers,
@@ -156,36 +159,33 @@ impl Control {
         })
     }
 
-    /// Starts the workers, each with its queues.
-    fn launch(
-        &mut self,
-        receivers: Vec<Vec<Receiver>>,
-        transmitters: Vec<Vec<TxPort>>,
-    ) -> Result<(), StartError> {
-        let Parts { config, ports, pools, shared, domain, workers, eal, .. } = &mut self.parts;
-        let dealt = receivers.into_iter().zip(transmitters).zip(eal.lcores().to_vec());
-        for (number, ((receivers, transmitter), lcore)) in dealt.enumerate() {
-            let counters = Arc::new(WorkerCounters::new(ports.len().into()));
+    /// Starts the workers, if they do not run yet. There are pools.
+    pub(super) fn launch(&mut self) -> Result<(), StartError> {
+        let Parts { config, pools, shared, domain, workers, eal, .. } = &mut self.parts;
+        if !workers.is_empty() {
+            return Ok(());
+        }
+        for (number, lcore) in eal.lcores().iter().copied().enumerate() {
+            let counters = Arc::new(WorkerCounters::new(ports::MOST));
             let events = Arc::new(EventQueue::new(EVENT_QUEUE));
             let heard = Arc::new(HeardQueue::new(HEARD_QUEUE));
-            let Some(node) = pools.get(&(lcore.socket as i32)).or_else(|| pools.values().next())
-            else {
-                continue;
-            };
-            let transmitter = Transmitter::new(transmitter, counters.clone(), node.packets.clone());
+            let mailbox = Arc::new(Mailbox::new(ports::MOST));
+            let Some(headers) = pools.headers(lcore.socket as i32) else { continue };
+            let transmitter = Transmitter::new(counters.clone());
             let context = Context::new(
                 number,
                 transmitter,
                 counters.clone(),
-                node.headers.clone(),
+                headers.clone(),
                 events.clone(),
                 heard.clone(),
             );
             let reader = domain.register().expect("the domain has a slot for each worker");
-            let queues = receivers.iter().map(|rx| (rx.port, rx.queue.number())).collect();
-            let worker = Worker::new(shared.clone(), reader, receivers, context, config.cores.idle);
+            let idle = config.cores.idle;
+            let worker = Worker::new(shared.clone(), mailbox.clone(), reader, context, idle);
             let task = eal.launch(lcore, move || worker.run())?;
-            workers.push(WorkerHandle { lcore, task, counters, events, heard, queues });
+            let queues = Vec::new();
+            workers.push(WorkerHandle { lcore, task, counters, events, heard, mailbox, queues });
         }
         Ok(())
     }

@@ -45,6 +45,9 @@ pub struct LcoreTask {
     lcore: u32,
 }
 
+/// A PCI address that no device has.
+const NO_DEVICE: &str = "ffff:ff:1f.7";
+
 static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// DPDK's version, such as `DPDK 22.11.11`.
@@ -70,7 +73,8 @@ impl Eal {
                 "no hugetlbfs is mounted, so huge pages are this process's alone: dpdk-dumpcap cannot attach"
             );
         }
-        let arguments = arguments(options, hugetlbfs);
+        let has_pci = Path::new("/sys/bus/pci/devices").exists();
+        let arguments = arguments(options, hugetlbfs, has_pci);
         tracing::debug!(target: "dpdk", "EAL arguments: {}", arguments.join(" "));
         let owned = arguments
             .iter()
@@ -169,7 +173,7 @@ fn worker_lcores() -> Vec<Lcore> {
     }
 }
 
-fn arguments(options: &EalOptions, hugetlbfs: bool) -> Vec<String> {
+fn arguments(options: &EalOptions, hugetlbfs: bool, has_pci: bool) -> Vec<String> {
     let mut list = vec!["ferry".to_owned(), "--lcores".to_owned()];
     let mut lcores = format!("0@{}", options.control_core);
     for (index, cpu) in options.worker_cores.iter().enumerate() {
@@ -189,8 +193,11 @@ fn arguments(options: &EalOptions, hugetlbfs: bool) -> Vec<String> {
     if let Some(bytes) = options.memory {
         list.extend(["-m".to_owned(), bytes.div_ceil(1 << 20).to_string()]);
     }
-    if options.pci_devices.is_empty() {
+    if !has_pci {
         list.push("--no-pci".to_owned());
+    } else if options.pci_devices.is_empty() {
+        // Without a list EAL takes all that there are, and without the bus none could ever come.
+        list.extend(["-a", NO_DEVICE].map(str::to_owned));
     }
     for device in &options.pci_devices {
         list.extend(["-a".to_owned(), device.clone()]);
@@ -216,7 +223,7 @@ mod tests {
 
     #[test]
     fn lcores_are_numbered_in_order_and_pinned_one_to_one() {
-        let list = arguments(&options(), true).join(" ");
+        let list = arguments(&options(), true, false).join(" ");
         assert!(list.contains("--lcores 0@0,1@1,2@5"), "{list}");
         assert!(list.contains("--no-huge") && list.contains("-m 512"), "{list}");
         assert!(list.contains("--no-pci") && list.ends_with("--single-file-segments"), "{list}");
@@ -225,16 +232,19 @@ mod tests {
     #[test]
     fn only_named_pci_devices_are_probed() {
         let pci_devices = vec!["0000:3b:00.0,rx_vec=1".to_owned()];
-        let list = arguments(&EalOptions { pci_devices, ..options() }, true).join(" ");
+        let list = arguments(&EalOptions { pci_devices, ..options() }, true, true).join(" ");
         assert!(list.contains("-a 0000:3b:00.0,rx_vec=1") && !list.contains("--no-pci"), "{list}");
+        assert!(!list.contains(NO_DEVICE), "{list}");
+        let none = arguments(&options(), true, true).join(" ");
+        assert!(none.contains("-a ffff:ff:1f.7") && !none.contains("--no-pci"), "{none}");
     }
 
     #[test]
     fn huge_pages_need_no_mount() {
         let options = EalOptions { hugepages: true, ..options() };
-        let list = arguments(&options, true).join(" ");
+        let list = arguments(&options, true, true).join(" ");
         assert!(list.contains("--huge-unlink=always") && !list.contains("--in-memory"), "{list}");
-        let list = arguments(&options, false);
+        let list = arguments(&options, false, true);
         assert!(list.contains(&"--in-memory".to_owned()), "{list:?}");
     }
 }

@@ -9,7 +9,7 @@ use super::mempool::Mempool;
 use super::queue::{RxQueue, TxQueue};
 
 /// How to set a port up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortOptions {
     /// Receive queues.
     pub rx_queues: u16,
@@ -25,20 +25,28 @@ pub struct PortOptions {
     pub promiscuous: bool,
 }
 
-/// An attached device. Started by [`Port::start`]; stopped and closed when the port and all its queues are
+/// An attached device. Started by [`Port::start`]; stopped, closed and detached when the port and all its queues are
 /// dropped.
 pub struct Port {
     name: String,
     id: u16,
     info: dpdk_sys::rte_eth_dev_info,
     started: Option<Arc<Started>>,
+    attached: Arc<Attached>,
+}
+
+/// An attached device, kept so by its port and its queues.
+struct Attached {
+    id: u16,
+    name: String,
+    device: *mut dpdk_sys::rte_device,
 }
 
 /// A started port, kept alive by its queues.
 pub(super) struct Started {
     pub(super) id: u16,
-    name: String,
-    pools: Vec<Mempool>,
+    _pool: Mempool,
+    attached: Arc<Attached>,
 }
 
 /// The state of a link.
@@ -73,6 +81,10 @@ pub struct PortStatistics {
 unsafe impl Send for Port {}
 // SAFETY: `&Port` only reads, through DPDK calls that are thread-safe for statistics and link state.
 unsafe impl Sync for Port {}
+// SAFETY: the device is DPDK's, which takes it back once, in `drop`; nothing else looks at it.
+unsafe impl Send for Attached {}
+// SAFETY: as above.
+unsafe impl Sync for Attached {}
 
 impl Port {
     /// Attaches the device that `devargs` names: a PCI address (probed by EAL's start) or a virtual
@@ -105,7 +117,8 @@ impl Port {
             check("rte_eth_dev_info_get", &subject, dpdk_sys::rte_eth_dev_info_get(id, &mut info))?;
             info
         };
-        Ok(Self { name: name.to_owned(), id, info, started: None })
+        let attached = Attached { id, name: name.to_owned(), device: info.device };
+        Ok(Self { name: name.to_owned(), id, info, started: None, attached: Arc::new(attached) })
     }
 
     /// The name it was attached with.
@@ -163,15 +176,14 @@ impl Port {
         Err(Error::plain("rte_eth_dev_configure", &format!("port {}", self.name), reason))
     }
 
-    /// Configures the queues and starts the port. Each receive queue fills from the pool of its index
-    /// (the last pool serves the rest).
+    /// Configures the queues and starts the port. Its receive queues fill from the pool.
     ///
     /// # Errors
     /// More queues than the device has, an MTU it cannot carry, or what the driver says.
     pub fn start(
         &mut self,
         options: &PortOptions,
-        pools: &[Mempool],
+        pool: &Mempool,
     ) -> Result<(Vec<RxQueue>, Vec<TxQueue>)> {
         let subject = format!("port {}", self.name);
         super::log::take_last_error();
@@ -182,7 +194,6 @@ impl Port {
         let socket = self.socket();
         let socket = u32::try_from(socket).unwrap_or(dpdk_sys::SHIM_SOCKET_ID_ANY as u32);
         for queue in 0..options.rx_queues {
-            let pool = &pools[usize::from(queue).min(pools.len() - 1)];
             // SAFETY: null configuration means the driver's default; the pool outlives the port.
             check("rte_eth_rx_queue_setup", &subject, unsafe {
                 dpdk_sys::rte_eth_rx_queue_setup(
@@ -209,8 +220,8 @@ impl Port {
         }
         // SAFETY: configured above.
         check("rte_eth_dev_start", &subject, unsafe { dpdk_sys::rte_eth_dev_start(self.id) })?;
-        let started =
-            Arc::new(Started { id: self.id, name: self.name.clone(), pools: pools.to_vec() });
+        let (id, attached) = (self.id, self.attached.clone());
+        let started = Arc::new(Started { id, _pool: pool.clone(), attached });
         self.started = Some(started.clone());
         self.set_mtu(&subject, options.mtu)?;
         self.accept_frames(options.promiscuous);
@@ -363,24 +374,24 @@ impl Port {
     }
 }
 
-impl Drop for Port {
+impl Drop for Started {
     fn drop(&mut self) {
-        if self.started.is_none() {
-            // SAFETY: attached, never started, no queue exists.
-            unsafe { dpdk_sys::rte_eth_dev_close(self.id) };
+        // SAFETY: the last queue handle is gone, so no lcore polls this port any more.
+        if unsafe { dpdk_sys::rte_eth_dev_stop(self.id) } != 0 {
+            tracing::warn!("port {} did not stop cleanly", self.attached.name);
         }
     }
 }
 
-impl Drop for Started {
+impl Drop for Attached {
     fn drop(&mut self) {
-        // SAFETY: the last queue handle is gone, so no lcore polls this port any more.
+        // SAFETY: the port is stopped, or never was started, and nobody has its id any more; the device was probed and is
+        // removed once.
         unsafe {
-            if dpdk_sys::rte_eth_dev_stop(self.id) != 0 {
-                tracing::warn!("port {} did not stop cleanly", self.name);
-            }
             dpdk_sys::rte_eth_dev_close(self.id);
+            if dpdk_sys::rte_dev_remove(self.device) < 0 {
+                tracing::warn!("the device of port {} cannot be detached", self.name);
+            }
         }
-        self.pools.clear();
     }
 }

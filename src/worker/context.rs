@@ -10,15 +10,6 @@ use super::transmit::Transmitter;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 
-/// The mempools that a worker takes from.
-#[derive(Clone)]
-pub struct Pools {
-    /// Small mbufs: outer headers before shared bytes, and the sharing mbufs themselves.
-    pub headers: Mempool,
-    /// Full-size mbufs.
-    pub packets: Mempool,
-}
-
 /// The writable state of one worker, but for its receive queues.
 pub struct Context {
     /// Its number among the workers, from 0.

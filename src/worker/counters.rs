@@ -1,5 +1,6 @@
 //! Each worker's counters: written by that worker alone, read by anybody.
 
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam::utils::CachePadded;
@@ -36,6 +37,25 @@ pub struct PortCounters {
     drops: [Counter; DropReason::COUNT],
 }
 
+/// What became of a port's frames, in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortCount {
+    /// Frames taken from it.
+    pub rx: u64,
+    /// Frames given to it.
+    pub tx: u64,
+    /// Frames dropped, for any reason.
+    pub drops: u64,
+}
+
+impl AddAssign for PortCount {
+    fn add_assign(&mut self, more: Self) {
+        self.rx += more.rx;
+        self.tx += more.tx;
+        self.drops += more.drops;
+    }
+}
+
 impl Default for PortCounters {
     fn default() -> Self {
         let (rx_packets, rx_bytes, tx_packets, tx_bytes) = Default::default();
@@ -49,6 +69,22 @@ impl PortCounters {
     #[inline(always)]
     pub fn count_drops(&self, reason: DropReason, count: u64) {
         self.drops[reason as usize].add(count);
+    }
+
+    /// What it has counted so far, and sets it to zero. Only the owning worker calls this.
+    pub(super) fn take(&self) -> PortCount {
+        let take = |counter: &Counter| {
+            let count = counter.get();
+            counter.set(0);
+            count
+        };
+        take(&self.rx_bytes);
+        take(&self.tx_bytes);
+        PortCount {
+            rx: take(&self.rx_packets),
+            tx: take(&self.tx_packets),
+            drops: self.drops.iter().map(take).sum(),
+        }
     }
 
     /// Frames dropped for a reason.

@@ -1,7 +1,7 @@
 //! The packet path: lcores that poll, and the stages that a burst goes through.
 //!
 //! A [`Worker`] is made on the control core and moved to its lcore, where it alone touches its
-//! queues. It reads the [`Snapshot`] and the MAC FIBs under QSBR, writes only its own counters,
+//! queues, which come and go by its [`Mailbox`]. It reads the [`Snapshot`] and the MAC FIBs under QSBR, writes only its own counters,
 //! and tells the control core what it saw through a bounded queue of [`Event`]s. It takes no lock,
 //! allocates nothing from the heap and, but for idling, makes no system call of its own.
 
@@ -14,6 +14,7 @@ mod event;
 mod flood_group;
 mod forward;
 mod idle;
+mod mailbox;
 mod multicast;
 mod origin;
 mod outbox;
@@ -27,15 +28,16 @@ mod suppression;
 mod transmit;
 mod underlay;
 
-pub use context::{Context, Pools};
-pub use counters::{Counter, PortCounters, WorkerCounters};
+pub use context::Context;
+pub use counters::{Counter, PortCount, PortCounters, WorkerCounters};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use flood_group::{FloodGroup, FloodGroups};
 pub use idle::Idle;
+pub use mailbox::{Mailbox, Order, Receiver, Released};
 pub use multicast::{Groups, Listeners, Multicast};
 pub use origin::{AnyPeer, AnyPeers, Dialect};
 pub use outbox::{OUTBOX, Outbox, Outgoing};
-pub use poll::{Receiver, Shared, Worker};
+pub use poll::{Shared, Worker};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
     PortEntry, Snapshot, UnderlayPort,

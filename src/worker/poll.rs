@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::context::Context;
 use super::idle::{Idle, Idler};
+use super::mailbox::{Mailbox, Order, Receiver, Released};
 use super::outbox::{self, Outbox};
 use super::snapshot::{PortEntry, Snapshot};
 use super::{access, replicate, underlay};
-use crate::dpdk::{Burst, RxQueue, cycles, sift};
+use crate::dpdk::{Burst, cycles, sift};
 use crate::drop_reason::DropReason;
 use crate::fib::{Published, Reader};
 
@@ -24,19 +25,12 @@ pub struct Shared {
     pub outbox: Outbox,
 }
 
-/// A receive queue and the port it belongs to.
-pub struct Receiver {
-    /// Port index.
-    pub port: u16,
-    /// The queue.
-    pub queue: RxQueue,
-}
-
 /// One worker: made on the control core, run on its lcore. It may stay on the heap where it was made, so it keeps
 /// others off its cache lines.
 #[repr(align(128))]
 pub struct Worker {
     shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
     reader: Reader,
     receivers: Vec<Receiver>,
     context: Context,
@@ -44,15 +38,16 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// With its queues.
+    /// Without ports yet.
     pub fn new(
         shared: Arc<Shared>,
+        mailbox: Arc<Mailbox>,
         reader: Reader,
-        receivers: Vec<Receiver>,
         context: Context,
         idle: Idle,
     ) -> Self {
-        Self { shared, reader, receivers, context, idler: Idler::new(idle) }
+        let receivers = Vec::with_capacity(context.counters.ports.len());
+        Self { shared, mailbox, reader, receivers, context, idler: Idler::new(idle) }
     }
 
     /// Polls until told to stop.
@@ -61,6 +56,10 @@ impl Worker {
         let mut before = cycles();
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.reader.quiescent();
+            // Behind it: who has seen the epoch in which something was ordered takes the order before the next snapshot.
+            if self.mailbox.has_orders() {
+                self.take_orders();
+            }
             let active = self.round();
             let now = cycles();
             counters.polls.add(1);
@@ -77,6 +76,24 @@ impl Worker {
         while self.context.transmitter.flush() {}
     }
 
+    #[cold]
+    fn take_orders(&mut self) {
+        while let Some(order) = self.mailbox.next() {
+            match order {
+                Order::Transmit(index, port) => self.context.transmitter.attach(index, port),
+                Order::Receive(receiver) => self.receivers.push(receiver),
+                Order::Release(port) => {
+                    let place = self.receivers.iter().position(|of| of.port == port);
+                    let receiver = place.map(|place| self.receivers.remove(place));
+                    let transmit = self.context.transmitter.detach(port);
+                    replicate::forget(&mut self.context, port);
+                    let counted = self.context.counters.ports[usize::from(port)].take();
+                    self.mailbox.release(Released { port, transmit, receiver, counted });
+                }
+            }
+        }
+    }
+
     /// Serves every queue once. Returns whether there was anything to do.
     #[inline]
     fn round(&mut self) -> bool {
@@ -85,18 +102,20 @@ impl Worker {
         context.tick = shared.tick.load(Ordering::Relaxed);
         let mut active = false;
         let mut burst = Burst::new();
-        for Receiver { port, queue } in receivers {
-            queue.receive(&mut burst);
-            if burst.is_empty() {
-                continue;
+        for Receiver { port, queues } in receivers {
+            for queue in queues {
+                queue.receive(&mut burst);
+                if burst.is_empty() {
+                    continue;
+                }
+                active = true;
+                let packets = burst.len() as u64;
+                let bytes = dispatch(context, reader, snapshot, *port, &mut burst);
+                let counters = &context.counters.ports[usize::from(*port)];
+                counters.rx_packets.add(packets);
+                counters.rx_bytes.add(bytes);
+                context.counters.bursts.add(1);
             }
-            active = true;
-            let packets = burst.len() as u64;
-            let bytes = dispatch(context, reader, snapshot, *port, &mut burst);
-            let counters = &context.counters.ports[usize::from(*port)];
-            counters.rx_packets.add(packets);
-            counters.rx_bytes.add(bytes);
-            context.counters.bursts.add(1);
         }
         if context.number == 0 && !shared.outbox.is_empty() {
             active |= outbox::serve(context, snapshot, &shared.outbox);

@@ -118,6 +118,17 @@ pub(super) fn advance(context: &mut Context, reader: &Reader, snapshot: &Snapsho
     true
 }
 
+/// Gives up the floods that wait, of frames that came in by a port.
+pub(super) fn forget(context: &mut Context, port: u16) {
+    let jobs = &mut context.replication.jobs;
+    let before = jobs.len();
+    jobs.retain(|job| job.origin.port != port);
+    let (given_up, left) = (before - jobs.len(), jobs.len());
+    let counters = &context.counters;
+    counters.ports[usize::from(port)].count_drops(DropReason::PortRemoved, given_up as u64);
+    counters.held.set(left as u64);
+}
+
 enum Progress<'r> {
     /// All but this last target got a copy.
     Done(Option<Target<'r>>),

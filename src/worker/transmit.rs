@@ -21,30 +21,48 @@ pub struct TxPort {
     pub path: Option<TxPath>,
     /// What other workers hand to this one, where this one owns their transmit queue.
     pub handed: Option<Arc<MbufRing>>,
-    /// Whether the device sends chains of segments.
-    pub sends_chains: bool,
+    /// For copies, where the device cannot send chains of segments.
+    pub flat: Option<Mempool>,
     buffer: Burst,
 }
 
 impl TxPort {
     /// With an empty buffer.
-    pub fn new(path: Option<TxPath>, handed: Option<Arc<MbufRing>>, sends_chains: bool) -> Self {
-        Self { path, handed, sends_chains, buffer: Burst::new() }
+    pub fn new(path: Option<TxPath>, handed: Option<Arc<MbufRing>>, flat: Option<Mempool>) -> Self {
+        Self { path, handed, flat, buffer: Burst::new() }
+    }
+
+    fn vacant() -> Self {
+        Self::new(None, None, None)
     }
 }
 
 /// All ports, as one worker sends to them, by port index.
 pub struct Transmitter {
-    ports: Box<[TxPort]>,
+    ports: Vec<TxPort>,
     counters: Arc<WorkerCounters>,
-    /// For copies towards devices that cannot send chains.
-    pool: Mempool,
 }
 
 impl Transmitter {
-    /// From the ports by index.
-    pub fn new(ports: Vec<TxPort>, counters: Arc<WorkerCounters>, pool: Mempool) -> Self {
-        Self { ports: ports.into(), counters, pool }
+    /// Without ports yet, and with room for as many as there are counters for.
+    pub fn new(counters: Arc<WorkerCounters>) -> Self {
+        Self { ports: Vec::with_capacity(counters.ports.len()), counters }
+    }
+
+    /// Sends by another port from now on.
+    pub(super) fn attach(&mut self, index: u16, port: TxPort) {
+        let index = usize::from(index);
+        // Within the room that there is: no allocation.
+        while self.ports.len() <= index {
+            self.ports.push(TxPort::vacant());
+        }
+        self.ports[index] = port;
+    }
+
+    /// Sends by a port no longer; nothing waits in its buffer between rounds.
+    pub(super) fn detach(&mut self, index: u16) -> TxPort {
+        let port = self.ports.get_mut(usize::from(index));
+        port.map_or_else(TxPort::vacant, |port| std::mem::replace(port, TxPort::vacant()))
     }
 
     /// Queues a frame for a port.
@@ -55,7 +73,7 @@ impl Transmitter {
         };
         port.buffer.push(frame);
         if port.buffer.is_full() {
-            flush(port, index, &self.counters, &self.pool);
+            flush(port, index, &self.counters);
         }
     }
 
@@ -67,13 +85,13 @@ impl Transmitter {
         for (index, port) in self.ports.iter_mut().enumerate() {
             if !port.buffer.is_empty() {
                 active = true;
-                flush(port, index as u16, &self.counters, &self.pool);
+                flush(port, index as u16, &self.counters);
             }
             if let Some(ring) = &port.handed {
                 ring.dequeue(&mut port.buffer);
                 if !port.buffer.is_empty() {
                     active = true;
-                    flush(port, index as u16, &self.counters, &self.pool);
+                    flush(port, index as u16, &self.counters);
                 }
             }
         }
@@ -88,12 +106,14 @@ impl Transmitter {
 }
 
 #[inline]
-fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters, pool: &Mempool) {
+fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
     let counters = &counters.ports[usize::from(index)];
     let lost = match &mut port.path {
         Some(TxPath::Queue(queue)) => {
             let (mut before, segments) = weigh(&port.buffer);
-            if segments != port.buffer.len() && !port.sends_chains {
+            if segments != port.buffer.len()
+                && let Some(pool) = &port.flat
+            {
                 flatten(&mut port.buffer, counters, pool);
                 before = weigh(&port.buffer).0;
             }

@@ -203,8 +203,18 @@ impl Ferry {
         self.stop_and_log();
     }
 
-    /// The same; what it has logged.
-    pub fn stop_and_log(mut self) -> String {
+    /// The same; and of the frames that came, each was sent.
+    pub fn expect_lossless(self) {
+        let log = self.stop_and_log();
+        let (_, totals) = log.rsplit_once("received ").unwrap();
+        let totals = totals.lines().next().unwrap();
+        let numbers = totals.split(|c: char| !c.is_ascii_digit());
+        let numbers: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
+        let [received, copied, sent, dropped] = numbers[..] else { panic!("{totals}") };
+        assert_eq!((copied, dropped, sent), (0, 0, received), "{totals}");
+    }
+
+    fn stop_and_log(mut self) -> String {
         let begin = Instant::now();
         self.signal("TERM");
         let status = self.child.wait().unwrap();

@@ -13,8 +13,8 @@ pub struct Lab {
     pub trunk: RawPort,
     /// Ferry's MAC on the underlay.
     pub mac: [u8; 6],
-    _host: Namespace,
-    _wires: Namespace,
+    pub host: Namespace,
+    pub wires: Namespace,
 }
 
 /// Network 1000 with both VMs and VLAN 10, network 2000 with VLAN 20.
@@ -101,8 +101,8 @@ networks:{networks}"#,
             trunk: open("trunk"),
             mac: host.mac("eth1"),
             ferry,
-            _host: host,
-            _wires: wires,
+            host,
+            wires,
         }
     }
 

@@ -65,8 +65,8 @@ fn differences_are_told_by_part_and_key() {
         "~ cores  (needs a restart)\n    workers: +2\n\
          ~ vtep  (needs a restart)\n    vxlan_port: 4789 -> 8472\n\
          ~ neighbour 192.0.2.9\n    mac: 02:00:00:00:00:09 -> 02:00:00:00:00:0a\n\
-         + access port vm0  (needs a restart)\n\
-         ~ access port vm1  (needs a restart)\n    mtu: 1500 -> 1400\n\
+         + access port vm0\n\
+         ~ access port vm1\n    mtu: 1500 -> 1400\n\
          - network 102\n\
          ~ network 101\n    name: tenant-a -> tenant-z\n\
          \x20   ports: -{\"port\":\"trunk0\",\"vlan\":10}, +{\"port\":\"trunk0\",\"vlan\":11}\n\

@@ -113,8 +113,8 @@ impl Control {
         let Parts { networks, shared, pools, .. } = &mut self.parts;
         for (network, query) in self.attendance.outgoing.drain(..) {
             let Some(of) = networks.get_mut(network as usize) else { continue };
-            let Some(pool) = pools.values().next() else { continue };
-            if let Some(mut frame) = pool.packets.allocate()
+            let Some(pool) = pools.packets() else { continue };
+            if let Some(mut frame) = pool.allocate()
                 && frame.append(&query)
             {
                 let _ = shared.outbox.push(Outgoing { network, identity: of.identity, frame });

@@ -1,0 +1,189 @@
+//! Opening devices, and dealing their queues out to the workers.
+
+use std::sync::Arc;
+
+use super::pools::{Need, Pools, Share};
+use crate::config::{self, Config};
+use crate::control::startup::StartError;
+use crate::dpdk::{MbufRing, Port, PortOptions, RxQueue, TxQueue};
+use crate::worker::{TxPath, TxPort};
+
+/// Packets that a handoff ring holds.
+const HANDOFF: u32 = 1024;
+/// Descriptors of a queue where the operator says nothing.
+const DESCRIPTORS: u32 = 1024;
+
+/// A port that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The operator's name; a twin has its interface's.
+    pub name: String,
+    /// PCI address or devargs.
+    pub device: String,
+    /// What for.
+    pub purpose: Purpose,
+    /// How it is set up.
+    pub options: PortOptions,
+}
+
+/// What a port is wanted for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Towards the tenants.
+    Access,
+    /// Towards the other VTEPs.
+    Underlay,
+    /// The kernel twin of the underlay port of this name.
+    Twin(String),
+}
+
+impl Wanted {
+    /// Whether it is the same port, perhaps with other settings.
+    pub fn is_same(&self, other: &Wanted) -> bool {
+        let is_twin = |of: &Wanted| matches!(of.purpose, Purpose::Twin(_));
+        self.name == other.name && is_twin(self) == is_twin(other)
+    }
+
+    /// Whether two ports cannot be open at once: it is the same device, or another one at the same interface or socket.
+    pub fn shares_device(&self, other: &Wanted) -> bool {
+        fn parts(devargs: &str) -> (String, Option<&str>) {
+            let mut parts = devargs.split(',');
+            let device = parts.next().unwrap_or(devargs);
+            (config::canonical_device(device), parts.find_map(|part| part.strip_prefix("iface=")))
+        }
+        let ((device, interface), (other, other_interface)) =
+            (parts(&self.device), parts(&other.device));
+        device == other || interface.is_some() && interface == other_interface
+    }
+}
+
+/// A port that is open, before workers know of it.
+pub struct Opened {
+    /// What was wanted.
+    pub wanted: Wanted,
+    /// The device.
+    pub port: Port,
+    /// Its packet memory.
+    pub share: Share,
+    /// What each worker receives from.
+    pub receive: Vec<Vec<RxQueue>>,
+    /// How each worker sends.
+    pub transmit: Vec<TxPort>,
+    /// Between workers that have a transmit queue and those that have none.
+    pub rings: Vec<Arc<MbufRing>>,
+}
+
+/// The ports of a configuration. The twins come last so that each worker has a real queue first.
+pub fn wanted(config: &Config) -> Vec<Wanted> {
+    let tx_queues = config.cores.workers.len() as u16;
+    let want = |port: &config::Port, purpose, promiscuous| Wanted {
+        name: port.name.clone(),
+        device: port.device.clone(),
+        purpose,
+        options: PortOptions {
+            rx_queues: port.queues,
+            tx_queues,
+            rx_descriptors: port.rx_descriptors,
+            tx_descriptors: port.tx_descriptors,
+            mtu: port.mtu,
+            promiscuous,
+        },
+    };
+    let underlay = &config.underlay.ports;
+    let mut list: Vec<_> =
+        underlay.iter().map(|of| want(&of.port, Purpose::Underlay, false)).collect();
+    list.extend(config.access.iter().map(|port| want(port, Purpose::Access, true)));
+    list.extend(underlay.iter().filter_map(|of| {
+        let name = &of.twin.as_ref()?.name;
+        let port = config::Port {
+            name: name.clone(),
+            device: format!("net_tap_{name},iface={name}"),
+            queues: 1,
+            rx_descriptors: None,
+            tx_descriptors: None,
+            ..of.port.clone()
+        };
+        Some(want(&port, Purpose::Twin(of.port.name.clone()), false))
+    }));
+    list
+}
+
+/// Opens and starts devices. `loads` says how many queues each worker receives from, and goes on counting.
+///
+/// # Errors
+/// The first device that fails, by name and with DPDK's reason; none stays open then.
+pub fn open(
+    list: Vec<Wanted>,
+    pools: &mut Pools,
+    loads: &mut [usize],
+) -> Result<Vec<Opened>, StartError> {
+    let mut attached = Vec::new();
+    for want in list {
+        let port = Port::attach(&want.name, &want.device)?;
+        port.require_rx_queues(want.options.rx_queues)?;
+        attached.push((need(&want, &port), want, port));
+    }
+    pools.reserve(&attached.iter().map(|(need, ..)| *need).collect::<Vec<_>>())?;
+    let start = |(need, wanted, mut port): (Need, Wanted, Port)| {
+        let share = pools.take(need).ok_or_else(|| StartError::NoShare(wanted.name.clone()))?;
+        let (rx, tx) = port.start(&wanted.options, share.pool())?;
+        let receive = deal_receivers(rx, loads);
+        let (transmit, rings) = deal_transmitters(tx, &port, &share, loads.len())?;
+        Ok(Opened { wanted, port, share, receive, transmit, rings })
+    };
+    attached.into_iter().map(start).collect()
+}
+
+fn need(want: &Wanted, port: &Port) -> Need {
+    let options = &want.options;
+    let descriptors = |own: Option<u16>| own.map_or(DESCRIPTORS, u32::from);
+    Need {
+        node: port.socket().max(0),
+        mbufs: u32::from(options.rx_queues) * descriptors(options.rx_descriptors)
+            + u32::from(options.tx_queues) * descriptors(options.tx_descriptors),
+        mtu: options.mtu,
+    }
+}
+
+/// Each queue goes to the worker that has the fewest. No queue ever moves: that would disturb what is under way.
+fn deal_receivers(queues: Vec<RxQueue>, loads: &mut [usize]) -> Vec<Vec<RxQueue>> {
+    let mut dealt: Vec<Vec<RxQueue>> = loads.iter().map(|_| Vec::new()).collect();
+    for queue in queues {
+        let fewest = (0..loads.len()).min_by_key(|worker| loads[*worker]).unwrap_or_default();
+        dealt[fewest].push(queue);
+        loads[fewest] += 1;
+    }
+    dealt
+}
+
+/// Each worker gets a queue; where the device has too few, the rest hand over to those who have one. Who that is
+/// changes from port to port, so that the single queues of many ports are not all one worker's burden.
+fn deal_transmitters(
+    queues: Vec<TxQueue>,
+    port: &Port,
+    share: &Share,
+    workers: usize,
+) -> Result<(Vec<TxPort>, Vec<Arc<MbufRing>>), StartError> {
+    let owners = queues.len();
+    let mut rings = Vec::new();
+    if owners < workers {
+        for owner in 0..owners {
+            let name = format!("handoff-{}-{owner}", port.id());
+            rings.push(Arc::new(MbufRing::new(&name, HANDOFF, port.socket())?));
+        }
+    }
+    let mut queues = queues.into_iter();
+    let mut dealt: Vec<_> = (0..workers)
+        .map(|turn| {
+            let ring = || rings.get(turn % owners.max(1)).cloned();
+            let (path, handed) = match queues.next() {
+                Some(queue) => (Some(TxPath::Queue(queue)), ring()),
+                None => (ring().map(TxPath::Handoff), None),
+            };
+            let flat = (!port.sends_chains()).then(|| share.pool().clone());
+            TxPort::new(path, handed, flat)
+        })
+        .collect();
+    dealt.rotate_right(usize::from(port.id()) % workers);
+    Ok((dealt, rings))
+}
