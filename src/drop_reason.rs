@@ -75,7 +75,7 @@ drop_reasons! {
     /// The peer's next hop has no MAC address yet.
     NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
     /// The frame would not fit the underlay's MTU with its outer headers.
-    Oversize = "oversize", "raise the underlay MTU by 50 bytes over the tenants', or lower theirs";
+    Oversize = "oversize", "raise the underlay's MTU over the tenants', or lower theirs to what 'ferry show networks' says; TCP finds out by itself";
     /// The mempool is empty.
     NoMbuf = "no_mbuf", "raise eal.memory; see 'ferry show totals'";
     /// The packet has no room for outer headers.

@@ -8,6 +8,7 @@ pub mod dpdk;
 pub mod drop_reason;
 pub mod fib;
 pub mod neighbours;
+pub mod too_big;
 pub mod tunnel;
 pub mod wire;
 pub mod worker;

@@ -112,6 +112,21 @@ pub struct Network {
     /// What was heard of IGMP and MLD; absent where they are not listened to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snooping: Option<Snooping>,
+    /// The largest IP packet that reaches each of its peers whose next hop is known, in bytes; `null` where there is none.
+    #[serde(default)]
+    pub mtu: Option<u16>,
+    /// What became of frames that did not fit.
+    #[serde(default)]
+    pub oversize: Oversize,
+}
+
+/// What became of frames that did not fit the underlay. They are dropped for the reason `oversize`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oversize {
+    /// Senders that were told what fits, by ICMP.
+    pub answered: u64,
+    /// Senders that were not, because so many had been told in that second.
+    pub unanswered: u64,
 }
 
 /// What of a port's or a network's frames may be flooded.
@@ -381,6 +396,9 @@ pub struct Peer {
     pub mac: Option<String>,
     /// IDs of the networks that reach it.
     pub networks: Vec<u32>,
+    /// The largest IP packet that reaches stations behind it, in bytes; `null` while its next hop is not known.
+    #[serde(default)]
+    pub mtu: Option<u16>,
 }
 
 /// What becomes of the UDP checksum of what is sent.
@@ -452,7 +470,8 @@ pub struct DropCount {
 pub struct Totals {
     /// Frames taken from ports, twins included.
     pub rx: u64,
-    /// Frames made here, beyond those that came in: by replication, and queries for members of multicast groups.
+    /// Frames made here, beyond those that came in: by replication, as queries for members of multicast groups, and as
+    /// answers to what does not fit.
     pub copies: u64,
     /// Frames given to devices, twins included.
     pub tx: u64,

@@ -121,6 +121,7 @@ impl List for Network {
             Right("STATIC"),
             Left("LEARNING"),
             Right("AGEING"),
+            Right("MTU"),
             Right("ARP ANSWERED"),
             Right("FLOODED"),
             Left("PORTS"),
@@ -138,6 +139,7 @@ impl List for Network {
                 grouped(network.macs_static),
                 if network.learning { "on" } else { "off" }.to_owned(),
                 network.ageing_seconds.map_or_else(|| "never".to_owned(), duration),
+                or_dash(network.mtu),
                 or_dash(suppression.map(|of| grouped(of.answered))),
                 or_dash(suppression.map(|of| grouped(of.flooded))),
                 joined(&network.ports, |place| attachment(&place.port, place.vlan)),
@@ -283,6 +285,7 @@ impl List for Peer {
             Left("NEXT HOP"),
             Left("MAC"),
             Right("AGE"),
+            Right("MTU"),
             Left("NETWORKS"),
         ];
         rows(output, columns, list, |peer| {
@@ -308,6 +311,7 @@ impl List for Peer {
                 or_dash(peer.next_hop),
                 or_dash(peer.mac.as_ref()),
                 or_dash(peer.age_seconds.map(duration)),
+                or_dash(peer.mtu),
                 joined(&peer.networks, ToString::to_string),
             ]
         })
@@ -379,7 +383,7 @@ pub(super) fn write_totals(totals: &Totals, output: &mut impl Write) -> io::Resu
         |name: &str, value: u64, note: &str| [name.to_owned(), grouped(value), note.to_owned()];
     let rows = [
         row("rx", totals.rx, "received"),
-        row("copies", totals.copies, "made here: by replication, and queries for members"),
+        row("copies", totals.copies, "made here: by replication, queries for members, answers"),
         row("tx", totals.tx, "transmitted"),
         row("drops", totals.drops, "dropped for a reason: ferry show drops"),
         row("held", totals.held, "waiting for their turn in replication"),

@@ -13,6 +13,7 @@ mod item;
 mod macs;
 mod multicast;
 mod network;
+mod oversize;
 mod peer;
 mod port;
 mod render;
@@ -42,6 +43,7 @@ pub use self::host::{Api, Cores, Eal, Socket};
 pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
+pub use self::oversize::Oversize;
 pub use self::peer::{EncapName, Peer};
 pub use self::port::{Port, canonical_device};
 pub use self::snooping::Snooping;
@@ -185,12 +187,14 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
 
     let (networks, access) = (networks?, access?);
     warn_unused(&fields, &access, &networks);
+    let underlay = underlay?;
+    oversize::warn_of_mtus(&fields, &underlay, &access, &networks);
     Some(Config {
         file: file.to_owned(),
         eal: eal?,
         cores: cores?,
         api: api?,
-        underlay: underlay?,
+        underlay,
         access,
         networks,
         warnings: Vec::new(),

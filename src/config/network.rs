@@ -9,11 +9,13 @@ use super::flood_group::{self, FloodGroup};
 use super::item::{Item, Keys};
 use super::macs::{MacPlace, MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
+use super::oversize::{self, Oversize};
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::Ports;
 use super::scalar::{self, First, Unique};
 use super::storm::{StormControl, storm_control};
 use super::underlay::Reach;
+use crate::too_big::Gateways;
 use crate::tunnel::Encap;
 use crate::wire::Vni;
 use crate::worker::Unknown;
@@ -45,10 +47,30 @@ pub struct Network {
     pub arp_suppression: Option<ArpSuppression>,
     /// What of its access ports' frames may be flooded, all ports together.
     pub storm_control: Option<StormControl>,
+    /// What answers to frames that do not fit the underlay come from.
+    pub gateways: Gateways,
+    /// What becomes of such frames.
+    pub oversize: Oversize,
     /// MACs known in advance; they neither age nor move.
     pub macs: Vec<StaticMac>,
     /// Who gets which multicast group; `None`: all is flooded.
     pub multicast: Option<Multicast>,
+}
+
+impl Network {
+    /// Bytes that a station's packet becomes longer by on the way to a peer or the group, the most of all; `None` where
+    /// there is neither.
+    pub fn overhead(&self) -> Option<u16> {
+        let of_macs = self.macs.iter().filter_map(|mac| match &mac.place {
+            MacPlace::Peer(peer) => Some(peer),
+            MacPlace::Member(_) => None,
+        });
+        let peers = self.peers.iter().chain(of_macs);
+        let peers = peers.map(|peer| peer.encap.overhead(peer.address));
+        // The UDP port makes no header longer.
+        let group = self.group.iter().map(|group| Encap::vxlan(0).overhead(group.address));
+        peers.chain(group).max().map(|most| most as u16)
+    }
 }
 
 /// How ARP and neighbour discovery are answered.
@@ -111,6 +133,8 @@ pub(super) const NETWORK: Keys = Keys {
         "inner_vlan",
         "arp_suppression",
         "storm_control",
+        "gateway",
+        "oversize",
         "macs",
         "multicast",
     ],
@@ -200,6 +224,8 @@ impl<'r, 'a> Networks<'r, 'a> {
         }
         let arp_suppression = fields.or("arp_suppression", None, |item| arp_suppression(&item));
         let storm_control = fields.or("storm_control", None, |item| storm_control(&item));
+        let gateways = fields.or("gateway", Gateways::default(), |item| oversize::gateways(&item));
+        let oversize = fields.or("oversize", Oversize::default(), |item| oversize::oversize(&item));
         let mut reader = MacReader {
             ports: self.ports,
             peers: &mut self.peers,
@@ -236,6 +262,8 @@ impl<'r, 'a> Networks<'r, 'a> {
             inner_vlan: inner_vlan?,
             arp_suppression: arp_suppression?,
             storm_control: storm_control?,
+            gateways: gateways?,
+            oversize: oversize?,
             macs: macs?,
             multicast: multicast?,
         })

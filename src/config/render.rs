@@ -1,5 +1,6 @@
 //! A configuration as JSON, which is YAML: read again, it is the same.
 
+use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -145,6 +146,8 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         storm_control,
         macs: _,
         multicast,
+        gateways,
+        oversize,
     } = of;
     let inner_vlan = match inner_vlan {
         InnerVlan::Drop => "drop",
@@ -161,10 +164,15 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         "mac_limit": mac_limit,
         "inner_vlan": inner_vlan,
         "arp_suppression": arp_suppression.as_ref().map_or(json!(false), suppression),
+        "oversize": {"answers": oversize.answers},
     });
+    let gateways: Vec<IpAddr> =
+        gateways.ipv4.map(IpAddr::V4).into_iter().chain(gateways.ipv6.map(IpAddr::V6)).collect();
+    let gateways = (!gateways.is_empty()).then(|| json!(gateways));
     with(
         rest,
         [
+            ("gateway", gateways),
             ("storm_control", storm_control.as_ref().map(storm)),
             ("multicast", multicast.as_ref().map(|of| self::multicast(of, members))),
         ],

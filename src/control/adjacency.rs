@@ -166,6 +166,14 @@ impl Adjacencies {
         records.filter_map(|(index, record)| Some((index, record.order.clone()?))).collect()
     }
 
+    /// The longest inner frame that a peer or a group gets, in bytes; `None` while its next hop is not known.
+    pub fn inner_limit(&self, index: AdjacencyIndex) -> Option<u16> {
+        match self.get(index)? {
+            Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => Some(hop.inner_limit),
+            Way::Peer { next_hop: None, .. } | Way::Local { .. } => None,
+        }
+    }
+
     /// What workers read: the ways out, and the outer headers that some of them name.
     pub fn build(&self) -> (Box<[Adjacency]>, Box<[AnyTemplate]>) {
         let mut templates = Vec::new();
@@ -181,7 +189,8 @@ fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Ad
     let adjacency = Adjacency { generation: record.generation, ..vacant() };
     match way {
         Way::Local { port, vlan } => {
-            Adjacency { kind: Kind::Local, port: *port, vlan_or_limit: *vlan, ..adjacency }
+            let kind = if *vlan == 0 { Kind::Local } else { Kind::LocalVlan };
+            Adjacency { kind, port: *port, vlan_or_limit: *vlan, ..adjacency }
         }
         Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
         Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {

@@ -10,8 +10,11 @@ use super::multicast::{Multicast, Snooper, Ways};
 use super::neighbours::Suppressor;
 use super::ports;
 use crate::config::{self, InnerVlan};
+use crate::dpdk::cycles_per_second;
 use crate::fib::{FibWriter, Reclaimer};
-use crate::worker::{AdjacencyIndex, FloodGroup, FloodList, Network as Published, StormControl};
+use crate::worker::{
+    AdjacencyIndex, FloodGroup, FloodList, Network as Published, Oversize, StormControl,
+};
 
 /// One network.
 pub struct Network {
@@ -33,6 +36,8 @@ pub struct Network {
     pub suppressor: Option<Suppressor>,
     /// What of its access ports' frames may be flooded.
     pub storm: Option<Arc<StormControl>>,
+    /// What becomes of frames that do not fit the underlay.
+    pub oversize: Arc<Oversize>,
     /// Learned MACs that the limit kept out.
     pub refused: u64,
     /// Learned MACs that moved.
@@ -49,6 +54,7 @@ impl Network {
         let mut network = Self {
             fib: FibWriter::new(config.mac_limit as usize),
             storm: config.storm_control.as_ref().map(ports::storm_control),
+            oversize: oversize(&config),
             config: config.clone(),
             locals: Vec::new(),
             peers: Vec::new(),
@@ -83,6 +89,9 @@ impl Network {
         self.fib.set_limit(config.mac_limit as usize);
         if before.storm_control != config.storm_control {
             self.storm = config.storm_control.as_ref().map(ports::storm_control);
+        }
+        if (before.oversize, before.gateways) != (config.oversize, config.gateways) {
+            self.oversize = oversize(config);
         }
         self.flood_group = config.group.as_ref().map(flood_groups::group);
         let refresh_after = self.refresh_after();
@@ -142,4 +151,8 @@ impl Network {
     fn refresh_after(&self) -> Tick {
         self.config.ageing.map_or(Tick::MAX, |age| (clock::ticks(age) / 16).max(1))
     }
+}
+fn oversize(config: &config::Network) -> Arc<Oversize> {
+    let answers = config.oversize.answers;
+    Arc::new(Oversize::new(config.gateways, answers, cycles_per_second()))
 }

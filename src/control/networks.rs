@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::network::Network;
 use crate::config;
 use crate::fib::{Fib, FibWriter, Reclaimer};
-use crate::worker::Network as Published;
+use crate::worker::{Network as Published, Oversize};
 
 /// The networks by index and by ID.
 ///
@@ -108,6 +108,12 @@ impl Networks {
     /// All of them, in no order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Network> {
         self.slots.iter_mut().flatten()
+    }
+
+    /// What becomes of their frames that do not fit the underlay, by index.
+    pub fn oversize(&self) -> Box<[Arc<Oversize>]> {
+        let of = |network: &Network| network.oversize.clone();
+        self.slots.iter().map(|slot| slot.as_ref().map(of).unwrap_or_default()).collect()
     }
 
     /// What workers read, by index.

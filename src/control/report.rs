@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashMap;
+
 use super::adjacency::Way;
 use super::ageing::age;
 use super::core::{Control, Parts, WorkerHandle};
@@ -17,9 +19,10 @@ use crate::config::{self, EncapName};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::{Encap, SummedBy};
-use crate::wire::MacAddr;
+use crate::wire::{MacAddr, ethernet};
 use crate::worker::{
-    AdjacencyIndex, Counter, FloodKind, PortCount, PortCounters, StormControl, WorkerCounters,
+    AdjacencyIndex, Counter, FloodKind, OversizeReport, PortCount, PortCounters, StormControl,
+    WorkerCounters,
 };
 
 impl Control {
@@ -92,10 +95,12 @@ impl Control {
     }
 
     fn report_networks(&self) -> Vec<model::Network> {
-        self.parts.networks.iter().map(|(_, network)| self.report_network(network)).collect()
+        let mtus = self.mtus();
+        let networks = self.parts.networks.iter();
+        networks.map(|(_, network)| self.report_network(network, &mtus)).collect()
     }
 
-    fn report_network(&self, network: &Network) -> model::Network {
+    fn report_network(&self, network: &Network, mtus: &HashMap<u32, u16>) -> model::Network {
         let ways = network.locals().iter().chain(network.peers());
         let mut ports = Vec::new();
         let mut peers = Vec::new();
@@ -128,7 +133,34 @@ impl Control {
             arp_suppression: network.suppressor.as_ref().map(Suppressor::report),
             storm_control: network.storm.as_deref().map(storm_control),
             snooping: network.multicast.as_ref().and_then(Multicast::report),
+            mtu: mtus.get(&network.vni()).copied(),
+            oversize: oversize(network.oversize.report()),
         }
+    }
+
+    /// The largest IP packet that fits the ways to all peers, by network ID.
+    fn mtus(&self) -> HashMap<u32, u16> {
+        let peers = self.parts.peers.iter();
+        let by_peer =
+            peers.flat_map(|(_, peer)| peer.networks.iter().map(|vni| (*vni, peer.adjacency)));
+        let by_list =
+            self.parts.networks.iter().flat_map(|(_, network)| {
+                network.peers().iter().map(|index| (network.vni(), *index))
+            });
+        let mut mtus = HashMap::new();
+        for (vni, index) in by_peer.chain(by_list) {
+            if let Some(mtu) = self.mtu_by(index) {
+                let least = mtus.entry(vni).or_insert(mtu);
+                *least = mtu.min(*least);
+            }
+        }
+        mtus
+    }
+
+    /// The largest IP packet that fits a way: what the longest frame holds besides its Ethernet header.
+    fn mtu_by(&self, index: AdjacencyIndex) -> Option<u16> {
+        let limit = self.parts.adjacencies.inner_limit(index)?;
+        Some(limit.saturating_sub(ethernet::LENGTH as u16))
     }
 
     /// Port, VLAN and peer, or underlay group, of an adjacency.
@@ -237,6 +269,7 @@ impl Control {
                     networks.sort_unstable();
                     networks
                 },
+                mtu: self.mtu_by(peer.adjacency),
             }
         };
         peers.into_iter().map(report).collect()
@@ -336,6 +369,11 @@ fn storm_control(storm: &StormControl) -> model::StormControl {
         multicast: limit(FloodKind::Multicast),
         unknown_unicast: limit(FloodKind::UnknownUnicast),
     }
+}
+
+fn oversize(report: OversizeReport) -> model::Oversize {
+    let OversizeReport { answered, unanswered } = report;
+    model::Oversize { answered, unanswered }
 }
 
 fn all_drops(port: &PortCounters) -> u64 {

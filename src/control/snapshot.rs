@@ -30,6 +30,7 @@ pub fn build(
     Snapshot {
         ports: port_entries(ports, adjacencies, networks),
         networks: networks.build(),
+        oversize: networks.oversize(),
         adjacencies: adjacency_table,
         orders: adjacencies.orders(),
         vnis,

@@ -170,13 +170,13 @@ impl Control {
             let events = Arc::new(EventQueue::new(EVENT_QUEUE));
             let heard = Arc::new(HeardQueue::new(HEARD_QUEUE));
             let mailbox = Arc::new(Mailbox::new(ports::MOST));
-            let Some(headers) = pools.headers(lcore.socket as i32) else { continue };
+            let Some(pools) = pools.of_worker(lcore.socket as i32) else { continue };
             let transmitter = Transmitter::new(counters.clone());
             let context = Context::new(
                 number,
                 transmitter,
                 counters.clone(),
-                headers.clone(),
+                pools,
                 events.clone(),
                 heard.clone(),
             );

@@ -60,10 +60,13 @@ fn slow_hash(frame: &[u8]) -> u32 {
     })
 }
 
+/// The first of the dynamic ports.
+pub const FIRST_ENTROPY_PORT: u16 = 0xc000;
+
 /// The outer UDP source port of a flow, in the dynamic range 49152–65535.
 #[inline(always)]
 pub fn entropy_port(hash: u32) -> u16 {
-    0xc000 | (hash >> 18) as u16
+    FIRST_ENTROPY_PORT | (hash >> 18) as u16
 }
 
 #[inline(always)]

@@ -5,12 +5,14 @@ use std::net::Ipv4Addr;
 use zerocopy::byteorder::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{Malformed, Protocol, view};
+use super::{Malformed, Protocol, checksum, view};
 
 /// Bytes of a header without options.
 pub const LENGTH: usize = size_of::<Header>();
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
+
+const DONT_FRAGMENT: u16 = 0x4000;
 
 /// The fixed part of an IPv4 header: 20 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -51,6 +53,31 @@ impl Header {
         Ok((header, rest))
     }
 
+    /// A header without options of a packet that is not to be fragmented and has no identification (RFC 6864 section
+    /// 4.1), with its checksum. `payload` is what follows, in bytes.
+    pub fn between(
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        protocol: u8,
+        traffic_class: u8,
+        payload: u16,
+    ) -> Self {
+        let mut header = Self {
+            version_and_length: 0x45,
+            traffic_class,
+            total_length: (LENGTH as u16 + payload).into(),
+            identification: 0.into(),
+            flags_and_offset: DONT_FRAGMENT.into(),
+            ttl: 64,
+            protocol,
+            checksum: 0.into(),
+            source: source.octets(),
+            destination: destination.octets(),
+        };
+        header.checksum = checksum::compute(header.as_bytes()).into();
+        header
+    }
+
     /// Bytes of the header with its options.
     #[inline(always)]
     pub fn header_length(&self) -> usize {
@@ -78,7 +105,7 @@ impl Header {
     /// Whether routers may not fragment it.
     #[inline]
     pub fn dont_fragment(&self) -> bool {
-        self.flags_and_offset.get() & 0x4000 != 0
+        self.flags_and_offset.get() & DONT_FRAGMENT != 0
     }
 
     /// From.
@@ -97,7 +124,6 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::checksum;
 
     /// 192.0.2.2 → 192.0.2.1, UDP, don't fragment, 40 bytes.
     const HEADER: [u8; 20] =
@@ -112,6 +138,18 @@ mod tests {
         assert_eq!((header.ttl, header.protocol, header.identification.get()), (64, UDP, 0x1234));
         assert_eq!(header.source(), Ipv4Addr::new(192, 0, 2, 2));
         assert_eq!(header.destination(), Ipv4Addr::new(192, 0, 2, 1));
+    }
+
+    #[test]
+    fn a_header_that_is_made_is_one_that_is_read() {
+        let (source, destination) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));
+        let header = Header::between(source, destination, UDP, 0xc0, 556);
+        assert!(checksum::verify(header.as_bytes()));
+        let (header, _) = Header::parse(header.as_bytes()).unwrap();
+        assert_eq!((header.source(), header.destination()), (source, destination));
+        assert_eq!((header.header_length(), header.total_length()), (20, 576));
+        assert!(header.dont_fragment() && !header.is_fragment());
+        assert_eq!((header.ttl, header.protocol, header.traffic_class), (64, UDP, 0xc0));
     }
 
     #[test]

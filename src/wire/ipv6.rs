@@ -16,6 +16,11 @@ pub const FRAGMENT: u8 = 44;
 /// Next header: ICMPv6 (RFC 4443).
 pub const ICMPV6: u8 = 58;
 
+/// Next headers of further extension headers (RFC 8200 section 4, RFC 4302).
+const ROUTING: u8 = 43;
+const AUTHENTICATION: u8 = 51;
+const DESTINATION: u8 = 60;
+
 /// The fixed IPv6 header: 40 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -43,6 +48,24 @@ impl Header {
             return Err(Malformed::Version(Protocol::Ipv6));
         }
         Ok((header, rest))
+    }
+
+    /// The upper protocol's number and what lies behind all extension headers; `rest` is what lies behind the fixed header.
+    /// `None` where that is cut off, or in another fragment.
+    pub fn upper_layer<'p>(&self, mut rest: &'p [u8]) -> Option<(u8, &'p [u8])> {
+        let mut protocol = self.next_header;
+        loop {
+            let length = match (protocol, rest) {
+                (HOP_BY_HOP | ROUTING | DESTINATION, [_, units, ..]) => usize::from(*units) * 8 + 8,
+                (AUTHENTICATION, [_, units, ..]) => usize::from(*units) * 4 + 8,
+                // The offset has the high 13 bits of 16.
+                (FRAGMENT, [_, _, high, low, ..]) if *high == 0 && *low < 8 => 8,
+                (HOP_BY_HOP | ROUTING | DESTINATION | AUTHENTICATION | FRAGMENT, _) => return None,
+                _ => return Some((protocol, rest)),
+            };
+            protocol = rest[0];
+            rest = rest.get(length..)?;
+        }
     }
 
     /// A header of traffic class and flow label 0.
@@ -102,5 +125,23 @@ mod tests {
         assert_eq!(Header::parse(&bytes[..39]).unwrap_err(), Malformed::Truncated(Protocol::Ipv6));
         bytes[0] = 0x45;
         assert_eq!(Header::parse(&bytes).unwrap_err(), Malformed::Version(Protocol::Ipv6));
+    }
+
+    #[test]
+    fn the_upper_layer_is_found_behind_extension_headers() {
+        let upper = |next_header, rest: &'static [u8]| {
+            Header::new(next_header, 64, 0).upper_layer(rest).map(|(kind, rest)| (kind, rest.len()))
+        };
+        assert_eq!(upper(17, b"12345"), Some((17, 5)));
+        assert_eq!(upper(ICMPV6, b""), Some((ICMPV6, 0)));
+        let hop_by_hop = b"\x3c\x00......\x3a\x01..............xyz";
+        assert_eq!(upper(0, hop_by_hop), Some((ICMPV6, 3)), "destination options behind them");
+        assert_eq!(upper(51, b"\x11\x04......................xyz"), Some((17, 3)), "24 bytes");
+        assert_eq!(upper(44, b"\x11\0\0\x01....xyz"), Some((17, 3)), "a first fragment");
+        assert_eq!(upper(44, b"\x11\0\0\x08....xyz"), None, "a later one");
+        assert_eq!(upper(44, b"\x11\0\x01\0....xyz"), None);
+        for length in 0..24 {
+            assert_eq!(upper(0, &hop_by_hop[..length]), None, "cut off behind {length}");
+        }
     }
 }

@@ -10,6 +10,7 @@ pub mod dhcp;
 pub mod ethernet;
 pub mod flow;
 pub mod gre;
+pub mod icmp;
 pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
@@ -69,6 +70,7 @@ pub enum Protocol {
     Gre,
     NeighbourDiscovery,
     Dhcp,
+    Icmp,
     Igmp,
     Mld,
 }
@@ -86,6 +88,7 @@ impl std::fmt::Display for Protocol {
             Self::Gre => "GRE",
             Self::NeighbourDiscovery => "neighbour discovery",
             Self::Dhcp => "DHCP",
+            Self::Icmp => "ICMP",
             Self::Igmp => "IGMP",
             Self::Mld => "MLD",
         })
@@ -116,6 +119,7 @@ mod tests {
             let _ = ipv6::Header::parse(&bytes);
             let _ = udp::Header::parse(&bytes);
             let _ = vxlan::Header::parse(&bytes);
+            let _ = icmp::Header::parse(&bytes);
             let _ = gre::Header::parse(&bytes).map(|(header, rest)| header.options(rest));
             let _ = dhcp::Message::parse(&bytes).map(|(message, options)| message.acknowledges(options));
             let _ = ipv6::Header::parse(&bytes).map(|(header, rest)| nd::Message::parse(header, rest));

@@ -10,6 +10,15 @@ use super::transmit::Transmitter;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 
+/// Where a worker takes mbufs from that it fills itself.
+#[derive(Clone)]
+pub struct Pools {
+    /// For outer headers and shared copies.
+    pub headers: Mempool,
+    /// With room for a packet.
+    pub packets: Mempool,
+}
+
 /// The writable state of one worker, but for its receive queues.
 pub struct Context {
     /// Its number among the workers, from 0.
@@ -20,6 +29,8 @@ pub struct Context {
     pub counters: Arc<WorkerCounters>,
     /// Where small mbufs come from.
     pub headers: Mempool,
+    /// Where mbufs come from that have room for a packet.
+    pub packets: Mempool,
     /// The coarse clock, read once a round.
     pub tick: u16,
     pub(super) replication: Replication,
@@ -34,15 +45,17 @@ impl Context {
         number: usize,
         transmitter: Transmitter,
         counters: Arc<WorkerCounters>,
-        headers: Mempool,
+        pools: Pools,
         events: Arc<EventQueue>,
         heard: Arc<HeardQueue>,
     ) -> Self {
+        let Pools { headers, packets } = pools;
         Self {
             number,
             transmitter,
             counters,
             headers,
+            packets,
             tick: 0,
             replication: Replication::new(),
             heard,

@@ -123,6 +123,10 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
 ) {
     let mut decision = Decision::Flood;
     for (frame, lane) in burst.drain(..).zip(lanes) {
+        let origin = || {
+            let adjacency = lane.ingress.location().adjacency();
+            Origin { port, adjacency, from_tunnel: FROM_TUNNEL }
+        };
         if let Some(source) = lane.source
             && lane.network.learning
         {
@@ -137,13 +141,9 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
                 if let Some(suppression) = &lane.network.suppression {
                     suppression::listen(context, reader, lane, suppression, &frame);
                 }
-                output::send(context, snapshot, port, frame, target);
+                output::send(context, snapshot, origin, frame, target);
             }
-            Decision::Flood => {
-                let adjacency = lane.ingress.location().adjacency();
-                let origin = Origin { port, adjacency, from_tunnel: FROM_TUNNEL };
-                bum::forward(context, reader, snapshot, lane, origin, frame);
-            }
+            Decision::Flood => bum::forward(context, reader, snapshot, lane, origin(), frame),
             Decision::Drop(reason) => context.drop(port, frame, reason),
         }
     }
@@ -228,6 +228,7 @@ mod tests {
         let snapshot = Snapshot {
             ports: Box::default(),
             networks: [network(1), network(2)].into(),
+            oversize: Box::default(),
             adjacencies: Box::default(),
             orders: Default::default(),
             vnis: IndexMap::new(&[]),

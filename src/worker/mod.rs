@@ -19,6 +19,7 @@ mod multicast;
 mod origin;
 mod outbox;
 mod output;
+mod oversize;
 mod poll;
 mod replicate;
 mod snapshot;
@@ -28,7 +29,7 @@ mod suppression;
 mod transmit;
 mod underlay;
 
-pub use context::Context;
+pub use context::{Context, Pools};
 pub use counters::{Counter, PortCount, PortCounters, WorkerCounters};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use flood_group::{FloodGroup, FloodGroups};
@@ -37,6 +38,7 @@ pub use mailbox::{Mailbox, Order, Receiver, Released};
 pub use multicast::{Groups, Listeners, Multicast};
 pub use origin::{AnyPeer, AnyPeers, Dialect};
 pub use outbox::{OUTBOX, Outbox, Outgoing};
+pub use oversize::{Oversize, OversizeReport};
 pub use poll::{Shared, Worker};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,

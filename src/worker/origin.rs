@@ -223,6 +223,7 @@ mod tests {
         Snapshot {
             ports: Box::default(),
             networks: Box::default(),
+            oversize: Box::default(),
             adjacencies: [adjacency].into(),
             orders: HashMap::new(),
             vnis: IndexMap::new(&[(0x100, 1), (0x101, 2), (1, 3)]),

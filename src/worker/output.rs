@@ -2,6 +2,8 @@
 
 use super::context::Context;
 use super::event::Event;
+use super::oversize;
+use super::replicate::Origin;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
@@ -23,12 +25,13 @@ pub(super) struct Target<'r> {
     pub vni: u32,
 }
 
-/// Sends a frame to its one target, or the original of a flood to its last.
+/// Sends a frame to its one target, or the original of a flood to its last. Where it came from is asked only where it
+/// does not leave.
 #[inline(always)]
 pub(super) fn send(
     context: &mut Context,
     snapshot: &Snapshot,
-    ingress: u16,
+    origin: impl Fn() -> Origin,
     mut frame: Mbuf,
     target: Target,
 ) {
@@ -37,18 +40,18 @@ pub(super) fn send(
     if let Kind::Tunnel(form @ (Form::Vxlan | Form::SummedVxlan)) = kind {
         let inner = frame.len();
         if inner > usize::from(vlan_or_limit) {
-            return context.drop(ingress, frame, DropReason::Oversize);
+            return oversize::refuse(context, snapshot, origin(), frame, target);
         }
         let entropy = entropy_port(flow_hash(frame.data()));
         let Some(room) = outer_room(&mut frame) else {
-            return context.drop(ingress, frame, DropReason::NoHeadroom);
+            return context.drop(origin().port, frame, DropReason::NoHeadroom);
         };
         target.adjacency.template.write(room, inner as u16, target.vni, entropy);
         if form == Form::SummedVxlan {
             leave_checksum(&mut frame);
         }
         context.transmitter.send(port, frame);
-    } else if kind == Kind::Local && vlan_or_limit == 0 {
+    } else if kind == Kind::Local {
         context.transmitter.send(port, frame);
     } else if matches!(kind, Kind::Tunnel(_) | Kind::AnyTunnel) {
         let encapsulated = match kind {
@@ -57,10 +60,13 @@ pub(super) fn send(
         };
         match encapsulated {
             Ok(()) => context.transmitter.send(port, frame),
-            Err(reason) => context.drop(ingress, frame, reason),
+            Err(DropReason::Oversize) => {
+                oversize::refuse(context, snapshot, origin(), frame, target);
+            }
+            Err(reason) => context.drop(origin().port, frame, reason),
         }
     } else {
-        send_otherwise(context, ingress, frame, target);
+        send_otherwise(context, origin(), frame, target);
     }
 }
 
@@ -101,19 +107,19 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
 
 /// What is neither encapsulated nor sent as it is.
 #[inline(never)]
-fn send_otherwise(context: &mut Context, ingress: u16, frame: Mbuf, target: Target) {
+fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Target) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     match kind {
-        Kind::Local => match push_tag(frame, vlan_or_limit, &context.headers) {
+        Kind::LocalVlan => match push_tag(frame, vlan_or_limit, &context.headers) {
             Ok(frame) => context.transmitter.send(port, frame),
-            Err(reason) => context.count_drop(ingress, reason),
+            Err(reason) => context.count_drop(origin.port, reason),
         },
         Kind::Unresolved => {
-            context.drop(ingress, frame, DropReason::NextHopUnresolved);
+            context.drop(origin.port, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
         }
-        Kind::Vacant | Kind::Tunnel(_) | Kind::AnyTunnel => {
-            context.drop(ingress, frame, DropReason::PortRemoved);
+        Kind::Vacant | Kind::Local | Kind::Tunnel(_) | Kind::AnyTunnel => {
+            context.drop(origin.port, frame, DropReason::PortRemoved);
         }
     }
 }
@@ -137,10 +143,8 @@ pub(super) fn send_copy(
         Kind::AnyTunnel => any_header(snapshot, target, frame, entropy)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
         Kind::Tunnel(form) => encapsulated_copy(context, frame, (form, entropy), target),
-        Kind::Local if vlan_or_limit == 0 => {
-            frame.share(&context.headers).ok_or(DropReason::NoMbuf)
-        }
-        Kind::Local => frame
+        Kind::Local => frame.share(&context.headers).ok_or(DropReason::NoMbuf),
+        Kind::LocalVlan => frame
             .share(&context.headers)
             .ok_or(DropReason::NoMbuf)
             .and_then(|copy| tagged_chain(copy, vlan_or_limit, &context.headers)),

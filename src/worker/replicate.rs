@@ -174,7 +174,7 @@ fn finish(
     last: Option<Target>,
 ) {
     match last {
-        Some(target) => output::send(context, snapshot, origin.port, frame, target),
+        Some(target) => output::send(context, snapshot, || origin, frame, target),
         None => context.drop(origin.port, frame, audience.nobody()),
     }
 }

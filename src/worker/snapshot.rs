@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use super::flood_group::FloodGroups;
 use super::multicast::Multicast;
 use super::origin::AnyPeers;
+use super::oversize::Oversize;
 use super::storm::StormControl;
 use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
@@ -21,6 +22,9 @@ pub struct Snapshot {
     pub ports: Box<[PortEntry]>,
     /// By network index.
     pub networks: Box<[Network]>,
+    /// What becomes of frames that do not fit the underlay, by network index: kept apart, because nearly all fit and a network is
+    /// one cache line.
+    pub oversize: Box<[Arc<Oversize>]>,
     /// Where frames can go.
     pub adjacencies: Box<[Adjacency]>,
     /// Of adjacencies from which packets must come in order.
@@ -191,7 +195,7 @@ pub struct Adjacency {
     pub port: u16,
     /// Learned entries made under another generation are void: how a flush is one store.
     pub generation: u16,
-    /// For a local port: the VLAN tag to push, 0 for none. For a tunnel: the longest inner frame.
+    /// For [`Kind::LocalVlan`]: the tag to push. For a tunnel: the longest inner frame.
     pub vlan_or_limit: u16,
     /// For [`Kind::AnyTunnel`]: index into [`Snapshot::templates`].
     pub any_template: u32,
@@ -202,8 +206,10 @@ pub struct Adjacency {
 pub enum Kind {
     /// Not in use.
     Vacant,
-    /// An access port, or a VLAN of one.
+    /// An access port, untagged.
     Local,
+    /// A VLAN of an access port.
+    LocalVlan,
     /// A peer by one of the short headers, whose next hop is known.
     Tunnel(Form),
     /// Any other peer whose next hop is known.
@@ -218,7 +224,7 @@ impl Adjacency {
     /// Whether it leads to an access port.
     #[inline(always)]
     pub fn is_local(&self) -> bool {
-        self.kind == Kind::Local
+        matches!(self.kind, Kind::Local | Kind::LocalVlan)
     }
 }
 

@@ -125,7 +125,7 @@ fn reply(context: &mut Context, snapshot: &Snapshot, lane: &Lane, origin: Origin
     match snapshot.adjacencies.get(index as usize) {
         Some(adjacency) => {
             let target = Target { index, adjacency, vni: lane.network.vni };
-            output::send(context, snapshot, origin.port, frame, target);
+            output::send(context, snapshot, || origin, frame, target);
         }
         None => context.drop(origin.port, frame, DropReason::PortRemoved),
     }

@@ -6,7 +6,7 @@ use ferry::tunnel::{
     Inner, Keyed, Outer, Plain, Received, Vtep, decapsulate, group_of, keyed, plain,
 };
 use ferry::wire::{
-    MacAddr, arp, checksum, dhcp, ethernet, flow, gre, ipv4, ipv6, multicast, nd, udp, vxlan,
+    MacAddr, arp, checksum, dhcp, ethernet, flow, gre, icmp, ipv4, ipv6, multicast, nd, udp, vxlan,
 };
 
 /// Every view of every suffix: a parser answers or says why not, and takes no more than there is.
@@ -23,6 +23,7 @@ pub fn views(bytes: &[u8]) {
             udp::Header::parse(bytes).map(|(_, rest)| rest.len()),
             vxlan::Header::parse(bytes).map(|(_, rest)| rest.len()),
             gre::Header::parse(bytes).map(|(_, rest)| rest.len()),
+            icmp::Header::parse(bytes).map(|(_, rest)| rest.len()),
             dhcp::Message::parse(bytes).map(|(message, options)| {
                 message.acknowledges(options);
                 options.len()
@@ -36,6 +37,7 @@ pub fn views(bytes: &[u8]) {
         }
         if let Ok((header, rest)) = ipv6::Header::parse(bytes) {
             let _ = nd::Message::parse(header, rest);
+            let _ = header.upper_layer(rest);
         }
         flow::flow_hash(bytes);
         checksum::sum(bytes);

@@ -9,6 +9,7 @@ pub mod membership;
 pub mod namespace;
 pub mod neighbours;
 pub mod raw_port;
+pub mod too_big;
 
 pub use ferry::Ferry;
 pub use lab::Lab;

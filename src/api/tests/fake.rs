@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::api::model::{
     DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
-    MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Peer, PeerState, Port,
-    Role, Suppression, Totals, UdpChecksum, Version, Worker,
+    MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize, Peer, PeerState,
+    Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
     self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query,
@@ -234,6 +234,8 @@ pub(crate) fn world() -> World {
             }),
             storm_control: None,
             snooping: None,
+            mtu: Some(1_450),
+            oversize: Oversize { answered: 12, unanswered: 3 },
         }],
         macs: (0..3).map(|number| mac(101, number)).collect(),
         neighbours: vec![
@@ -291,6 +293,7 @@ pub(crate) fn world() -> World {
                 next_hop: Some(ip("192.0.2.254")),
                 mac: Some("02:00:00:00:00:fe".to_owned()),
                 networks: vec![101, 102],
+                mtu: Some(1_450),
             },
             Peer {
                 address: ip("198.51.100.1"),
@@ -304,6 +307,7 @@ pub(crate) fn world() -> World {
                 next_hop: None,
                 mac: None,
                 networks: vec![101],
+                mtu: None,
             },
         ],
         workers: vec![Worker {

@@ -15,20 +15,18 @@ pub(super) fn examine(config: &Config, _: &Machine) -> Vec<Finding> {
     // By what the underlay would need: the port and network that need it.
     let mut needs = BTreeMap::new();
     for network in &config.networks {
-        let peers = network.peers.iter();
-        let Some(overhead) = peers.map(|peer| peer.encap.overhead(peer.address)).max() else {
-            continue;
-        };
+        let Some(overhead) = network.overhead() else { continue };
         for member in &network.members {
             let mut ports = config.access.iter();
             if let Some(port) = ports.find(|port| port.name == member.port) {
-                needs.entry(usize::from(port.mtu) + overhead).or_insert((port, network, overhead));
+                let need = port.mtu.saturating_add(overhead);
+                needs.entry(need).or_insert((port, network, overhead));
             }
         }
     }
     match needs.last_key_value() {
-        Some((need, (port, network, overhead))) if *need > usize::from(underlay) => {
-            let fits = usize::from(underlay).saturating_sub(*overhead);
+        Some((need, (port, network, overhead))) if *need > underlay => {
+            let fits = underlay.saturating_sub(*overhead);
             vec![Finding::poor(
                 SUBJECT,
                 format!(

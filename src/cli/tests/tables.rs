@@ -27,8 +27,8 @@ ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_
 #[test]
 fn networks_with_the_first_of_many_peers() {
     let expected = "\
-VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING  ARP ANSWERED  FLOODED  PORTS          GROUP  PEERS
-101  tenant-101  vxlan        2  8_192       1  on            5m         1_234        5  vm1 trunk0.10  -      192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
+VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING   MTU  ARP ANSWERED  FLOODED  PORTS          GROUP  PEERS
+101  tenant-101  vxlan        2  8_192       1  on            5m  1450         1_234        5  vm1 trunk0.10  -      192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
 ";
     assert_eq!(table(&world().networks), expected);
 }
@@ -69,9 +69,9 @@ VNI  NETWORK     GROUP      KIND     PORT       PEER       VERSION  FILTER   SOU
 #[test]
 fn peers() {
     let expected = "\
-PEER          KIND     ENCAP  UDP CHECKSUM  STATE     PORT  NEXT HOP     MAC                AGE  NETWORKS
-192.0.2.2     learned  vxlan  device        resolved  up0   192.0.2.254  02:00:00:00:00:fe   7s  101 102
-198.51.100.1  static   vxlan  -             no route  -     -            -                    -  101
+PEER          KIND     ENCAP  UDP CHECKSUM  STATE     PORT  NEXT HOP     MAC                AGE   MTU  NETWORKS
+192.0.2.2     learned  vxlan  device        resolved  up0   192.0.2.254  02:00:00:00:00:fe   7s  1450  101 102
+198.51.100.1  static   vxlan  -             no route  -     -            -                    -     -  101
 ";
     assert_eq!(table(&world().peers), expected);
 }
@@ -99,7 +99,7 @@ up0   unknown_vni   12_345  No network has this VNI.
 fn sums() {
     let expected = "\
 rx             1_234_567  received
-copies                10  made here: by replication, and queries for members
+copies                10  made here: by replication, queries for members, answers
 tx             1_234_500  transmitted
 drops                 70  dropped for a reason: ferry show drops
 held                   7  waiting for their turn in replication

@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::too_big::Gateways;
 use crate::tunnel::Encap;
 
 mod edit;
@@ -46,7 +47,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 21] = [
+    let sections: [(&str, &Keys); 22] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -63,6 +64,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].flood.", &network::FLOOD),
         ("networks[].arp_suppression.", &network::ARP_SUPPRESSION),
         ("networks[].storm_control.", &storm::STORM_CONTROL),
+        ("networks[].oversize.", &super::oversize::OVERSIZE),
         ("access.ports[].storm_control.", &storm::STORM_CONTROL),
         ("networks[].macs[].", &super::macs::MAC),
         ("networks[].multicast.", &multicast::MULTICAST),
@@ -280,6 +282,44 @@ fn anchors_write_a_list_once() {
     };
     let many: String = (200..3000).map(network).collect();
     assert_eq!(right(&(text + &many)).networks.len(), 2802);
+}
+
+#[test]
+fn access_ports_of_more_than_the_underlay_carries_are_warned_of() {
+    let with = |mtu: &str, underlay: &str, peers: &str| {
+        let text = BASE
+            .replace("      queues: 1\n", &format!("      mtu: {mtu}\n"))
+            .replace("device: net_tap7", &format!("device: net_tap7\n      mtu: {underlay}"))
+            .replace("vxlan_port: 4789", "vxlan_port: 4789\n    ipv6: \"2001:db8::1\"")
+            .replace("addresses: [192.0.2.1/24]", "addresses: []")
+            .replace("{peers: [192.0.2.2, {address: 192.0.2.3, port: 4790}]}", peers);
+        let warnings = right(&text).warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let v4 = "{peers: [192.0.2.2, 192.0.2.3]}";
+    assert_eq!(with("1450", "1500", v4), [""; 0]);
+    let told = "f:29: access.ports[0].mtu: network 'tenant-a' carries packets of 1450 bytes at most: the underlay's MTU of \
+         1500 less 50 of headers; lower this to that, or give the underlay ports 'mtu: 1551' at least";
+    assert_eq!(with("1501", "1600", v4), [told], "up1 has 1500");
+    assert_eq!(with("1450", "1500", "{peers: [\"2001:db8::2\"]}").len(), 1);
+    assert_eq!(with("1430", "1500", "{group: \"ff0e::1\"}"), [""; 0]);
+    assert_eq!(with("1431", "1500", "{group: \"ff0e::1\"}").len(), 1);
+    // Static MACs have peers too: 1500 less 20 of IP, 8 of NVGRE and 14 of Ethernet.
+    assert_eq!(with("1451", "1500", "none").len(), 1);
+}
+
+#[test]
+fn a_gateway_is_one_address_of_each_family() {
+    let gateways = |value| {
+        let text = BASE.replace("    learning: true\n", &format!("    gateway: {value}\n"));
+        Config::parse("f", &text).map(|config| config.networks[0].gateways)
+    };
+    let (v4, v6) = (Some(Ipv4Addr::new(10, 0, 0, 254)), Some("fd00::fe".parse().unwrap()));
+    assert_eq!(gateways("10.0.0.254").unwrap(), Gateways { ipv4: v4, ipv6: None });
+    assert_eq!(gateways("\"fd00::fe\"").unwrap(), Gateways { ipv4: None, ipv6: v6 });
+    let both = Gateways { ipv4: v4, ipv6: v6 };
+    assert_eq!(gateways("[10.0.0.254, \"fd00::fe\"]").unwrap(), both);
+    assert_eq!(right(BASE).networks[0].gateways, Gateways::default());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use crate::control::startup::StartError;
 use crate::dpdk::Mempool;
 use crate::tunnel::AnyTemplate;
+use crate::worker;
 
 /// Packet bytes of an mbuf, at least: what most drivers are at their best with.
 const DATA_ROOM: u16 = 2048;
@@ -132,10 +133,11 @@ impl Pools {
         Some(Share { pool: pool.clone(), mbufs: need.mbufs, free: free.clone() })
     }
 
-    /// Where a worker takes small mbufs from: of its node, or of any if that has none.
-    pub fn headers(&self, node: i32) -> Option<&Mempool> {
-        let node = self.nodes.get(&node).or_else(|| self.nodes.values().next());
-        node.map(|node| &node.headers)
+    /// Where a worker takes mbufs from: of its node, or of any if that has none.
+    pub fn of_worker(&self, node: i32) -> Option<worker::Pools> {
+        let node = self.nodes.get(&node).or_else(|| self.nodes.values().next())?;
+        let packets = node.packets.first()?.pool.clone();
+        Some(worker::Pools { headers: node.headers.clone(), packets })
     }
 
     /// Where the control core takes its own packets from.
