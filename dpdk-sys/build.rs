@@ -113,6 +113,7 @@ fn bind(flags: &[String]) {
         .allowlist_function("rte_pktmbuf_(pool_create|free_bulk|clone|copy)")
         .allowlist_function("rte_mempool_(avail_count|in_use_count|free)")
         .allowlist_function("rte_ring_(create|free)")
+        .allowlist_function("rte_ipv[46]_fragment_packet")
         .allowlist_function("rte_hash_(create|free|add_key_data|lookup_bulk_data)")
         .allowlist_var(
             "SHIM_.*|RTE_ETH_LINK_UP|RTE_ETH_NAME_MAX_LEN|RTE_MAX_LCORE|RTE_MAX_ETHPORTS",

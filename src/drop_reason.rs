@@ -76,6 +76,8 @@ drop_reasons! {
     NextHopUnresolved = "next_hop_unresolved", "see 'ferry show peers'; check route, cabling and the peer itself";
     /// The frame would not fit the underlay's MTU with its outer headers.
     Oversize = "oversize", "raise the underlay's MTU over the tenants', or lower theirs to what 'ferry show networks' says; TCP finds out by itself";
+    /// A packet for the kernel is longer than the kernel twin's device takes, and does not go in fragments.
+    TwinOversize = "twin_oversize", "see 'ferry show ports' for the twin's MTU, and send the kernel no longer packets than that";
     /// The mempool is empty.
     NoMbuf = "no_mbuf", "raise eal.memory; see 'ferry show totals'";
     /// The packet has no room for outer headers.

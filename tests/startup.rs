@@ -102,6 +102,15 @@ fn more_queues_than_the_device_has() {
 }
 
 #[test]
+fn an_mtu_that_the_device_does_not_carry() {
+    let attempt = Attempt::new();
+    attempt.expect_refusal(
+        &but("device: net_null1", "device: \"net_tap1\", mtu: 9000"),
+        &["port vm1", "MTU 9000", "net_tap has 1504 at most"],
+    );
+}
+
+#[test]
 fn hugepages_or_memory_that_are_missing() {
     let attempt = Attempt::new();
     // More than any machine has: a developer's may have some.

@@ -15,6 +15,7 @@
 #include <rte_ring.h>
 #include <rte_version.h>
 #include <rte_hash.h>
+#include <rte_ip_frag.h>
 #include <rte_hash_crc.h>
 #include <rte_cycles.h>
 #include <rte_cpuflags.h>

@@ -10,7 +10,7 @@ use super::ports::{ControlPort, Ports, Role};
 use crate::config::{Config, ReservedBits, ZeroChecksum};
 use crate::fib::Location;
 use crate::tunnel::Vtep;
-use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, UnderlayPort};
+use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, Twin, UnderlayPort};
 
 /// What workers read.
 pub fn build(
@@ -56,7 +56,9 @@ fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -
             PortEntry::Twin { underlay: *underlay }
         }
         Some(ControlPort { role: Role::Underlay, port, .. }) => {
-            PortEntry::Underlay(UnderlayPort { mac: port.mac().into(), twin: ports.twin_of(index) })
+            let twin = ports.twin_of(index);
+            let twin = twin.map(|(index, twin)| Twin { port: index, mtu: twin.port.mtu() });
+            PortEntry::Underlay(UnderlayPort { mac: port.mac().into(), twin })
         }
         Some(ControlPort { role: Role::Access, storm, .. }) => PortEntry::Access(AccessPort {
             untagged: Attachment::NONE,

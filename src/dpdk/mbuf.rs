@@ -46,6 +46,11 @@ impl Mbuf {
         pointer
     }
 
+    /// The mbuf, for calls that leave it ours.
+    pub(super) fn as_raw(&mut self) -> *mut rte_mbuf {
+        self.0.as_ptr()
+    }
+
     #[inline]
     fn header(&self) -> &rte_mbuf {
         // SAFETY: owned, hence alive and initialised.

@@ -147,6 +147,18 @@ impl Port {
         self.info.max_tx_queues
     }
 
+    /// The largest MTU that the device takes, in bytes.
+    pub fn max_mtu(&self) -> u16 {
+        // Drivers that say nothing of MTUs say how long a frame may be; the difference is DPDK's own.
+        const OVERHEAD: u32 = 18;
+        match self.info.max_mtu {
+            u16::MAX => {
+                self.info.max_rx_pktlen.saturating_sub(OVERHEAD).min(u16::MAX.into()) as u16
+            }
+            mtu => mtu,
+        }
+    }
+
     /// Whether it sends packets of several segments.
     pub fn sends_chains(&self) -> bool {
         self.info.tx_offload_capa & dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS != 0
@@ -173,6 +185,19 @@ impl Port {
         }
         let (driver, most) = (self.driver(), self.info.max_rx_queues);
         let reason = format!("{queues} receive queues asked for, and {driver} has {most} here");
+        Err(Error::plain("rte_eth_dev_configure", &format!("port {}", self.name), reason))
+    }
+
+    /// Whether it takes an MTU of so many bytes.
+    ///
+    /// # Errors
+    /// It takes a smaller one; the message says which.
+    pub fn require_mtu(&self, mtu: u16) -> Result<()> {
+        let most = self.max_mtu();
+        if mtu <= most {
+            return Ok(());
+        }
+        let reason = format!("MTU {mtu} asked for, and {} has {most} at most here", self.driver());
         Err(Error::plain("rte_eth_dev_configure", &format!("port {}", self.name), reason))
     }
 
@@ -246,7 +271,7 @@ impl Port {
             conf.rxmode.mq_mode = dpdk_sys::SHIM_MQ_RSS;
             conf.rx_adv_conf.rss_conf.rss_hf = hashes;
         }
-        if options.mtu <= self.info.max_mtu && options.mtu >= self.info.min_mtu {
+        if options.mtu >= self.info.min_mtu {
             conf.rxmode.mtu = u32::from(options.mtu);
         }
         // SAFETY: the id is a port's and `conf` is read during the call only.

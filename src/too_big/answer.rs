@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use zerocopy::IntoBytes;
 
 use crate::neighbours::Address;
-use crate::wire::ethernet::{self, ethertype, is_tag};
+use crate::wire::ethernet::{self, ethertype};
 use crate::wire::{checksum, icmp, ipv4, ipv6};
 
 /// The smallest MTU of a link that carries IPv4 (RFC 791), and IPv6 (RFC 8200 section 5).
@@ -20,12 +20,9 @@ const LONGEST_V6: usize = 1280;
 const QUOTED: usize = 8;
 /// Internetwork control (RFC 1812 section 4.3.2.5).
 const PRECEDENCE: u8 = 0xc0;
-/// Bytes of a VLAN tag, of which two are looked behind.
-const TAG: usize = 4;
-const LONGEST_LINK: usize = ethernet::LENGTH + 2 * TAG;
 
 /// The bytes of an answer's frame.
-pub type Answer = ArrayVec<u8, { LONGEST_LINK + LONGEST_V6 }>;
+pub type Answer = ArrayVec<u8, { ethernet::LONGEST + LONGEST_V6 }>;
 
 /// The addresses of a network's gateway, which answers come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,14 +58,8 @@ impl<'f> Excess<'f> {
     /// must stay whole, and no IPv6 packet; the packet itself would fit; it is for many stations, or not from one; it is a
     /// later fragment; it says itself that something went wrong; it is damaged.
     pub fn of(frame: &'f [u8], length: usize, limit: u16) -> Option<Self> {
-        let (header, mut packet) = ethernet::Header::parse(frame).ok()?;
-        let mut ethertype = header.ethertype.get();
-        for _ in 0..2 {
-            if is_tag(ethertype) {
-                let (tag, rest) = ethernet::Tag::parse(packet).ok()?;
-                (ethertype, packet) = (tag.ethertype.get(), rest);
-            }
-        }
+        let (header, _) = ethernet::Header::parse(frame).ok()?;
+        let (ethertype, packet) = ethernet::behind_tags(frame).ok()?;
         let link = frame.get(..frame.len() - packet.len())?;
         let room = limit.saturating_sub(link.len() as u16);
         let length = length.saturating_sub(link.len());

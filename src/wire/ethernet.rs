@@ -21,6 +21,8 @@ pub mod ethertype {
 
 /// Bytes of an Ethernet header.
 pub const LENGTH: usize = size_of::<Header>();
+/// Bytes of an Ethernet header with as many VLAN tags as are looked behind.
+pub const LONGEST: usize = LENGTH + 2 * size_of::<Tag>();
 /// Bytes of the shortest frame, without its FCS.
 pub const LEAST: usize = 60;
 
@@ -86,6 +88,22 @@ impl Tag {
     }
 }
 
+/// The EtherType behind up to two VLAN tags, and what follows it.
+///
+/// # Errors
+/// Cut off before.
+pub fn behind_tags(frame: &[u8]) -> Result<(u16, &[u8]), Malformed> {
+    let (header, mut rest) = Header::parse(frame)?;
+    let mut ethertype = header.ethertype.get();
+    for _ in 0..2 {
+        if is_tag(ethertype) {
+            let (tag, behind) = Tag::parse(rest)?;
+            (ethertype, rest) = (tag.ethertype.get(), behind);
+        }
+    }
+    Ok((ethertype, rest))
+}
+
 /// Whether a VLAN tag follows an EtherType.
 #[inline(always)]
 pub fn is_tag(ethertype: u16) -> bool {
@@ -107,6 +125,24 @@ mod tests {
         let (tag, rest) = Tag::parse(rest).unwrap();
         assert_eq!((tag.id(), tag.priority(), tag.drop_eligible()), (10, 3, true));
         assert_eq!((tag.ethertype.get(), rest), (ethertype::IPV4, &[0xaa, 0xbb][..]));
+    }
+
+    #[test]
+    fn behind_two_tags_at_most() {
+        let mut frame = [0; LENGTH].to_vec();
+        for (tags, ethertype) in [(0, ethertype::IPV4), (1, ethertype::IPV6), (2, ethertype::ARP)] {
+            frame.truncate(LENGTH - 2);
+            for _ in 0..tags {
+                frame.extend([0x81, 0, 0, 7]);
+            }
+            frame.extend(ethertype.to_be_bytes());
+            assert_eq!(behind_tags(&frame).unwrap(), (ethertype, &[][..]));
+            frame.push(9);
+            assert_eq!(behind_tags(&frame).unwrap(), (ethertype, &[9][..]));
+        }
+        frame[20..22].copy_from_slice(&ethertype::VLAN.to_be_bytes());
+        assert_eq!(behind_tags(&frame).unwrap().0, ethertype::VLAN, "a third");
+        assert_eq!(behind_tags(&frame[..21]), Err(Malformed::Truncated(Protocol::Vlan)));
     }
 
     #[test]

@@ -90,6 +90,27 @@ impl Header {
         usize::from(self.total_length.get())
     }
 
+    /// Lets the packet with this header be fragmented: no 'don't fragment', and an identification unless it is a
+    /// fragment already. The checksum is to be renewed. Nothing happens to fewer bytes than a header has.
+    pub fn allow_fragments(packet: &mut [u8], identification: u16) {
+        let Ok((header, _)) = Self::mut_from_prefix(packet) else { return };
+        if !header.is_fragment() {
+            header.identification.set(identification);
+        }
+        header.flags_and_offset.set(header.flags_and_offset.get() & !DONT_FRAGMENT);
+    }
+
+    /// Makes a header's checksum right. Nothing happens to fewer bytes than it has.
+    pub fn renew_checksum(packet: &mut [u8]) {
+        let Ok((header, _)) = Self::mut_from_prefix(packet) else { return };
+        header.checksum.set(0);
+        let length = header.header_length();
+        let Some(checksum) = packet.get(..length).map(checksum::compute) else { return };
+        if let Ok((header, _)) = Self::mut_from_prefix(packet) {
+            header.checksum.set(checksum);
+        }
+    }
+
     /// Whether it is a fragment of a larger datagram.
     #[inline(always)]
     pub fn is_fragment(&self) -> bool {
@@ -150,6 +171,27 @@ mod tests {
         assert_eq!((header.header_length(), header.total_length()), (20, 576));
         assert!(header.dont_fragment() && !header.is_fragment());
         assert_eq!((header.ttl, header.protocol, header.traffic_class), (64, UDP, 0xc0));
+    }
+
+    #[test]
+    fn a_header_made_fit_for_fragments() {
+        let mut packet = HEADER.to_vec();
+        Header::allow_fragments(&mut packet, 0xabcd);
+        Header::renew_checksum(&mut packet);
+        let (header, _) = Header::parse(&packet).unwrap();
+        assert!(checksum::verify(&packet) && !header.dont_fragment() && !header.is_fragment());
+        assert_eq!(header.identification.get(), 0xabcd);
+        packet[6..8].copy_from_slice(&[0x60, 0xb9]);
+        Header::allow_fragments(&mut packet, 0x1234);
+        assert_eq!(packet[4..8], [0xab, 0xcd, 0x20, 0xb9], "it is of its own datagram still");
+        let mut with_options = [&HEADER[..], &[1, 1, 1, 0]].concat();
+        with_options[0] = 0x46;
+        Header::renew_checksum(&mut with_options);
+        assert!(checksum::verify(&with_options));
+        for length in 0..24 {
+            Header::allow_fragments(&mut with_options[..length], 7);
+            Header::renew_checksum(&mut with_options[..length]);
+        }
     }
 
     #[test]

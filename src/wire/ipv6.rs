@@ -13,6 +13,8 @@ pub const LENGTH: usize = size_of::<Header>();
 pub const HOP_BY_HOP: u8 = 0;
 /// Next header: a fragment header of 8 bytes.
 pub const FRAGMENT: u8 = 44;
+/// Bytes of a fragment header.
+const FRAGMENT_LENGTH: usize = 8;
 /// Next header: ICMPv6 (RFC 4443).
 pub const ICMPV6: u8 = 58;
 
@@ -65,6 +67,15 @@ impl Header {
             };
             protocol = rest[0];
             rest = rest.get(length..)?;
+        }
+    }
+
+    /// Gives the fragment header that follows the fixed one an identification (RFC 8200 section 4.5). Nothing happens to
+    /// fewer bytes than both have.
+    pub fn identify_fragment(packet: &mut [u8], identification: u32) {
+        let of_fragment = packet.get_mut(LENGTH..LENGTH + FRAGMENT_LENGTH);
+        if let Some(field) = of_fragment.and_then(<[u8]>::last_chunk_mut) {
+            *field = identification.to_be_bytes();
         }
     }
 
@@ -125,6 +136,15 @@ mod tests {
         assert_eq!(Header::parse(&bytes[..39]).unwrap_err(), Malformed::Truncated(Protocol::Ipv6));
         bytes[0] = 0x45;
         assert_eq!(Header::parse(&bytes).unwrap_err(), Malformed::Version(Protocol::Ipv6));
+    }
+
+    #[test]
+    fn a_fragment_gets_its_identification_and_nothing_else() {
+        let mut packet = [0; 50];
+        Header::identify_fragment(&mut packet, 0x0102_0304);
+        assert_eq!(packet[..48], [&[0; 44][..], &[1, 2, 3, 4]].concat());
+        Header::identify_fragment(&mut packet[..47], 0);
+        assert_eq!(packet[44..], [1, 2, 3, 4, 0, 0]);
     }
 
     #[test]

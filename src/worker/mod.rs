@@ -13,6 +13,7 @@ mod counters;
 mod event;
 mod flood_group;
 mod forward;
+mod fragment;
 mod idle;
 mod mailbox;
 mod multicast;
@@ -42,7 +43,7 @@ pub use oversize::{Oversize, OversizeReport};
 pub use poll::{Shared, Worker};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
-    PortEntry, Snapshot, UnderlayPort,
+    PortEntry, Snapshot, Twin, UnderlayPort,
 };
 pub use snooping::{HEARD_QUEUE, Heard, HeardQueue, Snooping};
 pub use storm::{Kind as FloodKind, StormControl, StormReport};

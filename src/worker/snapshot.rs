@@ -72,8 +72,17 @@ pub struct AccessPort {
 pub struct UnderlayPort {
     /// Its MAC address; unicast to others is not ours.
     pub mac: MacKey,
-    /// Port index of its kernel twin.
-    pub twin: Option<u16>,
+    /// Its kernel twin.
+    pub twin: Option<Twin>,
+}
+
+/// The way from an underlay port to the kernel.
+#[derive(Clone, Copy)]
+pub struct Twin {
+    /// Port index.
+    pub port: u16,
+    /// The longest packet that its device takes, in bytes.
+    pub mtu: u16,
 }
 
 /// A port's (or a port and VLAN's) place in a network.

@@ -4,8 +4,9 @@ use super::context::Context;
 use super::event::Event;
 use super::flood_group;
 use super::forward::{Classifier, Lane, Lanes, forward};
+use super::fragment;
 use super::origin::Origins;
-use super::snapshot::{Attachment, Snapshot, UnderlayPort};
+use super::snapshot::{Attachment, Snapshot, Twin, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
@@ -50,7 +51,7 @@ pub(super) fn process<'r>(
         let reason = match (kept, port.twin) {
             (Ok(true), _) => return Some(frame),
             (Ok(false), Some(twin)) => {
-                context.transmitter.send(twin, frame);
+                punt(context, index, twin, frame);
                 return None;
             }
             (Ok(false), None) => DropReason::NoTwin,
@@ -154,6 +155,17 @@ fn unwrap_other<'r>(
     };
     lanes.push(lane);
     Ok(true)
+}
+
+/// Hands a frame that came in at a port to the kernel.
+#[inline(never)]
+fn punt(context: &mut Context, index: u16, twin: Twin, frame: Mbuf) {
+    if frame.len() <= usize::from(twin.mtu) + ethernet::LONGEST {
+        return context.transmitter.send(twin.port, frame);
+    }
+    if let Err(reason) = fragment::send(context, twin.port, twin.mtu, frame) {
+        context.count_drop(index, reason);
+    }
 }
 
 /// Cuts the outer headers and any padding off.

@@ -111,9 +111,9 @@ impl Ports {
         self.0.iter().position(is_it).map_or(u16::MAX, |index| index as u16)
     }
 
-    /// The twin of an underlay port.
-    pub fn twin_of(&self, index: u16) -> Option<u16> {
-        self.iter().find(|(_, port)| port.role == Role::Twin(index)).map(|(twin, _)| twin)
+    /// The twin of an underlay port, with its own index.
+    pub fn twin_of(&self, index: u16) -> Option<(u16, &ControlPort)> {
+        self.iter().find(|(_, port)| port.role == Role::Twin(index))
     }
 
     /// The running ports with their indices.

@@ -121,12 +121,20 @@ pub fn open(
     for want in list {
         let port = Port::attach(&want.name, &want.device)?;
         port.require_rx_queues(want.options.rx_queues)?;
+        if !matches!(want.purpose, Purpose::Twin(_)) {
+            port.require_mtu(want.options.mtu)?;
+        }
         attached.push((need(&want, &port), want, port));
     }
     pools.reserve(&attached.iter().map(|(need, ..)| *need).collect::<Vec<_>>())?;
     let start = |(need, wanted, mut port): (Need, Wanted, Port)| {
         let share = pools.take(need).ok_or_else(|| StartError::NoShare(wanted.name.clone()))?;
-        let (rx, tx) = port.start(&wanted.options, share.pool())?;
+        let mut options = wanted.options.clone();
+        if let Purpose::Twin(_) = wanted.purpose {
+            // The interface has the underlay port's MTU all the same: what is longer goes there in fragments.
+            options.mtu = options.mtu.min(port.max_mtu());
+        }
+        let (rx, tx) = port.start(&options, share.pool())?;
         let receive = deal_receivers(rx, loads);
         let (transmit, rings) = deal_transmitters(tx, &port, &share, loads.len())?;
         Ok(Opened { wanted, port, share, receive, transmit, rings })
