@@ -15,7 +15,7 @@ struct Fabric {
     ferry: Ferry,
     vm: Namespace,
     far: [Namespace; 2],
-    _router: Namespace,
+    router: Namespace,
     _host: Namespace,
 }
 
@@ -73,7 +73,7 @@ networks:
         let ferry = Ferry::start(&host, config);
         host.exec("ip route add default via 192.0.2.254 dev ferry-up0");
         host.exec("ip -6 route add default via 2001:db8::fe dev ferry-up0");
-        let fabric = Self { ferry, vm, far, _router: router, _host: host };
+        let fabric = Self { ferry, vm, far, router, _host: host };
         eventually("both next hops are known", || {
             let peers = fabric.ferry.show("peers");
             peers.as_array().unwrap().iter().all(|peer| peer["state"] == "resolved")
@@ -138,6 +138,36 @@ fn e8_stations_learn_what_fits_and_tcp_gets_through() {
     for station in STATIONS {
         let bytes = fabric.tcp(station);
         assert!(bytes > 2e6, "{station}: only {bytes} bytes in a second");
+    }
+    fabric.ferry.expect_balance();
+    fabric.ferry.stop();
+}
+
+#[test]
+fn a_narrow_path_of_the_underlay_is_found_out_by_peer() {
+    let fabric = Fabric::new();
+    // The last link of each path carries less than the first.
+    for (far, port, mtu) in [(0, "far4", 1400), (1, "far6", 1360)] {
+        fabric.router.exec(&format!("ip link set {port} mtu {mtu}"));
+        fabric.far[far].exec(&format!("ip link set eth0 mtu {mtu}"));
+    }
+    let _servers = fabric.servers();
+    let rows = [("198.51.100.2", 1400, 1350), ("2001:db8:6::2", 1360, 1290)];
+    for (stations, (peer, path, overlay)) in STATIONS.chunks(2).zip(rows) {
+        for station in stations {
+            let bytes = fabric.tcp(station);
+            assert!(bytes > 1e6, "{station}: only {bytes} bytes in a second");
+        }
+        let peers = fabric.ferry.show("peers");
+        let found = peers.as_array().unwrap().iter().find(|row| row["address"] == peer).unwrap();
+        assert_eq!((&found["path_mtu"]["mtu"], &found["mtu"]), (&path.into(), &overlay.into()));
+        let said = fabric.ping_whole(stations[0], overlay + 1);
+        assert!(
+            said.contains(&format!("mtu={overlay}")) || said.contains(&format!("mtu = {overlay}")),
+            "{said}"
+        );
+        let said = fabric.ping_whole(stations[0], overlay);
+        assert!(said.contains(" 0% packet loss"), "{said}");
     }
     fabric.ferry.expect_balance();
     fabric.ferry.stop();

@@ -399,6 +399,18 @@ pub struct Peer {
     /// The largest IP packet that reaches stations behind it, in bytes; `null` while its next hop is not known.
     #[serde(default)]
     pub mtu: Option<u16>,
+    /// What routers said that the path to it carries; absent where none said that it is less than the port's MTU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_mtu: Option<PathMtu>,
+}
+
+/// What a path of the underlay carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathMtu {
+    /// The largest packet, outer headers included, in bytes.
+    pub mtu: u16,
+    /// Seconds since that was learned.
+    pub age_seconds: u64,
 }
 
 /// What becomes of the UDP checksum of what is sent.

@@ -286,6 +286,7 @@ impl List for Peer {
             Left("MAC"),
             Right("AGE"),
             Right("MTU"),
+            Right("PATH MTU"),
             Left("NETWORKS"),
         ];
         rows(output, columns, list, |peer| {
@@ -312,6 +313,7 @@ impl List for Peer {
                 or_dash(peer.mac.as_ref()),
                 or_dash(peer.age_seconds.map(duration)),
                 or_dash(peer.mtu),
+                or_dash(peer.path_mtu.map(|path| path.mtu)),
                 joined(&peer.networks, ToString::to_string),
             ]
         })

@@ -14,6 +14,7 @@ mod macs;
 mod multicast;
 mod network;
 mod oversize;
+mod path;
 mod peer;
 mod port;
 mod render;

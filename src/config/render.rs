@@ -103,7 +103,7 @@ fn storm(StormControl { broadcast, multicast, unknown_unicast, burst }: &StormCo
 }
 
 pub(super) fn vtep(of: &Vtep) -> Value {
-    let Vtep { ipv4, ipv6, vxlan_port, reserved_bits, udp6_zero_checksum } = of;
+    let Vtep { ipv4, ipv6, vxlan_port, reserved_bits, udp6_zero_checksum, path_mtu_ageing } = of;
     let reserved_bits = match reserved_bits {
         ReservedBits::Ignore => "ignore",
         ReservedBits::Drop => "drop",
@@ -116,6 +116,7 @@ pub(super) fn vtep(of: &Vtep) -> Value {
         "vxlan_port": vxlan_port,
         "reserved_bits": reserved_bits,
         "udp6_zero_checksum": zero_checksum,
+        "path_mtu": path_mtu_ageing.map_or(json!("ignore"), |age| json!({"ageing": duration(age)})),
     });
     with(rest, [("ipv4", ipv4.map(|of| json!(of))), ("ipv6", ipv6.map(|of| json!(of)))])
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::item::{Item, Keys};
+use super::path::{self, PATH_MTU_AGEING};
 use super::port::{Kind, Port, Ports};
 use super::scalar::{self, Unique};
 use crate::wire::MacAddr;
@@ -52,6 +54,8 @@ pub struct Vtep {
     pub reserved_bits: ReservedBits,
     /// What happens to UDP over IPv6 without a checksum.
     pub udp6_zero_checksum: ZeroChecksum,
+    /// How long routers are believed what they say of a path's MTU; `None`: they are not.
+    pub path_mtu_ageing: Option<Duration>,
 }
 
 /// What happens to VXLAN packets with reserved bits set.
@@ -98,7 +102,7 @@ pub(super) const PORT: Keys = Keys {
     later: &[],
 };
 pub(super) const VTEP: Keys = Keys {
-    known: &["ipv4", "ipv6", "vxlan_port", "reserved_bits", "udp6_zero_checksum"],
+    known: &["ipv4", "ipv6", "vxlan_port", "reserved_bits", "udp6_zero_checksum", "path_mtu"],
     later: &[],
 };
 pub(super) const NEIGHBOUR: Keys = Keys { known: &["ip", "mac", "port"], later: &[] };
@@ -245,12 +249,15 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
     let udp6_zero_checksum = fields.or("udp6_zero_checksum", ZeroChecksum::Drop, |item| {
         item.choice(&[("drop", ZeroChecksum::Drop), ("accept", ZeroChecksum::Accept)], &[])
     });
+    let path_mtu_ageing =
+        fields.or("path_mtu", Some(PATH_MTU_AGEING), |item| path::path_mtu(&item));
     Some(Vtep {
         ipv4: ipv4?,
         ipv6: ipv6?,
         vxlan_port: vxlan_port?,
         reserved_bits: reserved_bits?,
         udp6_zero_checksum: udp6_zero_checksum?,
+        path_mtu_ageing: path_mtu_ageing?,
     })
 }
 

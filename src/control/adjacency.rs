@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 
 use super::clock::Seconds;
 use crate::tunnel::{AnyTemplate, Encap, Order, OuterHeader, SequenceNumbers, Template};
+use crate::wire::ethernet;
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
 /// A way out.
@@ -42,11 +43,30 @@ pub struct NextHop {
     pub inner_limit: u16,
 }
 
+impl NextHop {
+    /// The longest inner frame that a path has room for which carries packets of `mtu` bytes.
+    fn limit_of(&self, mtu: u16) -> u16 {
+        let headers = self.outer.length() - ethernet::LENGTH;
+        mtu.saturating_sub(headers as u16)
+    }
+}
+
+/// What routers say of a path, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathMtu {
+    /// The largest packet that it carries, in bytes.
+    pub mtu: u16,
+    /// When that was said.
+    pub since: Seconds,
+}
+
 /// A way out, while there is one, and its generation.
 #[derive(Clone, Debug)]
 struct Record {
     way: Option<Way>,
     generation: u16,
+    /// What a peer's path carries, where that is less than the port.
+    path: Option<PathMtu>,
     /// Of a peer whose packets are numbered: they go on when its next hop changes.
     numbers: Option<SequenceNumbers>,
     /// Of a peer whose packets must come in order.
@@ -75,8 +95,8 @@ pub struct Adjacencies {
 impl Adjacencies {
     /// Adds a way and returns its index.
     pub fn add(&mut self, way: Way) -> AdjacencyIndex {
-        let (numbers, order, heard) = Default::default();
-        self.records.push(Record { way: Some(way), generation: 1, numbers, order, heard });
+        let (path, numbers, order, heard) = Default::default();
+        self.records.push(Record { way: Some(way), generation: 1, path, numbers, order, heard });
         (self.records.len() - 1) as AdjacencyIndex
     }
 
@@ -123,7 +143,7 @@ impl Adjacencies {
     /// Takes a way out of use, which voids what was learned there. No static entry names it any more.
     pub fn remove(&mut self, index: AdjacencyIndex) {
         if let Some(record) = self.records.get_mut(index as usize) {
-            record.way = None;
+            (record.way, record.path) = (None, None);
             // A vacant one has generation zero.
             record.generation = record.generation.checked_add(1).unwrap_or(1);
         }
@@ -168,10 +188,35 @@ impl Adjacencies {
 
     /// The longest inner frame that a peer or a group gets, in bytes; `None` while its next hop is not known.
     pub fn inner_limit(&self, index: AdjacencyIndex) -> Option<u16> {
-        match self.get(index)? {
-            Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => Some(hop.inner_limit),
-            Way::Peer { next_hop: None, .. } | Way::Local { .. } => None,
+        self.records.get(index as usize)?.inner_limit()
+    }
+
+    /// What routers say of a peer's path.
+    pub fn path(&self, index: AdjacencyIndex) -> Option<PathMtu> {
+        self.records.get(index as usize)?.path
+    }
+
+    /// A router says what a peer's path carries. Returns whether that is less than was known.
+    pub fn narrow(&mut self, index: AdjacencyIndex, mtu: u16, now: Seconds) -> bool {
+        let Some(record) = self.records.get_mut(index as usize) else { return false };
+        let Some(Way::Peer { next_hop: Some(hop), .. }) = &record.way else { return false };
+        let narrower = record.inner_limit().is_some_and(|known| hop.limit_of(mtu) < known);
+        if narrower {
+            record.path = Some(PathMtu { mtu, since: now });
         }
+        narrower
+    }
+
+    /// Forgets what was said so many seconds ago. Returns whether there was any.
+    pub fn widen(&mut self, now: Seconds, age: Seconds) -> bool {
+        let mut any = false;
+        for record in &mut self.records {
+            if record.path.is_some_and(|path| now - path.since >= age) {
+                record.path = None;
+                any = true;
+            }
+        }
+        any
     }
 
     /// What workers read: the ways out, and the outer headers that some of them name.
@@ -185,6 +230,18 @@ impl Adjacencies {
     }
 }
 
+impl Record {
+    fn inner_limit(&self) -> Option<u16> {
+        match self.way.as_ref()? {
+            Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
+                let path = self.path.map_or(u16::MAX, |path| hop.limit_of(path.mtu));
+                Some(hop.inner_limit.min(path))
+            }
+            Way::Peer { next_hop: None, .. } | Way::Local { .. } => None,
+        }
+    }
+}
+
 fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
     let adjacency = Adjacency { generation: record.generation, ..vacant() };
     match way {
@@ -194,7 +251,8 @@ fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Ad
         }
         Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
         Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
-            let way = Adjacency { port: hop.port, vlan_or_limit: hop.inner_limit, ..adjacency };
+            let limit = record.inner_limit().unwrap_or_default();
+            let way = Adjacency { port: hop.port, vlan_or_limit: limit, ..adjacency };
             match Template::new(&hop.outer) {
                 Some((template, form)) => Adjacency { kind: Kind::Tunnel(form), template, ..way },
                 None => {
@@ -215,5 +273,48 @@ fn vacant() -> Adjacency {
         generation: 0,
         vlan_or_limit: 0,
         any_template: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(mtu: u16) -> NextHop {
+        let outer = OuterHeader {
+            source_mac: [2; 6],
+            next_hop_mac: [2; 6],
+            source: IpAddr::from([192, 0, 2, 1]),
+            destination: IpAddr::from([192, 0, 2, 2]),
+            ttl: 64,
+            encap: Encap::vxlan(4789),
+            id: None,
+            offloads: false,
+        };
+        NextHop { port: 0, address: outer.destination, outer, inner_limit: mtu - 36 }
+    }
+
+    #[test]
+    fn a_path_is_as_narrow_as_was_last_said_until_that_is_old() {
+        let mut ways = Adjacencies::default();
+        let hop = Some(peer(1500));
+        let index = ways.add(Way::Peer { address: IpAddr::from([192, 0, 2, 2]), next_hop: None });
+        assert!(!ways.narrow(index, 1400, 5), "nobody knows how much narrower that would be");
+        assert!(ways.set_next_hop(index, hop.clone()));
+        assert_eq!(ways.inner_limit(index), Some(1464));
+        assert!(!ways.narrow(index, 1500, 5), "not less");
+        assert!(ways.narrow(index, 1400, 5) && !ways.narrow(index, 1450, 6));
+        assert_eq!(ways.inner_limit(index), Some(1364));
+        assert_eq!(ways.build().0[0].vlan_or_limit, 1364);
+        assert!(ways.narrow(index, 1300, 7), "the next router on the way");
+        assert_eq!(ways.path(index), Some(PathMtu { mtu: 1300, since: 7 }));
+        // By another next hop the path may be another, and may be not.
+        assert!(ways.set_next_hop(index, None) && ways.set_next_hop(index, hop));
+        assert_eq!(ways.inner_limit(index), Some(1264));
+        assert!(!ways.widen(16, 10) && ways.widen(17, 10) && !ways.widen(18, 10));
+        assert_eq!((ways.inner_limit(index), ways.path(index)), (Some(1464), None));
+        assert!(ways.narrow(index, 1300, 30));
+        ways.remove(index);
+        assert_eq!(ways.path(index), None, "a way of the same index is another");
     }
 }

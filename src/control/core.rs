@@ -273,6 +273,7 @@ impl Control {
             self.neighbour_ageing.begin(&self.parts.networks);
             let workers = self.parts.workers.iter();
             self.watchdog.look(workers.map(|worker| worker.counters.polls.get()));
+            self.age_paths();
             if let Some(netlink) = &self.netlink {
                 self.links.look(&self.parts.ports, netlink);
             }

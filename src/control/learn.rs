@@ -65,6 +65,7 @@ impl Control {
                 Event::Learn { ingress, mac } => self.learn(ingress, mac),
                 Event::Bind { network, claim } => self.bind(network, claim),
                 Event::Stranger { network, address } => self.meet(network, address),
+                Event::TooBig(report) => self.narrow_path(report),
                 Event::Unresolved { adjacency } => {
                     if let Some(Way::Peer { address, .. }) = self.parts.adjacencies.get(adjacency) {
                         self.want_next_hop(*address);

@@ -19,6 +19,7 @@ mod neighbours;
 mod netlink;
 mod network;
 mod networks;
+mod path_mtu;
 mod peers;
 mod plug;
 mod ports;

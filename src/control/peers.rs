@@ -227,6 +227,12 @@ impl Peers {
         left
     }
 
+    /// Those at an address, one for each way of speaking to it.
+    pub fn at(&self, address: IpAddr) -> impl Iterator<Item = (&config::Peer, &Peer)> {
+        let keys = self.by_address.get(&address).into_iter().flatten();
+        keys.filter_map(|key| self.peers.get_key_value(key))
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&config::Peer, &Peer)> {
         self.peers.iter()

@@ -270,6 +270,10 @@ impl Control {
                     networks
                 },
                 mtu: self.mtu_by(peer.adjacency),
+                path_mtu: self.parts.adjacencies.path(peer.adjacency).map(|path| model::PathMtu {
+                    mtu: path.mtu,
+                    age_seconds: (self.now() - path.since).into(),
+                }),
             }
         };
         peers.into_iter().map(report).collect()

@@ -46,6 +46,7 @@ pub fn build(
             zero_checksum: vtep.udp6_zero_checksum == ZeroChecksum::Accept,
             drops_reserved_bits: vtep.reserved_bits == ReservedBits::Drop,
         },
+        learns_path_mtus: vtep.path_mtu_ageing.is_some(),
     }
 }
 

@@ -7,6 +7,7 @@ use crossbeam::queue::ArrayQueue;
 use super::snapshot::{AdjacencyIndex, Attachment};
 use crate::fib::MacKey;
 use crate::neighbours::Claim;
+use crate::too_big::Report;
 
 /// Something a worker saw that only the control core may act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Event {
         /// The peer's adjacency.
         adjacency: AdjacencyIndex,
     },
+    /// A router says that a packet to a peer was too big.
+    TooBig(Report),
 }
 
 const _: () = assert!(size_of::<Event>() == 32);
@@ -93,17 +96,28 @@ impl Reported {
                 (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low, place.rotate_left(17))
             }
             Event::Stranger { address, .. } => {
-                let bits = match address {
-                    IpAddr::V4(address) => address.to_ipv6_mapped(),
-                    IpAddr::V6(address) => address,
-                }
-                .to_bits();
-                (!(bits >> 64) as u64, bits as u64)
+                let [high, low] = words(address);
+                (!high, low)
+            }
+            Event::TooBig(Report { peer, udp_port, mtu }) => {
+                let [high, low] = words(peer);
+                let said = u64::from(udp_port.unwrap_or(0)) << 16 | u64::from(mtu);
+                (high ^ said << 32 ^ 1, low)
             }
             Event::Unresolved { adjacency } => (u64::MAX, u64::from(adjacency)),
         };
         (high.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ low).wrapping_mul(0xd6e8_feb8_6659_fd93)
     }
+}
+
+/// An address as two numbers.
+fn words(address: IpAddr) -> [u64; 2] {
+    let bits = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    }
+    .to_bits();
+    [(bits >> 64) as u64, bits as u64]
 }
 
 impl Default for Reported {
@@ -133,5 +147,13 @@ mod tests {
         assert_eq!(queue.pop(), Some(learn(2)));
         assert!(reported.report(learn(1), 8, &queue));
         assert_eq!(queue.pop(), Some(learn(1)), "and each tick anew");
+        let narrow = |last, mtu| {
+            let peer = IpAddr::from([192, 0, 2, last]);
+            Event::TooBig(Report { peer, udp_port: Some(4789), mtu })
+        };
+        for event in [narrow(2, 1400), narrow(2, 1300), narrow(3, 1300)] {
+            assert!(reported.report(event, 8, &queue) && reported.report(event, 8, &queue));
+            assert_eq!((queue.pop(), queue.pop()), (Some(event), None));
+        }
     }
 }

@@ -237,6 +237,7 @@ mod tests {
             flood_groups: FloodGroups::default(),
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
+            learns_path_mtus: false,
         };
         let reader = Domain::new(1).register().unwrap();
         let mut classifier = Classifier::new(&reader, &snapshot);

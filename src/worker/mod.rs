@@ -21,6 +21,7 @@ mod origin;
 mod outbox;
 mod output;
 mod oversize;
+mod path_mtu;
 mod poll;
 mod replicate;
 mod snapshot;

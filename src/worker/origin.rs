@@ -232,6 +232,7 @@ mod tests {
             flood_groups: FloodGroups::default(),
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
+            learns_path_mtus: false,
         }
     }
 

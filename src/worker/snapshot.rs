@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub templates: Box<[AnyTemplate]>,
     /// Our own tunnel end.
     pub vtep: Vtep,
+    /// Whether routers are believed what they say of packets that were too big.
+    pub learns_path_mtus: bool,
 }
 
 /// What a port is for.

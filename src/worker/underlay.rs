@@ -6,7 +6,8 @@ use super::flood_group;
 use super::forward::{Classifier, Lane, Lanes, forward};
 use super::fragment;
 use super::origin::Origins;
-use super::snapshot::{Attachment, Snapshot, Twin, UnderlayPort};
+use super::path_mtu;
+use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
@@ -48,14 +49,13 @@ pub(super) fn process<'r>(
             ),
             Err(reason) => Err(reason),
         };
-        let reason = match (kept, port.twin) {
-            (Ok(true), _) => return Some(frame),
-            (Ok(false), Some(twin)) => {
-                punt(context, index, twin, frame);
+        let reason = match kept {
+            Ok(true) => return Some(frame),
+            Ok(false) => {
+                punt(context, snapshot, (index, port), frame);
                 return None;
             }
-            (Ok(false), None) => DropReason::NoTwin,
-            (Err(reason), _) => reason,
+            Err(reason) => reason,
         };
         context.drop(index, frame, reason);
         None
@@ -157,9 +157,16 @@ fn unwrap_other<'r>(
     Ok(true)
 }
 
-/// Hands a frame that came in at a port to the kernel.
+/// Hands a frame to the kernel, after a look at what it says of packets of ours.
 #[inline(never)]
-fn punt(context: &mut Context, index: u16, twin: Twin, frame: Mbuf) {
+fn punt(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    (index, port): (u16, &UnderlayPort),
+    frame: Mbuf,
+) {
+    path_mtu::hear(context, snapshot, &frame);
+    let Some(twin) = port.twin else { return context.drop(index, frame, DropReason::NoTwin) };
     if frame.len() <= usize::from(twin.mtu) + ethernet::LONGEST {
         return context.transmitter.send(twin.port, frame);
     }

@@ -1,6 +1,6 @@
 //! Packets that do not fit and what their senders are told, built and read without Ferry's own code.
 
-use super::frames::{internet_sum, udp};
+use super::frames::{VTEP, VTEP6, internet_sum, ipv4, udp};
 use super::neighbours::icmpv6;
 
 /// UDP over IPv4 that must stay whole, of so many bytes from the IP header on.
@@ -81,5 +81,25 @@ pub fn open_too_big(frame: &[u8]) -> TooBig {
         destination,
         mtu: number(&message[4..8]),
         quoted: message[8..].to_vec(),
+    }
+}
+
+/// What a router says to `to`, which is Ferry's MAC, of a packet from its VTEP: that no more than `mtu` bytes fit. It quotes
+/// as little as it may.
+pub fn router_says(to: [u8; 6], packet: &[u8], mtu: u16) -> Vec<u8> {
+    let [high, low] = mtu.to_be_bytes();
+    let router = [2, 0, 0, 0, 0x11, 0xfe];
+    if packet[12..14] == [8, 0] {
+        let mut message = vec![3, 4, 0, 0, 0, 0, high, low];
+        message.extend(&packet[14..42]);
+        let sum = !internet_sum(&message);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        ipv4(to, router, ([192, 0, 2, 254], VTEP), 1, &message)
+    } else {
+        let mut message = vec![2, 0, 0, 0, 0, 0, high, low];
+        message.extend(&packet[14..62]);
+        let mut from = VTEP6;
+        from[15] = 0xfe;
+        icmpv6((to, router), (from, VTEP6), &message)
     }
 }

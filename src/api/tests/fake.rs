@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use crate::api::model::{
     DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
-    MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize, Peer, PeerState,
-    Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
+    MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize, PathMtu, Peer,
+    PeerState, Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
     self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query,
@@ -293,7 +293,8 @@ pub(crate) fn world() -> World {
                 next_hop: Some(ip("192.0.2.254")),
                 mac: Some("02:00:00:00:00:fe".to_owned()),
                 networks: vec![101, 102],
-                mtu: Some(1_450),
+                mtu: Some(1_350),
+                path_mtu: Some(PathMtu { mtu: 1_400, age_seconds: 61 }),
             },
             Peer {
                 address: ip("198.51.100.1"),
@@ -308,6 +309,7 @@ pub(crate) fn world() -> World {
                 mac: None,
                 networks: vec![101],
                 mtu: None,
+                path_mtu: None,
             },
         ],
         workers: vec![Worker {

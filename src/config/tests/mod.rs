@@ -47,7 +47,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 22] = [
+    let sections: [(&str, &Keys); 23] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -56,6 +56,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("underlay.", &underlay::UNDERLAY),
         ("underlay.ports[].", &underlay::PORT),
         ("underlay.vtep.", &underlay::VTEP),
+        ("underlay.vtep.path_mtu.", &super::path::PATH_MTU),
         ("underlay.neighbours[].", &underlay::NEIGHBOUR),
         ("access.", &ACCESS),
         ("access.ports[].", &ACCESS_PORT),

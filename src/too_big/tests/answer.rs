@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::too_big::*;
 use crate::wire::{checksum, ethernet, icmp, ipv4, ipv6};
 
 /// 10.0.0.1 → 10.0.0.9, don't fragment, UDP, so many bytes from the IP header on.
