@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::clock::Seconds;
-use crate::tunnel::{AnyTemplate, Encap, Order, OuterHeader, SequenceNumbers, Template};
+use crate::tunnel::{AnyTemplate, Encap, Form, Order, OuterHeader, SequenceNumbers, Template};
 use crate::wire::ethernet;
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
@@ -254,7 +254,14 @@ fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Ad
             let limit = record.inner_limit().unwrap_or_default();
             let way = Adjacency { port: hop.port, vlan_or_limit: limit, ..adjacency };
             match Template::new(&hop.outer) {
-                Some((template, form)) => Adjacency { kind: Kind::Tunnel(form), template, ..way },
+                Some((template, form)) => {
+                    let kind = match form {
+                        Form::Vxlan => Kind::Tunnel,
+                        Form::SummedVxlan => Kind::SummedTunnel,
+                        Form::Nvgre | Form::FlowlessNvgre | Form::Gre => Kind::GreTunnel,
+                    };
+                    Adjacency { kind, form, template, ..way }
+                }
                 None => {
                     templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
                     let any_template = (templates.len() - 1) as u32;
@@ -269,6 +276,7 @@ fn vacant() -> Adjacency {
     Adjacency {
         template: Template::VACANT,
         kind: Kind::Vacant,
+        form: Form::Vxlan,
         port: 0,
         generation: 0,
         vlan_or_limit: 0,

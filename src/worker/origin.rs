@@ -203,7 +203,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::tunnel::{Template, Vtep};
+    use crate::tunnel::{Form, Template, Vtep};
     use crate::worker::{Adjacency, FloodGroups, IndexMap, Kind};
 
     const PEER: AdjacencyIndex = 0;
@@ -212,6 +212,7 @@ mod tests {
         let adjacency = Adjacency {
             template: Template::VACANT,
             kind: Kind::AnyTunnel,
+            form: Form::Vxlan,
             port: 0,
             generation: 1,
             vlan_or_limit: 0,

@@ -7,7 +7,7 @@ use super::replicate::Origin;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
-use crate::tunnel::{AnyTemplate, Form, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Variable};
+use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Variable};
 use crate::wire::flow::{entropy_port, flow_hash};
 use crate::wire::{checksum, ethernet};
 
@@ -37,53 +37,70 @@ pub(super) fn send(
 ) {
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     // One by one, the most frequent first: a jump through a table is hard to predict.
-    if let Kind::Tunnel(form @ (Form::Vxlan | Form::SummedVxlan)) = kind {
+    let reason = if matches!(kind, Kind::Tunnel | Kind::SummedTunnel) {
         let inner = frame.len();
         if inner > usize::from(vlan_or_limit) {
-            return oversize::refuse(context, snapshot, origin(), frame, target);
+            DropReason::Oversize
+        } else {
+            let entropy = entropy_port(flow_hash(frame.data()));
+            match outer_room(&mut frame) {
+                Some(room) => {
+                    target.adjacency.template.write(room, inner as u16, target.vni, entropy);
+                    if kind == Kind::SummedTunnel {
+                        leave_checksum(&mut frame);
+                    }
+                    return context.transmitter.send(port, frame);
+                }
+                None => DropReason::NoHeadroom,
+            }
         }
-        let entropy = entropy_port(flow_hash(frame.data()));
-        let Some(room) = outer_room(&mut frame) else {
-            return context.drop(origin().port, frame, DropReason::NoHeadroom);
-        };
-        target.adjacency.template.write(room, inner as u16, target.vni, entropy);
-        if form == Form::SummedVxlan {
-            leave_checksum(&mut frame);
-        }
-        context.transmitter.send(port, frame);
     } else if kind == Kind::Local {
-        context.transmitter.send(port, frame);
-    } else if matches!(kind, Kind::Tunnel(_) | Kind::AnyTunnel) {
+        return context.transmitter.send(port, frame);
+    } else if matches!(kind, Kind::GreTunnel | Kind::AnyTunnel) {
         let encapsulated = match kind {
-            Kind::Tunnel(form) => encapsulate_by_gre(form, &mut frame, target),
+            Kind::GreTunnel => encapsulate_by_gre(&mut frame, target),
             _ => encapsulate(snapshot, &mut frame, target),
         };
         match encapsulated {
-            Ok(()) => context.transmitter.send(port, frame),
-            Err(DropReason::Oversize) => {
-                oversize::refuse(context, snapshot, origin(), frame, target);
-            }
-            Err(reason) => context.drop(origin().port, frame, reason),
+            Ok(()) => return context.transmitter.send(port, frame),
+            Err(reason) => reason,
         }
     } else {
-        send_otherwise(context, origin(), frame, target);
+        return send_otherwise(context, origin(), frame, target);
+    };
+    fail(context, snapshot, origin(), frame, target, reason);
+}
+
+/// Drops a frame that cannot be encapsulated.
+#[cold]
+#[inline(never)]
+fn fail(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    origin: Origin,
+    frame: Mbuf,
+    target: Target,
+    reason: DropReason,
+) {
+    if reason == DropReason::Oversize && !origin.from_tunnel {
+        oversize::answer(context, snapshot, origin, &frame, target);
     }
+    context.drop(origin.port, frame, reason);
 }
 
 /// Puts a short GRE header before a frame.
 #[inline(never)]
-fn encapsulate_by_gre(form: Form, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
+fn encapsulate_by_gre(frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
     let inner = frame.len();
     if inner > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
     }
     let entropy = entropy_port(flow_hash(frame.data()));
-    put_gre_header(form, frame, inner as u16, entropy, target)
+    put_gre_header(frame, inner as u16, entropy, target)
 }
 
 #[inline(always)]
 fn put_gre_header(
-    form: Form,
     to: &mut Mbuf,
     inner: u16,
     entropy: u16,
@@ -91,7 +108,8 @@ fn put_gre_header(
 ) -> Result<(), DropReason> {
     let room = to.prepend(GRE_TEMPLATE_LENGTH).and_then(|room| room.first_chunk_mut());
     let room = room.ok_or(DropReason::NoHeadroom)?;
-    target.adjacency.template.write_gre(form, room, inner, target.vni, entropy);
+    let Adjacency { template, form, .. } = target.adjacency;
+    template.write_gre(*form, room, inner, target.vni, entropy);
     Ok(())
 }
 
@@ -118,7 +136,12 @@ fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Ta
             context.drop(origin.port, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
         }
-        Kind::Vacant | Kind::Local | Kind::Tunnel(_) | Kind::AnyTunnel => {
+        Kind::Vacant
+        | Kind::Local
+        | Kind::Tunnel
+        | Kind::SummedTunnel
+        | Kind::GreTunnel
+        | Kind::AnyTunnel => {
             context.drop(origin.port, frame, DropReason::PortRemoved);
         }
     }
@@ -137,12 +160,16 @@ pub(super) fn send_copy(
     context.counters.copies.add(1);
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     let copy = match kind {
-        Kind::Tunnel(_) | Kind::AnyTunnel if frame.len() > usize::from(vlan_or_limit) => {
+        Kind::Tunnel | Kind::SummedTunnel | Kind::GreTunnel | Kind::AnyTunnel
+            if frame.len() > usize::from(vlan_or_limit) =>
+        {
             Err(DropReason::Oversize)
         }
         Kind::AnyTunnel => any_header(snapshot, target, frame, entropy)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
-        Kind::Tunnel(form) => encapsulated_copy(context, frame, (form, entropy), target),
+        Kind::Tunnel | Kind::SummedTunnel | Kind::GreTunnel => {
+            encapsulated_copy(context, frame, entropy, target)
+        }
         Kind::Local => frame.share(&context.headers).ok_or(DropReason::NoMbuf),
         Kind::LocalVlan => frame
             .share(&context.headers)
@@ -165,20 +192,21 @@ pub(super) fn send_copy(
 fn encapsulated_copy(
     context: &mut Context,
     frame: &mut Mbuf,
-    (form, entropy): (Form, u16),
+    entropy: u16,
     target: Target,
 ) -> Result<Mbuf, DropReason> {
     let mut header = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
     let rest = frame.share(&context.headers).ok_or(DropReason::NoMbuf)?;
     let inner = frame.len() as u16;
-    if let Form::Vxlan | Form::SummedVxlan = form {
+    let kind = target.adjacency.kind;
+    if kind == Kind::GreTunnel {
+        put_gre_header(&mut header, inner, entropy, target)?;
+    } else {
         let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
         target.adjacency.template.write(room, inner, target.vni, entropy);
-        if form == Form::SummedVxlan {
+        if kind == Kind::SummedTunnel {
             leave_checksum(&mut header);
         }
-    } else {
-        put_gre_header(form, &mut header, inner, entropy, target)?;
     }
     header.chain(rest);
     Ok(header)

@@ -8,7 +8,6 @@ use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::Snapshot;
 use crate::dpdk::{Mbuf, cycles};
-use crate::drop_reason::DropReason;
 use crate::too_big::{Excess, Gateways};
 
 /// What one network does with frames that do not fit.
@@ -51,23 +50,8 @@ impl Default for Oversize {
     }
 }
 
-/// Drops a frame that does not fit its way out. Who sent it from an access port is told what would fit.
-#[cold]
-#[inline(never)]
-pub(super) fn refuse(
-    context: &mut Context,
-    snapshot: &Snapshot,
-    origin: Origin,
-    frame: Mbuf,
-    target: Target,
-) {
-    if !origin.from_tunnel {
-        answer(context, snapshot, origin, &frame, target);
-    }
-    context.drop(origin.port, frame, DropReason::Oversize);
-}
-
-fn answer(
+/// Tells who sent a frame that does not fit its way out what would, as far as there is anybody to tell.
+pub(super) fn answer(
     context: &mut Context,
     snapshot: &Snapshot,
     origin: Origin,

@@ -198,10 +198,12 @@ pub enum Served {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Adjacency {
-    /// The outer header, for [`Kind::Tunnel`].
+    /// The outer header, for all tunnels but [`Kind::AnyTunnel`].
     pub template: Template,
     /// What it is.
     pub kind: Kind,
+    /// Whose header the template writes.
+    pub form: Form,
     /// Port index to send by.
     pub port: u16,
     /// Learned entries made under another generation are void: how a flush is one store.
@@ -221,8 +223,12 @@ pub enum Kind {
     Local,
     /// A VLAN of an access port.
     LocalVlan,
-    /// A peer by one of the short headers, whose next hop is known.
-    Tunnel(Form),
+    /// A peer by VXLAN over IPv4 without UDP checksums, whose next hop is known.
+    Tunnel,
+    /// The same, where the device completes the checksums.
+    SummedTunnel,
+    /// A peer by one of the short GRE headers: [`Adjacency::form`].
+    GreTunnel,
     /// Any other peer whose next hop is known.
     AnyTunnel,
     /// A peer whose next hop is not known yet.

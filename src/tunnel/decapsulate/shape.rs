@@ -138,9 +138,10 @@ fn vxlan_over_ipv4<const CHECKSUM: bool>(
         return None;
     }
     let udp_port = u32::from(vtep.udp_port.swap_bytes()) << 16;
-    // The I flag and GPE's P flag.
+    let no_checksum = if CHECKSUM || received.udp_verified { 0 } else { 0xffff };
+    // The UDP checksum, the I flag and GPE's P flag.
     let strange = header.strange_end(vtep, udp_port, 0xffff_0000)
-        | (header.word(40) ^ 0x0008_0000) & 0x000c_0000;
+        | (header.word(40) ^ 0x0008_0000) & (0x000c_0000 | no_checksum);
     let (total, datagram) = (usize::from(header.number(16)), usize::from(header.number(38)));
     let fits = ethernet::LENGTH + total <= received.length;
     let holds_a_frame = datagram >= udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH;
@@ -154,10 +155,7 @@ fn vxlan_over_ipv4<const CHECKSUM: bool>(
         return None;
     }
     let end = ethernet::LENGTH + total;
-    if header.number(40) != 0 && !received.udp_verified {
-        if !CHECKSUM {
-            return None;
-        }
+    if CHECKSUM && header.number(40) != 0 && !received.udp_verified {
         // The addresses lie before the datagram.
         let covered = frame.get(26..end)?;
         if !checksum::verify_udp_behind_addresses(covered, datagram) {
