@@ -18,12 +18,18 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_ferry");
 const CEILINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/perf/instructions.txt");
 /// What a count may differ from its ceiling, as a share: compilers differ that much between patch releases.
 const SLACK: f64 = 0.03;
-/// The stages. The poll loop around them counts differently with each turn, and devices are not ours.
-const STAGES: [&str; 4] = [
+/// The stages, and what they call out of line. The poll loop around them counts differently with each turn, and devices
+/// are not ours.
+const STAGES: [&str; 9] = [
     "ferry::worker::access::process",
     "ferry::worker::underlay::process",
     "ferry::worker::forward::forward",
     "ferry::worker::transmit::flush",
+    "ferry::worker::underlay::unwrap_any",
+    "ferry::worker::underlay::unwrap_other",
+    "ferry::worker::output::encapsulate",
+    "ferry::tunnel::",
+    "ferry::wire::checksum::",
 ];
 const START: Duration = Duration::from_secs(60);
 /// Slowed down some fifty times, and still a million packets.
