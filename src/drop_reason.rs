@@ -48,6 +48,8 @@ drop_reasons! {
     InnerVlan = "inner_vlan", "set inner_vlan: keep on the network if its tenants may use VLANs";
     /// The destination lives where the frame came from.
     SamePort = "same_port", "none needed, as on any bridge; a stream of it hints at a wrong MAC move or a loop";
+    /// The source MAC is alive elsewhere, and its network's mac_move keeps it there.
+    MacMove = "mac_move", "see 'ferry show macs'; a station that has moved is heard when it ages out there, or at once with mac_move: allow";
     /// A flooded frame that nobody else is there for.
     NoDestination = "no_destination", "add ports or flood peers to the network, if there should be any";
     /// A station asks by ARP or neighbour discovery for an address that nobody knows, and its network drops that.

@@ -91,7 +91,7 @@ fn measure(pages: Pages, folder: &Path, moving: usize) -> Result<(f64, f64, u64)
         let _ = write!(
             text,
             "networks:\n  - vni: 1000\n    name: bench\n    ports: [{{port: vm1, vlan: 1}}, {{port: vm1, vlan: 2}}]\n    \
-             mac_limit: {}\n    flood: {{peers: [{PEER}]}}\n    ageing: 1h\n    macs:\n",
+             mac_limit: {}\n    flood: {{peers: [{PEER}]}}\n    ageing: 1h\n    mac_move: {{moves: off}}\n    macs:\n",
             STATIONS + 1024
         );
         for station in 0..STATIONS {

@@ -86,6 +86,9 @@ pub struct Network {
     pub ports: Vec<NetworkPort>,
     /// The VTEPs that its broadcast, unknown unicast and multicast frames are copied to.
     pub peers: Vec<IpAddr>,
+    /// Whether VTEPs that the configuration does not name may become its peers.
+    #[serde(default)]
+    pub learns_peers: bool,
     /// The multicast group that they are sent to; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<IpAddr>,
@@ -99,6 +102,12 @@ pub struct Network {
     pub macs_refused: u64,
     /// Learned MACs that moved to another port or peer.
     pub mac_moves: u64,
+    /// Whether a MAC that is alive may move.
+    #[serde(default)]
+    pub mac_move: MacMove,
+    /// MACs that moved too often and stay where they are for a while.
+    #[serde(default)]
+    pub macs_frozen: u64,
     /// Whether it learns from traffic.
     pub learning: bool,
     /// How long a silent learned MAC is kept, in seconds; `null` for ever.
@@ -127,6 +136,19 @@ pub struct Oversize {
     pub answered: u64,
     /// Senders that were not, because so many had been told in that second.
     pub unanswered: u64,
+}
+
+/// Whether a MAC that is alive at one place may move to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MacMove {
+    /// The last source wins.
+    #[default]
+    Allow,
+    /// Not from an access port to a peer.
+    LocalWins,
+    /// No.
+    Freeze,
 }
 
 /// What of a port's or a network's frames may be flooded.
@@ -199,6 +221,9 @@ pub struct Mac {
     /// Address of the VTEP that it is behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
+    /// Whether it moved too often and stays here for a while.
+    #[serde(default)]
+    pub frozen: bool,
     /// Seconds since it was last seen, to a sixteenth of the ageing time; `null` for static ones.
     pub age_seconds: Option<u64>,
 }
@@ -379,7 +404,7 @@ pub struct Peer {
     pub udp_checksum: Option<UdpChecksum>,
     /// Whether packets to it can leave.
     pub state: PeerState,
-    /// Whether it was learned from what it sent to a network with a group; else the configuration names it.
+    /// Whether it was learned from what it sent to a network that learns its peers; else the configuration names it.
     #[serde(default)]
     pub learned: bool,
     /// Seconds since something was heard of a learned one, to a sixteenth of the ageing time; `null` for others.

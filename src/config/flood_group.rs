@@ -1,4 +1,4 @@
-//! Multicast groups of the underlay that networks flood to.
+//! Multicast groups of the underlay that networks flood to, and peers that are learned.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,24 +15,35 @@ pub struct FloodGroup {
     pub address: IpAddr,
     /// Time to live of packets to the group.
     pub ttl: u8,
-    /// Which VTEPs may be learned as peers from what they send; `None`: any.
+}
+
+/// VTEPs that become peers by what they send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LearnedPeers {
+    /// Which may; `None`: any.
     pub allow: Option<Vec<IpNet>>,
 }
 
-/// The keys `group`, `ttl` and `allow` of a flood list.
+/// The keys `group`, `ttl` and `allow` of a flood list. `learn` is where that is among `peers`.
 pub(super) fn read(
     fields: &Fields<'_>,
+    learn: Option<&Item<'_>>,
     reach: &Reach,
     encap: EncapName,
-) -> Option<Option<FloodGroup>> {
+) -> Option<(Option<FloodGroup>, Option<LearnedPeers>)> {
     let item = fields.get("group");
     if item.is_none() && !fields.is_misspelt("group") {
-        for key in ["ttl", "allow"] {
-            if let Some(item) = fields.get(key) {
-                item.error(format_args!(
-                    "'{key}' is said of a group, and there is none; add 'group: 239.1.1.1' or remove '{key}'"
-                ));
-            }
+        if let Some(item) = fields.get("ttl") {
+            item.error(
+                "'ttl' is said of a group, and there is none; add 'group: 239.1.1.1' or remove 'ttl'",
+            );
+        }
+        if let (Some(item), None) = (fields.get("allow"), learn)
+            && !fields.is_misspelt("peers")
+        {
+            item.error(
+                "'allow' is said of peers that are learned, and none are; add 'group: 239.1.1.1' or 'peers: learn', or remove 'allow'",
+            );
         }
     }
     let address = item.as_ref().map(|item| address(item, reach));
@@ -48,13 +59,28 @@ pub(super) fn read(
             );
         }
     }
+    if let Some(learn) = learn {
+        if item.is_some() {
+            learn.error("the peers of a group are learned without that; remove 'learn'");
+        } else if encap != EncapName::Vxlan {
+            learn.error(
+                "only peers that speak VXLAN are learned; set 'encap: vxlan', or list the other VTEPs",
+            );
+        } else if !reach.resolves {
+            learn.warn(
+                "no underlay port has a twin, so only VTEPs of underlay.neighbours can be learned; give an underlay port a 'twin'",
+            );
+        }
+    }
     let ttl = fields.or("ttl", 1, |item| item.number(1..=255));
     let allow = fields.or("allow", None, |item| item.list_of(|item| prefix(&item)).map(Some));
     let (ttl, allow) = (ttl?, allow?);
-    match address {
-        Some(address) => Some(Some(FloodGroup { address: address?, ttl, allow })),
-        None => Some(None),
-    }
+    let learned = (item.is_some() || learn.is_some()).then_some(LearnedPeers { allow });
+    let group = match address {
+        Some(address) => Some(FloodGroup { address: address?, ttl }),
+        None => None,
+    };
+    Some((group, learned))
 }
 
 fn address(item: &Item<'_>, reach: &Reach) -> Option<IpAddr> {

@@ -10,6 +10,7 @@ mod edit;
 mod flood_group;
 mod host;
 mod item;
+mod mac_move;
 mod macs;
 mod multicast;
 mod network;
@@ -39,8 +40,9 @@ pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::difference::{
     Changes, Difference, Edit, Fate, KeyDifference, Resource, StaticChanges,
 };
-pub use self::flood_group::FloodGroup;
+pub use self::flood_group::{FloodGroup, LearnedPeers};
 pub use self::host::{Api, Cores, Eal, Socket};
+pub use self::mac_move::{Dampening, MacMove};
 pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network};

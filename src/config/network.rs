@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::flood_group::{self, FloodGroup};
+use super::flood_group::{self, FloodGroup, LearnedPeers};
 use super::item::{Item, Keys};
+use super::mac_move::{MacMove, mac_move};
 use super::macs::{MacPlace, MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
 use super::oversize::{self, Oversize};
@@ -33,14 +34,18 @@ pub struct Network {
     pub members: Vec<Member>,
     /// Ingress replication: who gets broadcast, unknown unicast and multicast.
     pub peers: Vec<Peer>,
-    /// The underlay's multicast group that all of that goes to as well, and that VTEPs are learned from.
+    /// The underlay's multicast group that all of that goes to as well.
     pub group: Option<FloodGroup>,
+    /// Which VTEPs become peers by what they send, by a group or without one; `None`: none.
+    pub learned_peers: Option<LearnedPeers>,
     /// Whether source MACs are learned.
     pub learning: bool,
     /// How long a learned MAC stays without traffic, 1 s to 9 h; `None`: for ever.
     pub ageing: Option<Duration>,
     /// The most MACs that are learned.
     pub mac_limit: u32,
+    /// What becomes of MACs that show up elsewhere.
+    pub mac_move: MacMove,
     /// What happens to inner frames that carry a VLAN tag.
     pub inner_vlan: InnerVlan,
     /// Whether ARP and neighbour discovery are answered here.
@@ -71,6 +76,14 @@ impl Network {
         let group = self.group.iter().map(|group| Encap::vxlan(0).overhead(group.address));
         peers.chain(group).max().map(|most| most as u16)
     }
+}
+
+/// Where what is flooded goes.
+#[derive(Default)]
+struct Flood {
+    peers: Vec<Peer>,
+    group: Option<FloodGroup>,
+    learned: Option<LearnedPeers>,
 }
 
 /// How ARP and neighbour discovery are answered.
@@ -130,6 +143,7 @@ pub(super) const NETWORK: Keys = Keys {
         "learning",
         "ageing",
         "mac_limit",
+        "mac_move",
         "inner_vlan",
         "arp_suppression",
         "storm_control",
@@ -204,13 +218,18 @@ impl<'r, 'a> Networks<'r, 'a> {
         if whole.is_some_and(<[Member]>::is_empty) {
             item.warn("this network has no ports, so no frame gets in or out; list its access ports under 'ports'");
         }
-        let (peers, group) = fields
-            .or("flood", (Vec::new(), None), |item| self.flood(&item, encap?, &owner))
-            .unzip();
+        let flood = fields.or("flood", Flood::default(), |item| self.flood(&item, encap?, &owner));
+        let (peers, flood) = flood.map(|flood| (flood.peers, (flood.group, flood.learned))).unzip();
         let learning = fields.or("learning", true, |item| item.boolean());
+        if let (Some(false), Some((None, Some(_)))) = (learning, &flood)
+            && let Some(item) = fields.get("learning")
+        {
+            item.error("peers are learned by the MACs behind them; set 'learning: true', or list the peers in place of 'peers: learn'");
+        }
         let ageing =
             fields.or("ageing", Some(Duration::from_secs(300)), |item| scalar::ageing(&item));
         let mac_limit = fields.or("mac_limit", 8192, |item| item.number(1..=16_777_216));
+        let mac_move = fields.or("mac_move", MacMove::default(), |item| mac_move(&item));
         let inner_vlan = fields.or("inner_vlan", InnerVlan::Drop, |item| {
             item.choice(&[("drop", InnerVlan::Drop), ("keep", InnerVlan::Keep)], &[])
         });
@@ -249,16 +268,19 @@ impl<'r, 'a> Networks<'r, 'a> {
             listed: peers.as_deref(),
         };
         let multicast = fields.or("multicast", None, |item| reader.read(&item).map(Some));
+        let (group, learned_peers) = flood?;
         Some(Network {
             encap: encap?,
             vni: vni?,
             name: name?,
             members: members?,
             peers: peers?,
-            group: group?,
+            group,
+            learned_peers,
             learning: learning?,
             ageing: ageing?,
             mac_limit: mac_limit?,
+            mac_move: mac_move?,
             inner_vlan: inner_vlan?,
             arp_suppression: arp_suppression?,
             storm_control: storm_control?,
@@ -303,22 +325,28 @@ impl<'r, 'a> Networks<'r, 'a> {
         Some(member)
     }
 
-    fn flood(
-        &mut self,
-        item: &Item<'a>,
-        encap: EncapName,
-        owner: &str,
-    ) -> Option<(Vec<Peer>, Option<FloodGroup>)> {
+    fn flood(&mut self, item: &Item<'a>, encap: EncapName, owner: &str) -> Option<Flood> {
         match item.as_text() {
-            Some("none") => return Some((Vec::new(), None)),
+            Some("none") => return Some(Flood::default()),
             Some(_) => return item.expected("'none' or a mapping with the keys peers, group"),
             None => {}
         }
         let fields = item.fields(&FLOOD)?;
         let mut seen = Unique::default();
-        let group = flood_group::read(&fields, self.reach, encap);
+        let mut learn = None;
         let peers = fields.or("peers", Vec::new(), |item| {
+            if item.as_text() == Some("learn") {
+                learn = Some(item);
+                return Some(Vec::new());
+            }
+            if item.as_text().is_some() {
+                return item.expected("'learn' or a list");
+            }
             item.list_of(|item| {
+                if item.as_text() == Some("learn") {
+                    learn = Some(item);
+                    return None;
+                }
                 let (place, peer) = self.peers.read(&item, encap, owner)?;
                 let address = peer.address;
                 if let Some(earlier) = seen.earlier(address, &place.path, &place) {
@@ -333,7 +361,8 @@ impl<'r, 'a> Networks<'r, 'a> {
                 Some(peer)
             })
         });
-        Some((peers?, group?))
+        let (group, learned) = flood_group::read(&fields, learn.as_ref(), self.reach, encap)?;
+        Some(Flood { peers: peers?, group, learned })
     }
 
     /// Checks what can be told when all networks are read: that each ID at a peer is one network's.

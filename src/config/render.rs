@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::host::{Api, Cores, Eal, Socket};
+use super::mac_move::{Dampening, MacMove, POLICIES};
 use super::macs::{MacPlace, StaticMac};
 use super::multicast::{Group, Multicast, Unregistered};
 use super::network::{ArpSuppression, InnerVlan, Member, Network};
@@ -15,9 +16,9 @@ use super::port::Port;
 use super::snooping::Snooping;
 use super::storm::StormControl;
 use super::underlay::{Neighbour, ReservedBits, UnderlayPort, Vtep, ZeroChecksum};
-use super::{Config, FloodGroup};
+use super::{Config, FloodGroup, LearnedPeers};
 use crate::tunnel::{Encap, Sequence, UdpChecksum};
-use crate::worker::{Idle, Unknown};
+use crate::worker::{Idle, MovePolicy, Unknown};
 
 impl Config {
     /// All of it, but for the name of its file: values that were left out too, where there are any.
@@ -139,9 +140,11 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         members,
         peers,
         group,
+        learned_peers,
         learning,
         ageing,
         mac_limit,
+        mac_move,
         inner_vlan,
         arp_suppression,
         storm_control,
@@ -159,10 +162,11 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         "name": name,
         "encap": encap_name(*encap),
         "ports": members.iter().map(member).collect::<Value>(),
-        "flood": flood(peers, group.as_ref(), *encap, vtep),
+        "flood": flood(peers, (group.as_ref(), learned_peers.as_ref()), *encap, vtep),
         "learning": learning,
         "ageing": ageing.map_or("off".to_owned(), duration),
         "mac_limit": mac_limit,
+        "mac_move": self::mac_move(mac_move),
         "inner_vlan": inner_vlan,
         "arp_suppression": arp_suppression.as_ref().map_or(json!(false), suppression),
         "oversize": {"answers": oversize.answers},
@@ -197,11 +201,37 @@ fn member(Member { port, vlan }: &Member) -> Value {
     vlan.map_or(json!(port), |vlan| json!({"port": port, "vlan": vlan}))
 }
 
-fn flood(peers: &[Peer], group: Option<&FloodGroup>, encap: EncapName, vtep: &Vtep) -> Value {
-    let peers: Value = peers.iter().map(|of| peer(of, encap, vtep)).collect();
-    let Some(FloodGroup { address, ttl, allow }) = group else { return json!({"peers": peers}) };
-    let allow = allow.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
-    with(json!({"peers": peers, "group": address, "ttl": ttl}), [("allow", allow)])
+fn flood(
+    peers: &[Peer],
+    (group, learned): (Option<&FloodGroup>, Option<&LearnedPeers>),
+    encap: EncapName,
+    vtep: &Vtep,
+) -> Value {
+    let learn = (group.is_none() && learned.is_some()).then(|| json!("learn"));
+    let peers: Value = peers.iter().map(|of| peer(of, encap, vtep)).chain(learn).collect();
+    let group = group.map(|FloodGroup { address, ttl }| (json!(address), json!(ttl)));
+    let (group, ttl) = group.unzip();
+    let allow = learned.and_then(|LearnedPeers { allow }| allow.as_ref());
+    let allow = allow.map(|list| list.iter().map(ToString::to_string).collect());
+    with(json!({"peers": peers}), [("group", group), ("ttl", ttl), ("allow", allow)])
+}
+
+fn mac_move(MacMove { policy, dampening }: &MacMove) -> Value {
+    let known = POLICIES.iter().find(|(_, of)| of == policy);
+    let rest = json!({"policy": known.map(|(name, _)| name)});
+    match dampening {
+        // No MAC moves, let alone too often.
+        _ if *policy == MovePolicy::Freeze => rest,
+        None => with(rest, [("moves", Some(json!("off")))]),
+        Some(Dampening { moves, within, frozen_for }) => with(
+            rest,
+            [
+                ("moves", Some(json!(moves))),
+                ("within", Some(json!(duration(*within)))),
+                ("frozen_for", Some(json!(duration(*frozen_for)))),
+            ],
+        ),
+    }
 }
 
 /// By its address alone where it speaks as its network does.

@@ -100,39 +100,40 @@ pub(super) fn ageing(item: &Item<'_>) -> Option<Option<Duration>> {
             if matches!(text, "off" | "0s") {
                 return Some(None);
             }
-            let (number, unit) = number_and_unit(text)?;
-            let unit = match unit {
-                "s" => 1,
-                "m" => 60,
-                "h" => 3600,
-                _ => return None,
-            };
-            let seconds =
-                number.checked_mul(unit).filter(|seconds| (1..=9 * 3600).contains(seconds))?;
-            Some(Some(Duration::from_secs(seconds)))
+            seconds(text).map(Some)
         },
     )
 }
 
+/// A time from 1 s to 9 h.
+pub(super) fn duration(item: &Item<'_>) -> Option<Duration> {
+    item.parse_with("a duration from 1s to 9h with its unit (s, m or h), such as 60s", seconds)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    time(text).filter(|time| time.subsec_nanos() == 0 && (1..=9 * 3600).contains(&time.as_secs()))
+}
+
 /// A time between two bounds, such as `1s`.
 pub(super) fn interval(item: &Item<'_>, bounds: [&str; 2], example: &str) -> Option<Duration> {
-    let parse = |text: &str| {
-        let (number, unit) = number_and_unit(text)?;
-        match unit {
-            "ms" => Some(Duration::from_millis(number)),
-            "s" => Some(Duration::from_secs(number)),
-            "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
-            "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
-            _ => None,
-        }
-    };
     let [least, most] = bounds;
     let what = format!(
         "a duration from {least} to {most} with its unit (ms, s, m or h), such as {example}"
     );
     item.parse_with(&what, |text| {
-        parse(text).filter(|time| parse(least) <= Some(*time) && Some(*time) <= parse(most))
+        time(text).filter(|it| time(least) <= Some(*it) && Some(*it) <= time(most))
     })
+}
+
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = number_and_unit(text)?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        _ => None,
+    }
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {

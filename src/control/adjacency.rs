@@ -81,6 +81,8 @@ pub struct Heard {
     pub last: Seconds,
     /// No MAC that was seen there is remembered longer than this.
     pub until: Seconds,
+    /// The last walk through a network's MACs that found one there.
+    pub walk: u32,
 }
 
 /// All ways out by index. An index is one way's for ever, also while that is gone: what names it never comes to
@@ -132,6 +134,14 @@ impl Adjacencies {
         if let Some(record) = self.records.get_mut(index as usize) {
             let heard = &mut record.heard;
             (heard.last, heard.until) = (heard.last.max(last), heard.until.max(until));
+        }
+    }
+
+    /// Notes that a walk through a network's MACs found one that is there.
+    #[inline]
+    pub fn mark(&mut self, index: AdjacencyIndex, walk: u32) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            record.heard.walk = walk;
         }
     }
 

@@ -17,6 +17,17 @@ pub struct Ageing {
     /// The network it has come to; within it, [`Network::sweep`] says where.
     network: usize,
     began: Seconds,
+    /// Walks through single networks.
+    walks: u32,
+}
+
+/// What a step of a walk has come to.
+#[derive(Default)]
+pub struct Walked {
+    /// When the walk began, once it is through.
+    pub through: Option<Seconds>,
+    /// Indices of networks that do not flood to some peer any more.
+    pub unlisted: Vec<u32>,
 }
 
 impl Ageing {
@@ -28,15 +39,15 @@ impl Ageing {
     }
 
     /// Walks on: removes what has been silent for its network's ageing time, and what a flush voided. Of what stays it
-    /// tells the adjacencies. Returns when the walk began, once it is through.
+    /// tells the adjacencies.
     pub fn step(
         &mut self,
         networks: &mut Networks,
         adjacencies: &mut Adjacencies,
         now: Seconds,
         reclaimer: &mut Reclaimer,
-    ) -> Option<Seconds> {
-        let (mut budget, tick) = (STEP, now as Tick);
+    ) -> Walked {
+        let (mut budget, tick, mut walked) = (STEP, now as Tick, Walked::default());
         let is_on = self.network < networks.len();
         while budget > 0 && self.network < networks.len() {
             let Some(network) = networks.get_mut(self.network) else {
@@ -44,7 +55,12 @@ impl Ageing {
                 budget -= 1;
                 continue;
             };
+            if network.sweep == 0 {
+                network.movers.thaw(&mut network.fib, now, reclaimer);
+                self.walks = self.walks.wrapping_add(1);
+            }
             let limit = network.config.ageing.map(clock::ticks);
+            let (lists_peers, walk) = (network.floods_to_learned(), self.walks);
             let keep = |_, entry: Entry| {
                 if entry.is_static() {
                     return true;
@@ -56,9 +72,12 @@ impl Ageing {
                 let age = age(tick, entry);
                 let last = now.saturating_sub(age.into());
                 let until = limit.map_or(now + 1, |limit| last + Seconds::from(limit));
-                let stays = until > now;
+                let stays = until > now || entry.is_frozen();
                 if stays {
                     adjacencies.hear(index, last, until);
+                    if lists_peers {
+                        adjacencies.mark(index, walk);
+                    }
                 }
                 stays
             };
@@ -66,11 +85,16 @@ impl Ageing {
             let left = fib.buckets().saturating_sub(*sweep);
             *sweep = fib.sweep(*sweep, budget, reclaimer, keep);
             if *sweep == 0 {
+                let is_behind = |peer| adjacencies.heard(peer).walk == walk;
+                if network.exclude(is_behind) {
+                    walked.unlisted.push(self.network as u32);
+                }
                 self.network += 1;
             }
             budget = budget.saturating_sub(left.max(NETWORK));
         }
-        (is_on && self.network >= networks.len()).then_some(self.began)
+        walked.through = (is_on && self.network >= networks.len()).then_some(self.began);
+        walked
     }
 }
 
@@ -84,9 +108,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config;
+    use crate::config::{self, Dampening};
     use crate::control::fixture;
     use crate::fib::{Domain, MacKey};
+    use std::time::Duration;
 
     /// Networks of so many MACs each, learned at tick 0 and silent since; all age out after ten seconds.
     fn world(macs: &[u32]) -> (Networks, Adjacencies, Reclaimer) {
@@ -143,7 +168,7 @@ mod tests {
         let (mut networks, mut adjacencies, mut reclaimer) = world(&[5]);
         let mut ageing = Ageing::default();
         let mut step = |networks: &mut Networks, ageing: &mut Ageing, now| {
-            ageing.step(networks, &mut adjacencies, now, &mut reclaimer)
+            ageing.step(networks, &mut adjacencies, now, &mut reclaimer).through
         };
         assert_eq!(step(&mut networks, &mut ageing, 0), Some(0));
         assert_eq!(step(&mut networks, &mut ageing, 10), None);
@@ -151,6 +176,23 @@ mod tests {
         ageing.begin(&networks, 10);
         assert_eq!(step(&mut networks, &mut ageing, 11), Some(10));
         assert_eq!(learned(&networks), 0);
+    }
+
+    #[test]
+    fn a_frozen_mac_stays_until_it_thaws() {
+        let (mut networks, mut adjacencies, mut reclaimer) = world(&[2]);
+        let mac = MacKey::from([2, 0, 0, 0, 0, 1]);
+        let Network { fib, movers, .. } = networks.of_mut(1).unwrap();
+        let entry = fib.get(mac).unwrap().with_frozen(true);
+        fib.insert(mac, entry, &mut reclaimer).unwrap();
+        let (within, frozen_for) = (Duration::from_secs(1), Duration::from_secs(20));
+        movers.freeze(mac, &Dampening { moves: 1, within, frozen_for }, 0);
+        let mut ageing = Ageing::default();
+        for (now, left) in [(9, 2), (11, 1), (19, 1), (20, 0)] {
+            ageing.begin(&networks, now);
+            ageing.step(&mut networks, &mut adjacencies, now, &mut reclaimer);
+            assert_eq!(learned(&networks), left, "at {now}");
+        }
     }
 
     #[test]

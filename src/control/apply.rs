@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::core::{Control, Parts};
 use super::flood_groups;
+use super::learned_peers;
 use super::macs;
 use super::multicast;
 use super::peers::Resolution;
@@ -63,11 +64,11 @@ impl Control {
         let differing = config.networks.iter().filter(differs).cloned();
         let (changed, new): (Vec<_>, Vec<_>) =
             differing.partition(|of| networks.of(of.vni.get()).is_some());
-        let is_closed = |of: &&Arc<config::Network>| {
-            let known = networks.of(of.vni.get()).and_then(|known| known.config.group.as_ref());
-            known.is_some() && known != of.group.as_ref()
+        let admits_others = |of: &&Arc<config::Network>| {
+            let known = networks.of(of.vni.get()).and_then(|known| known.admission.clone());
+            known != learned_peers::admission(of)
         };
-        let closed: Vec<u32> = changed.iter().filter(is_closed).map(|of| of.vni.get()).collect();
+        let reopened = changed.iter().filter(admits_others).map(|of| of.vni.get()).collect();
 
         // What goes, goes first: another network may get its ports.
         gone.iter().for_each(|vni| self.remove_network(*vni));
@@ -89,7 +90,7 @@ impl Control {
         for network in &changed {
             no_place += self.fill(network);
         }
-        self.leave(&needs, &closed);
+        self.leave(&needs, reopened);
         if let Some(netlink) = &self.netlink {
             netlink.set_groups(flood_groups::addresses(&config));
         }
@@ -162,16 +163,18 @@ impl Control {
         }
     }
 
-    /// Has networks leave the peers that they need no more, and those that are closed all peers that came by their group; and
-    /// forget what they learned there.
-    fn leave(&mut self, needs: &Needs, closed: &[u32]) {
+    /// Has networks leave the peers that they need no more, and those that admit others than before all that they do not
+    /// need; and forget what they learned there.
+    fn leave(&mut self, needs: &Needs, reopened: Vec<u32>) {
         if needs.is_empty() {
             return;
         }
         let Parts { networks, adjacencies, peers, reclaimer, .. } = &mut self.parts;
         let mut left = peers.leave(needs, adjacencies);
-        for vni in closed {
-            left.peers.entry(*vni).or_default().extend(peers.learned().into_values());
+        for vni in reopened {
+            let others = peers.iter().map(|(_, peer)| peer.adjacency);
+            let others = others.filter(|peer| !needs[&vni].contains(peer));
+            left.peers.entry(vni).or_default().extend(others);
         }
         for (vni, peers) in &left.peers {
             if let Some(network) = networks.of_mut(*vni) {

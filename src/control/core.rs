@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, never, unbounded};
+use hashbrown::HashSet;
 
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
@@ -284,7 +285,11 @@ impl Control {
         let (tick, Parts { networks, adjacencies, reclaimer, .. }) = (self.tick(), &mut self.parts);
         let walked = self.ageing.step(networks, adjacencies, self.now, reclaimer);
         self.neighbour_ageing.step(networks, tick, reclaimer);
-        if let Some(began) = walked {
+        for network in walked.unlisted {
+            self.resume_attendance(network, &HashSet::new());
+            self.unpublished = true;
+        }
+        if let Some(began) = walked.through {
             self.forget_silent_peers(began);
         }
     }

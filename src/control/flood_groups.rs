@@ -1,20 +1,17 @@
 //! Multicast groups of the underlay, and the ways out to them.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, Way};
 use super::netlink::Netlink;
-use super::network::Network;
-use super::networks::Networks;
-use super::peers::{Peers, next_hop_by};
+use super::peers::next_hop_by;
 use super::ports::Ports;
 use crate::config::{self, Config, EncapName};
 use crate::wire::MacAddr;
 use crate::wire::multicast::group_mac;
-use crate::worker::{AdjacencyIndex, FloodGroup, FloodGroups};
+use crate::worker::AdjacencyIndex;
 
 /// The groups of all networks.
 pub(super) fn addresses(config: &Config) -> HashSet<IpAddr> {
@@ -68,16 +65,4 @@ impl GroupWays {
 /// A VTEP or group of which nothing but the address is known.
 pub(super) fn vxlan_peer(address: IpAddr, config: &Config) -> config::Peer {
     config::Peer::plain(address, EncapName::Vxlan, config.underlay.vtep.vxlan_port)
-}
-
-/// What workers read of groups.
-pub(super) fn build(networks: &Networks, peers: &Peers) -> FloodGroups {
-    let group = |(index, network): (u32, &Network)| Some((index, network.flood_group.clone()?));
-    FloodGroups::new(networks.iter().filter_map(group).collect(), peers.learned())
-}
-
-/// A network's group, as workers and the control core share it.
-pub(super) fn group(config: &config::FloodGroup) -> Arc<FloodGroup> {
-    let allow = config.allow.clone().map(Vec::into_boxed_slice);
-    Arc::new(FloodGroup { address: config.address, allow })
 }

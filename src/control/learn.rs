@@ -4,8 +4,9 @@ use arrayvec::ArrayVec;
 
 use super::adjacency::Way;
 use super::clock::{self, Seconds};
-use super::core::Control;
-use crate::fib::{Change, Entry, InsertError, MacKey};
+use super::core::{Control, Parts};
+use super::moves;
+use crate::fib::{Entry, InsertError, MacKey};
 use crate::worker::{Attachment, Event};
 
 /// Events taken from one worker before the others get their turn.
@@ -75,28 +76,38 @@ impl Control {
         }
     }
 
-    /// The last source wins, but a static entry never moves. What a port or peer sent before it went is old news: it may
-    /// be another tenant's now.
+    /// The last source wins, unless the MAC is held where it is. What a port or peer sent before it went is old news: it
+    /// may be another tenant's now.
     fn learn(&mut self, ingress: Attachment, mac: MacKey) {
         let (now, tick) = (self.now(), self.tick());
-        let parts = &mut self.parts;
-        let location = ingress.location();
+        let Parts { adjacencies, networks, reclaimer, .. } = &mut self.parts;
+        let (index, location) = (ingress.network(), ingress.location());
         let (adjacency, generation) = (location.adjacency(), location.generation());
-        if parts.adjacencies.generation(adjacency) != Some(generation) {
+        if adjacencies.generation(adjacency) != Some(generation) {
             return;
         }
-        let Some(network) = parts.networks.get_mut(ingress.network() as usize) else { return };
+        let Some(network) = networks.get_mut(index as usize) else { return };
         let ageing = network.config.ageing.map_or(0, clock::ticks);
-        parts.adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
-        if network.fib.get(mac).is_some_and(Entry::is_static) {
-            return;
+        adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
+        if let Some(old) = network.fib.get(mac) {
+            let is_live = adjacencies.generation(old.adjacency()) == Some(old.generation());
+            if old.is_static() || is_live && old.is_frozen() {
+                return;
+            }
+            if is_live && old.adjacency() != adjacency {
+                let places = (old, adjacency);
+                if !moves::may_move(network, adjacencies, mac, places, now, reclaimer) {
+                    return;
+                }
+                network.moves += 1;
+            }
         }
         let entry = Entry::new(adjacency, generation, tick);
-        match network.fib.insert(mac, entry, &mut parts.reclaimer) {
-            Ok(Change::New) => {}
-            Ok(Change::Updated(old)) => {
-                if old.adjacency() != adjacency {
-                    network.moves += 1;
+        match network.fib.insert(mac, entry, reclaimer) {
+            Ok(_) => {
+                if network.include(adjacency, adjacencies) {
+                    self.tell_members(index);
+                    self.unpublished = true;
                 }
             }
             Err(error @ (InsertError::LimitReached(_) | InsertError::NoPlace(_))) => {

@@ -1,19 +1,39 @@
 //! Peers that are learned from what they send, and forgotten.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::clock::{self, Seconds};
 use super::core::{Control, Parts};
 use super::flood_groups::vxlan_peer;
+use super::network::Network;
+use super::networks::Networks;
+use super::peers::Peers;
+use crate::config;
+use crate::worker::{Admission, Admissions};
 
 /// The most of them at once: what a flood of forged senders can cost.
 const LEARNED_PEERS: usize = 4096;
 
+/// Whom a network admits, as workers and the control core share it; `None` where it learns no peers.
+pub(super) fn admission(network: &config::Network) -> Option<Arc<Admission>> {
+    let learned = network.learned_peers.as_ref()?;
+    let group = network.group.as_ref().map(|group| group.address);
+    let allow = learned.allow.clone().map(Vec::into_boxed_slice);
+    Some(Arc::new(Admission { group, allow }))
+}
+
+/// What workers read of learned peers.
+pub(super) fn build(networks: &Networks, peers: &Peers) -> Admissions {
+    let admission = |(index, network): (u32, &Network)| Some((index, network.admission.clone()?));
+    Admissions::new(networks.iter().filter_map(admission).collect(), peers.learned())
+}
+
 impl Control {
-    /// A VTEP that is no peer yet sent to a network that has a group: from now on it is one.
+    /// A VTEP that is no peer yet sent to a network that learns its peers: from now on it is one.
     ///
     /// It stays a stranger, whose frames pass and whose MACs are not learned, where nobody finds its next hop: what
-    /// goes to it then goes by the group, and not into the void.
+    /// goes to it then is flooded, and not lost.
     pub(super) fn meet(&mut self, network: u32, address: IpAddr) {
         let now = self.now();
         let Parts { config, peers, adjacencies, networks, .. } = &mut self.parts;
@@ -63,9 +83,7 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
     use crate::control::adjacency::Adjacencies;
-    use crate::control::peers::Peers;
     use crate::tunnel::Encap;
 
     fn peer(number: u8) -> config::Peer {

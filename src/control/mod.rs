@@ -14,6 +14,7 @@ mod flood_groups;
 mod learn;
 mod learned_peers;
 mod macs;
+mod moves;
 mod multicast;
 mod neighbours;
 mod netlink;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::network::Network;
 use crate::config;
 use crate::fib::{Fib, FibWriter, Reclaimer};
-use crate::worker::{Network as Published, Oversize};
+use crate::worker::{MovePolicy, Network as Published, Oversize, Sources};
 
 /// The networks by index and by ID.
 ///
@@ -121,7 +121,7 @@ impl Networks {
         let vacant = || Published {
             vni: 0,
             refresh_after: 0,
-            learning: false,
+            sources: Sources::new(false, MovePolicy::Allow),
             keeps_inner_vlan: false,
             fib: self.empty.clone(),
             flood: Arc::default(),

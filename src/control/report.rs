@@ -21,8 +21,8 @@ use crate::fib::{Entry, MacKey};
 use crate::tunnel::{Encap, SummedBy};
 use crate::wire::{MacAddr, ethernet};
 use crate::worker::{
-    AdjacencyIndex, Counter, FloodKind, OversizeReport, PortCount, PortCounters, StormControl,
-    WorkerCounters,
+    AdjacencyIndex, Counter, FloodKind, MovePolicy, OversizeReport, PortCount, PortCounters,
+    StormControl, WorkerCounters,
 };
 
 impl Control {
@@ -122,12 +122,19 @@ impl Control {
             },
             ports,
             peers,
-            group: network.flood_group.as_ref().map(|group| group.address),
+            group: network.admission.as_ref().and_then(|of| of.group),
+            learns_peers: network.admission.is_some(),
             macs_learned: network.fib.learned() as u64,
             macs_static: network.fib.fixed() as u64,
             mac_limit: network.fib.limit() as u64,
             macs_refused: network.refused,
             mac_moves: network.moves,
+            mac_move: match network.config.mac_move.policy {
+                MovePolicy::Allow => model::MacMove::Allow,
+                MovePolicy::LocalWins => model::MacMove::LocalWins,
+                MovePolicy::Freeze => model::MacMove::Freeze,
+            },
+            macs_frozen: network.movers.frozen() as u64,
             learning: network.config.learning,
             ageing_seconds: network.config.ageing.map(|age| age.as_secs()),
             arp_suppression: network.suppressor.as_ref().map(Suppressor::report),
@@ -224,6 +231,7 @@ impl Control {
             port,
             vlan,
             peer,
+            frozen: entry.is_frozen(),
             age_seconds: (!entry.is_static()).then(|| age(self.tick(), entry).into()),
         }
     }
@@ -283,7 +291,7 @@ impl Control {
     fn networks_that_admit(&self, peer: IpAddr) -> Vec<u32> {
         let networks = self.parts.networks.iter().map(|(_, network)| network);
         let admits = |network: &&Network| {
-            network.flood_group.as_ref().is_some_and(|group| group.admits(peer))
+            network.admission.as_ref().is_some_and(|admission| admission.admits(peer))
         };
         networks.filter(admits).map(Network::vni).collect()
     }

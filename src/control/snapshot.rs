@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::adjacency::{Adjacencies, Way};
-use super::flood_groups;
+use super::learned_peers;
 use super::networks::Networks;
 use super::peers::Peers;
 use super::ports::{ControlPort, Ports, Role};
@@ -23,7 +23,7 @@ pub fn build(
     let vnis: Vec<_> = networks.iter().map(|(index, network)| (network.vni(), index)).collect();
     let vnis = IndexMap::new(&vnis);
     let gre = peers.speak_gre();
-    let flood_groups = flood_groups::build(networks, peers);
+    let admissions = learned_peers::build(networks, peers);
     let (peers, any_peers) = peers.build(|vni| vnis.get(vni));
     let (adjacency_table, templates) = adjacencies.build();
     let vtep = &config.underlay.vtep;
@@ -36,7 +36,7 @@ pub fn build(
         vnis,
         peers,
         any_peers,
-        flood_groups,
+        admissions,
         templates,
         vtep: Vtep {
             address: vtep.ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED),

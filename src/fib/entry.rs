@@ -89,6 +89,7 @@ impl Entry {
     pub const MAX_ADJACENCY: u32 = (1 << 24) - 1;
     const PRESENT: NonZeroU64 = NonZeroU64::MIN;
     const STATIC: u64 = 1 << 1;
+    const FROZEN: u64 = 1 << 2;
     const ADJACENCY: u32 = 8;
     const GENERATION: u32 = 32;
     const TICK: u32 = 48;
@@ -106,6 +107,13 @@ impl Entry {
     #[inline]
     pub fn with_static(self) -> Self {
         Self(self.0 | Self::STATIC)
+    }
+
+    /// The same of a learned entry that does not move for a while, or does again.
+    #[inline]
+    pub fn with_frozen(self, frozen: bool) -> Self {
+        let word = self.0.get() & !Self::FROZEN | if frozen { Self::FROZEN } else { 0 };
+        Self(Self::PRESENT | word)
     }
 
     /// Where the MAC is.
@@ -136,6 +144,18 @@ impl Entry {
     #[inline(always)]
     pub fn is_static(self) -> bool {
         self.word() & Self::STATIC != 0
+    }
+
+    /// Whether it does not move for a while.
+    #[inline]
+    pub fn is_frozen(self) -> bool {
+        self.word() & Self::FROZEN != 0
+    }
+
+    /// Whether it does not move.
+    #[inline]
+    pub fn is_held(self) -> bool {
+        self.word() & (Self::STATIC | Self::FROZEN) != 0
     }
 
     #[inline(always)]
@@ -221,7 +241,11 @@ mod tests {
             prop_assert_eq!(entry.location().adjacency(), a);
             let fixed = entry.with_static().with_tick(later);
             prop_assert_eq!((fixed.adjacency(), fixed.generation(), fixed.tick()), (a, g, later));
-            prop_assert!(fixed.is_static());
+            prop_assert!(fixed.is_static() && fixed.is_held() && !fixed.is_frozen());
+            let frozen = entry.with_frozen(true).with_tick(later);
+            prop_assert!(frozen.is_frozen() && frozen.is_held() && !frozen.is_static());
+            prop_assert_eq!(frozen.location(), entry.location());
+            prop_assert_eq!(frozen.with_frozen(false).with_tick(t), entry);
         }
 
         #[test]

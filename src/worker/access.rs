@@ -38,7 +38,7 @@ pub(super) fn process<'r>(
         }
         Some(frame)
     });
-    forward::<false>(context, reader, snapshot, index, burst, &lanes);
+    forward::<false>(context, reader, snapshot, index, burst, &mut lanes);
     bytes
 }
 

@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use super::bum;
 use super::context::Context;
 use super::event::Event;
+use super::moves;
 use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::{Attachment, Network, Snapshot};
@@ -119,22 +120,32 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
     snapshot: &'r Snapshot,
     port: u16,
     burst: &mut Burst,
-    lanes: &Lanes<'r>,
+    lanes: &mut Lanes<'r>,
 ) {
     let mut decision = Decision::Flood;
-    for (frame, lane) in burst.drain(..).zip(lanes) {
+    let mut lanes = lanes.as_mut_slice();
+    for frame in burst.drain(..) {
+        let Some((lane, behind)) = lanes.split_first_mut() else { break };
+        lanes = behind;
+        let lane = &*lane;
         let origin = || {
             let adjacency = lane.ingress.location().adjacency();
             Origin { port, adjacency, from_tunnel: FROM_TUNNEL }
         };
-        if let Some(source) = lane.source
-            && lane.network.learning
-        {
-            learn(context, reader, lane, source);
-        }
         if let Some(destination) = lane.destination {
             let entry = destination.finish(&lane.network.fib, reader).map(|hit| hit.entry());
             decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
+        }
+        if let Some(source) = lane.source
+            && lane.network.sources.matter()
+            && let Err(reason) = learn::<FROM_TUNNEL>(context, reader, snapshot, lane, source)
+        {
+            // The next one of its train is judged as well.
+            if let Some(next) = lanes.first_mut() {
+                next.source.get_or_insert(source);
+            }
+            context.drop(port, frame, reason);
+            continue;
         }
         match decision {
             Decision::Send(target) => {
@@ -149,23 +160,28 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
     }
 }
 
-/// Marks a known source as seen, or reports a new or moved one. A static entry never moves.
+/// Marks a known source as seen, or reports a new or moved one. Whoever may not move is dropped.
 #[inline(always)]
-fn learn<'r>(context: &mut Context, reader: &'r Reader, lane: &Lane<'r>, source: Probe<'r>) {
+fn learn<'r, const FROM_TUNNEL: bool>(
+    context: &mut Context,
+    reader: &'r Reader,
+    snapshot: &Snapshot,
+    lane: &Lane<'r>,
+    source: Probe<'r>,
+) -> Result<(), DropReason> {
     let mac = source.key();
     if let Some(hit) = source.finish(&lane.network.fib, reader) {
         let entry = hit.entry();
-        if entry.location() == lane.ingress.location() {
-            if context.tick.wrapping_sub(entry.tick()) >= lane.network.refresh_after {
-                hit.refresh(context.tick);
-            }
-            return;
+        if entry.location() != lane.ingress.location() {
+            return moves::judge(context, snapshot, lane, mac, entry, FROM_TUNNEL);
         }
-        if entry.is_static() {
-            return;
+        if context.tick.wrapping_sub(entry.tick()) >= lane.network.refresh_after {
+            hit.refresh(context.tick);
         }
+    } else if lane.network.sources.are_learned() {
+        context.report(Event::Learn { ingress: lane.ingress, mac });
     }
-    context.report(Event::Learn { ingress: lane.ingress, mac });
+    Ok(())
 }
 
 /// The forwarding decision: pure, the same for the workers, for traces and for tests.
@@ -202,13 +218,13 @@ mod tests {
     use super::*;
     use crate::fib::{Domain, FibWriter};
     use crate::tunnel::Vtep;
-    use crate::worker::{AnyPeers, FloodGroups, IndexMap};
+    use crate::worker::{Admissions, AnyPeers, IndexMap, MovePolicy, Sources};
 
     fn network(vni: u32) -> Network {
         Network {
             vni,
             refresh_after: 1,
-            learning: true,
+            sources: Sources::new(true, MovePolicy::Allow),
             keeps_inner_vlan: false,
             fib: FibWriter::new(10).shared(),
             flood: std::sync::Arc::default(),
@@ -234,7 +250,7 @@ mod tests {
             vnis: IndexMap::new(&[]),
             peers: IndexMap::new(&[]),
             any_peers: AnyPeers::default(),
-            flood_groups: FloodGroups::default(),
+            admissions: Admissions::default(),
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,

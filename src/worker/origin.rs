@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use hashbrown::HashMap;
 
-use super::flood_group::{Strangers, uninvited};
 use super::snapshot::{AdjacencyIndex, Attachment, Snapshot};
+use super::stranger::{Strangers, uninvited};
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
 use crate::tunnel::{Inner, Keyed, Label, Plain};
@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::tunnel::{Form, Template, Vtep};
-    use crate::worker::{Adjacency, FloodGroups, IndexMap, Kind};
+    use crate::worker::{Adjacency, Admissions, IndexMap, Kind};
 
     const PEER: AdjacencyIndex = 0;
 
@@ -230,7 +230,7 @@ mod tests {
             vnis: IndexMap::new(&[(0x100, 1), (0x101, 2), (1, 3)]),
             peers: IndexMap::new(&[]),
             any_peers,
-            flood_groups: FloodGroups::default(),
+            admissions: Admissions::default(),
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::flood_group::FloodGroups;
+use super::moves::Sources;
 use super::multicast::Multicast;
 use super::origin::AnyPeers;
 use super::oversize::Oversize;
 use super::storm::StormControl;
+use super::stranger::Admissions;
 use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
 use crate::tunnel::{AnyTemplate, Form, Order, Template, Vtep};
@@ -35,8 +36,8 @@ pub struct Snapshot {
     pub peers: IndexMap,
     /// All other peers.
     pub any_peers: AnyPeers,
-    /// The underlay's multicast groups, and the peers learned in networks that have one.
-    pub flood_groups: FloodGroups,
+    /// Networks that learn their peers, and the peers that were learned.
+    pub admissions: Admissions,
     /// Outer headers, for [`Kind::AnyTunnel`].
     pub templates: Box<[AnyTemplate]>,
     /// Our own tunnel end.
@@ -129,8 +130,8 @@ pub struct Network {
     pub vni: u32,
     /// Age in ticks from which a source MAC is marked as seen again.
     pub refresh_after: u16,
-    /// Whether source MACs are learned.
-    pub learning: bool,
+    /// Whether source MACs are learned, and may move.
+    pub sources: Sources,
     /// Whether inner frames may carry a VLAN tag (RFC 7348 section 6.1 says no).
     pub keeps_inner_vlan: bool,
     /// The MAC FIB.
@@ -163,6 +164,11 @@ impl FloodList {
         let count = locals.len();
         locals.append(&mut peers);
         Self { targets: locals.into(), locals: count }
+    }
+
+    /// Whether a peer is among the targets.
+    pub fn has_peer(&self, peer: AdjacencyIndex) -> bool {
+        self.targets[self.locals..].binary_search(&peer).is_ok()
     }
 
     /// The targets of a frame from an access port (all), or from a tunnel (local ports only: split
@@ -334,6 +340,7 @@ mod tests {
         assert_eq!(list.targets(false), [2, 7, 1, 9]);
         assert_eq!(list.targets(true), [2, 7]);
         assert_eq!(list.targets_after(Served::Peer(1), true), [0; 0]);
+        assert!(list.has_peer(9) && list.has_peer(1) && !list.has_peer(2));
     }
 
     #[test]

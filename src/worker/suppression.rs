@@ -139,7 +139,7 @@ fn note(
     suppression: &Suppression,
     claim: Claim,
 ) {
-    if !lane.network.learning {
+    if !lane.network.sources.are_learned() {
         return;
     }
     if let Some(known) = suppression.neighbours.find(claim.address, reader) {

@@ -8,7 +8,7 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::api::model::{
-    DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
+    DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind, MacMove,
     MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize, PathMtu, Peer,
     PeerState, Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
@@ -150,6 +150,7 @@ pub(crate) fn mac(vni: u32, number: u32) -> Mac {
         port: even.then(|| "vm1".to_owned()),
         vlan: (number == 2).then_some(10),
         peer: (!even).then(|| ip("192.0.2.2")),
+        frozen: number == 2,
         age_seconds: (number > 0).then_some(u64::from(number) * 61),
     }
 }
@@ -216,12 +217,15 @@ pub(crate) fn world() -> World {
                 NetworkPort { port: "trunk0".to_owned(), vlan: Some(10) },
             ],
             peers: (2..8).map(|host| ip(&format!("192.0.2.{host}"))).collect(),
+            learns_peers: false,
             group: None,
             macs_learned: 2,
             macs_static: 1,
             mac_limit: 8_192,
             macs_refused: 3,
             mac_moves: 1,
+            mac_move: MacMove::Allow,
+            macs_frozen: 0,
             learning: true,
             ageing_seconds: Some(300),
             arp_suppression: Some(Suppression {

@@ -36,10 +36,10 @@ VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING   MTU  ARP ANSW
 #[test]
 fn macs() {
     let expected = "\
-VNI  NETWORK     MAC                KIND     PORT    PEER         AGE
-101  tenant-101  02:00:00:00:00:00  static   vm1     -              -
-101  tenant-101  02:00:00:00:00:01  learned  -       192.0.2.2  1m 1s
-101  tenant-101  02:00:00:00:00:02  learned  vm1.10  -          2m 2s
+VNI  NETWORK     MAC                KIND     STATE   PORT    PEER         AGE
+101  tenant-101  02:00:00:00:00:00  static   -       vm1     -              -
+101  tenant-101  02:00:00:00:00:01  learned  -       -       192.0.2.2  1m 1s
+101  tenant-101  02:00:00:00:00:02  learned  frozen  vm1.10  -          2m 2s
 ";
     assert_eq!(table(&world().macs), expected);
 }

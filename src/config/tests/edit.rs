@@ -12,13 +12,20 @@ fn example() -> String {
 fn what_is_written_reads_the_same() {
     let group = "    flood: {group: 239.1.1.1, ttl: 5, allow: [192.0.2.0/24], peers: [192.0.2.7]}\n\
                  \x20   ageing: off\n";
+    let learned =
+        BASE.to_owned() + "    flood: {peers: [192.0.2.7, learn], allow: [192.0.2.0/24]}\n";
     let huge = example().replace("hugepages: false, memory: 1GiB", "hugepages: true, mbufs: 4096");
     let snooping =
         |value| BASE.replace("inner_vlan: drop", &format!("multicast: {{snooping: {value}}}"));
+    let keys = |keys: &str| BASE.replace("inner_vlan: drop", keys);
+    let moves =
+        ["freeze", "{policy: local-wins, moves: off}", "{moves: 3, within: 2m, frozen_for: 1h}"];
+    let moves = moves.map(|value| keys(&format!("mac_move: {value}")));
     let all = "{router_ports: [{port: trunk0, vlan: 10}], router_peers: [192.0.2.2], fast_leave: true, \
                querier: 10.0.0.250, query_interval: 2m, response_interval: 2500ms}";
-    let texts = [BASE.to_owned(), BASE.to_owned() + group, example(), huge];
-    for text in texts.into_iter().chain(["true", "{querier: true}", all].map(snooping)) {
+    let texts = [BASE.to_owned(), BASE.to_owned() + group, example(), huge, learned];
+    for text in texts.into_iter().chain(moves).chain(["true", "{querier: true}", all].map(snooping))
+    {
         let config = right(&text);
         let again = right(&config.render().to_string());
         assert_eq!(Config { warnings: config.warnings.clone(), ..again }, config);

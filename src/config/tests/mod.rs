@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::too_big::Gateways;
 use crate::tunnel::Encap;
+use crate::worker::MovePolicy;
 
 mod edit;
 mod macs;
@@ -47,7 +48,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 23] = [
+    let sections: [(&str, &Keys); 24] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -64,6 +65,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("networks[].ports[].", &network::MEMBER),
         ("networks[].flood.", &network::FLOOD),
         ("networks[].arp_suppression.", &network::ARP_SUPPRESSION),
+        ("networks[].mac_move.", &mac_move::MAC_MOVE),
         ("networks[].storm_control.", &storm::STORM_CONTROL),
         ("networks[].oversize.", &super::oversize::OVERSIZE),
         ("access.ports[].storm_control.", &storm::STORM_CONTROL),
@@ -245,13 +247,9 @@ fn a_group_may_stand_beside_peers_and_wants_a_twin() {
     let flood = "{peers: [192.0.2.2, {address: 192.0.2.3, port: 4790}]}";
     let with = |group: &str| right(&BASE.replace(flood, group)).networks[0].group.clone();
     let address = "239.1.1.1".parse().unwrap();
-    let plain = FloodGroup { address, ttl: 1, allow: None };
-    assert_eq!(with("{group: 239.1.1.1}"), Some(plain.clone()));
-    let all =
-        with("{group: 239.1.1.1, ttl: 8, allow: [192.0.2.0/24, 198.51.100.7], peers: [192.0.2.2]}");
-    let allow = ["192.0.2.0/24", "198.51.100.7/32"].map(|prefix| prefix.parse().unwrap());
-    assert_eq!(all, Some(FloodGroup { ttl: 8, allow: Some(allow.into()), ..plain }));
-    assert_eq!(with("{group: 239.1.1.1, allow: []}").unwrap().allow, Some(vec![]));
+    assert_eq!(with("{group: 239.1.1.1}"), Some(FloodGroup { address, ttl: 1 }));
+    let all = with("{group: 239.1.1.1, ttl: 8, peers: [192.0.2.2]}");
+    assert_eq!(all, Some(FloodGroup { address, ttl: 8 }));
 
     let lonely = "cores: {workers: [1]}\n\
         underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv6: \"2001:db8::1\"}}\n\
@@ -260,6 +258,52 @@ fn a_group_may_stand_beside_peers_and_wants_a_twin() {
     let [warning] = &right(lonely).warnings[..] else { panic!("one warning") };
     assert_eq!(warning.path, "networks[0].flood.group");
     assert!(warning.message.starts_with("no underlay port has a twin, so nobody joins"));
+}
+
+#[test]
+fn peers_are_learned_where_told_and_by_groups() {
+    let flood = "{peers: [192.0.2.2, {address: 192.0.2.3, port: 4790}]}";
+    let mac = "      - {mac: \"02:00:00:00:00:02\", peer: 192.0.2.3}\n";
+    let without_macs = BASE.replace(mac, "");
+    let with = |list: &str| {
+        let network = right(&without_macs.replace(flood, list)).networks.swap_remove(0);
+        (network.peers.len(), network.learned_peers.clone().map(|learned| learned.allow))
+    };
+    let some = ["192.0.2.0/24", "198.51.100.7/32"].map(|prefix| prefix.parse().unwrap());
+    let allowed = "allow: [192.0.2.0/24, 198.51.100.7]";
+    assert_eq!(with("{peers: [192.0.2.2]}"), (1, None));
+    assert_eq!(with("{peers: learn}"), (0, Some(None)));
+    assert_eq!(with("{peers: [192.0.2.2, learn]}"), (1, Some(None)));
+    assert_eq!(with(&format!("{{peers: learn, {allowed}}}")), (0, Some(Some(some.to_vec()))));
+    assert_eq!(with(&format!("{{group: 239.1.1.1, {allowed}}}")), (0, Some(Some(some.to_vec()))));
+    assert_eq!(with("{group: 239.1.1.1, allow: []}"), (0, Some(Some(vec![]))));
+
+    let lonely = "cores: {workers: [1]}\n\
+        underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv4: 192.0.2.1}}\n\
+        access: {ports: [{name: vm1, device: net_tap1}]}\n\
+        networks: [{vni: 1, name: a, ports: [vm1], flood: {peers: learn}}]\n";
+    let [warning] = &right(lonely).warnings[..] else { panic!("one warning") };
+    assert_eq!(warning.path, "networks[0].flood.peers");
+    assert!(warning.message.starts_with("no underlay port has a twin, so only VTEPs of"));
+}
+
+#[test]
+fn macs_move_as_told() {
+    let moves = |value: &str| {
+        let text = BASE.replace("inner_vlan: drop", &format!("mac_move: {value}"));
+        right(&text).networks[0].mac_move
+    };
+    let usual = MacMove::default();
+    let dampening = usual.dampening.unwrap();
+    assert_eq!(right(BASE).networks[0].mac_move, usual);
+    assert_eq!(usual.policy, MovePolicy::Allow);
+    assert_eq!(moves("local-wins"), MacMove { policy: MovePolicy::LocalWins, ..usual });
+    assert_eq!(moves("{policy: freeze}"), MacMove { policy: MovePolicy::Freeze, ..usual });
+    assert_eq!(moves("{moves: off}"), MacMove { dampening: None, ..usual });
+    let (within, frozen_for) = (Duration::from_secs(60), Duration::from_secs(5));
+    let strict = Dampening { moves: 2, within, frozen_for };
+    assert_eq!(moves("{moves: 2, within: 1m, frozen_for: 5s}").dampening, Some(strict));
+    assert_eq!(moves("{moves: 2}").dampening, Some(Dampening { moves: 2, ..dampening }));
 }
 
 #[test]

@@ -122,7 +122,15 @@ impl Control {
         }
     }
 
-    /// A network has another configuration: forgets what is behind ways that are neither in its flood list nor among `others`,
+    /// A network has a new flood peer, which reports go to as well.
+    pub(in crate::control) fn tell_members(&mut self, index: u32) {
+        let network = self.parts.networks.get_mut(index as usize);
+        if let Some(snooper) = network.and_then(Network::snooper) {
+            self.attendance.tend(index, snooper, |snooper| snooper.changed = true);
+        }
+    }
+
+    /// A network has other ways out: forgets what is behind those that are neither in its flood list nor among `others`,
     /// and makes its groups ready for the next snapshot.
     pub(in crate::control) fn resume_attendance(
         &mut self,
@@ -144,7 +152,8 @@ impl Control {
 }
 
 /// Where a network's message came in; `None`: where it has no port or peer any more. VTEPs that are no flood peers, and those that
-/// nobody knows, which have generation zero, are behind the underlay's group where the network has one.
+/// nobody knows, which have generation zero, are behind the underlay's group where the network has one; where it has none and
+/// yet learns its peers, they are none of it.
 fn way(network: &Network, adjacencies: &Adjacencies, location: Location) -> Option<snooper::Way> {
     let (adjacency, generation) = (location.adjacency(), location.generation());
     if generation != 0 && adjacencies.generation(adjacency) != Some(generation) {
@@ -155,9 +164,11 @@ fn way(network: &Network, adjacencies: &Adjacencies, location: Location) -> Opti
         return Some(snooper::Way { adjacency, is_local: true });
     }
     let is_group = |way: &&AdjacencyIndex| matches!(adjacencies.get(**way), Some(Way::Group(_)));
-    let group = network.flood_group.as_ref().and_then(|_| network.peers().iter().find(is_group));
+    let group = network.admission.as_ref().and_then(|_| network.peers().iter().find(is_group));
+    let is_listed = network.peers().contains(&adjacency);
     let adjacency = match group {
-        Some(group) if !network.peers().contains(&adjacency) => *group,
+        Some(group) if !is_listed => *group,
+        None if !is_listed && network.floods_to_learned() => return None,
         _ => known.map(|_| adjacency)?,
     };
     Some(snooper::Way { adjacency, is_local: false })
