@@ -92,6 +92,8 @@ drop_reasons! {
     NetworkRemoved = "network_removed", "none needed";
     /// The device did not take the frame in bounded time.
     TxFull = "tx_full", "the device or its peer is slower than the traffic: add queues or descriptors";
+    /// The port's link is down: no guest is attached to it, or the cable is out.
+    LinkDown = "link_down", "start the guest, or look at the cable; 'ferry show ports' says which links are up";
     /// The worker that owns the device's transmit queue is too far behind.
     HandoffFull = "handoff_full", "give the device as many queues as there are workers";
     /// Unicast on the underlay to another station's MAC.

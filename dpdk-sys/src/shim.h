@@ -5,6 +5,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_eth_vhost.h>
 #include <rte_ether.h>
 #include <rte_dev.h>
 #include <rte_launch.h>

@@ -275,6 +275,7 @@ impl Control {
             let workers = self.parts.workers.iter();
             self.watchdog.look(workers.map(|worker| worker.counters.polls.get()));
             self.age_paths();
+            self.parts.ports.iter().for_each(|(_, port)| port.port.look_at_link());
             if let Some(netlink) = &self.netlink {
                 self.links.look(&self.parts.ports, netlink);
             }

@@ -14,8 +14,10 @@ mod log;
 mod mbuf;
 mod mempool;
 mod port;
+mod port_state;
 mod queue;
 mod ring;
+mod vhost;
 
 pub use burst::{BURST, Burst, sift, sift_ahead};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
@@ -25,6 +27,7 @@ pub use ip_frag::{CutError, Pieces, cut_ipv4, cut_ipv6};
 pub use mbuf::{Checksum, Mbuf};
 pub use mempool::Mempool;
 pub use port::{LinkState, Port, PortOptions, PortStatistics};
+pub use port_state::PortState;
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;
 

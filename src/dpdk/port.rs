@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::error::{Error, Result, check};
 use super::mempool::Mempool;
+use super::port_state::{PortState, Watch, look_at_guest};
 use super::queue::{RxQueue, TxQueue};
+use super::vhost::Vhost;
 
 /// How to set a port up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub struct Port {
     name: String,
     id: u16,
     info: dpdk_sys::rte_eth_dev_info,
+    state: Arc<PortState>,
+    /// Until the port starts.
+    watch: Option<Watch>,
     started: Option<Arc<Started>>,
     attached: Arc<Attached>,
 }
@@ -45,6 +50,7 @@ struct Attached {
 /// A started port, kept alive by its queues.
 pub(super) struct Started {
     pub(super) id: u16,
+    watch: Option<Watch>,
     _pool: Mempool,
     attached: Arc<Attached>,
 }
@@ -95,6 +101,10 @@ impl Port {
     pub fn attach(name: &str, devargs: &str) -> Result<Self> {
         super::log::take_last_error();
         let subject = format!("port {name} (device {devargs})");
+        let vhost = Vhost::of(devargs);
+        if let Some(vhost) = &vhost {
+            vhost.remove_stale_socket();
+        }
         let text = CString::new(devargs)
             .map_err(|_| Error::plain("rte_dev_probe", &subject, "a NUL in its devargs"))?;
         let device = devargs.split(',').next().unwrap_or(devargs).trim();
@@ -117,8 +127,11 @@ impl Port {
             check("rte_eth_dev_info_get", &subject, dpdk_sys::rte_eth_dev_info_get(id, &mut info))?;
             info
         };
-        let attached = Attached { id, name: name.to_owned(), device: info.device };
-        Ok(Self { name: name.to_owned(), id, info, started: None, attached: Arc::new(attached) })
+        let watch = Watch::new(id, vhost.is_some(), &subject);
+        let attached = Arc::new(Attached { id, name: name.to_owned(), device: info.device });
+        let watch = watch?;
+        let (name, state) = (name.to_owned(), watch.state());
+        Ok(Self { name, id, info, state, watch: Some(watch), started: None, attached })
     }
 
     /// The name it was attached with.
@@ -167,6 +180,11 @@ impl Port {
     /// Whether it computes UDP checksums of what it sends ([`super::Mbuf::have_udp_checksum_computed`]).
     pub fn computes_udp_checksums(&self) -> bool {
         self.info.tx_offload_capa & dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM != 0
+    }
+
+    /// Its other side, as it is from now on.
+    pub fn state(&self) -> Arc<PortState> {
+        self.state.clone()
     }
 
     /// The NUMA node, or -1.
@@ -246,8 +264,13 @@ impl Port {
         // SAFETY: configured above.
         check("rte_eth_dev_start", &subject, unsafe { dpdk_sys::rte_eth_dev_start(self.id) })?;
         let (id, attached) = (self.id, self.attached.clone());
-        let started = Arc::new(Started { id, _pool: pool.clone(), attached });
+        let watch = self.watch.take();
+        let started = Arc::new(Started { id, watch, _pool: pool.clone(), attached });
         self.started = Some(started.clone());
+        if self.state.changes() {
+            // One that came before the driver could tell of it.
+            look_at_guest(self.id, &self.state);
+        }
         self.set_mtu(&subject, options.mtu)?;
         self.accept_frames(options.promiscuous);
         let rx = (0..options.rx_queues).map(|queue| RxQueue::new(started.clone(), queue)).collect();
@@ -341,11 +364,14 @@ impl Port {
 
     /// The link, without waiting for it.
     pub fn link(&self) -> LinkState {
-        let (mut speed, mut up) = (0, 0);
-        // SAFETY: both are written by the call; a failure leaves 'down'.
-        unsafe { dpdk_sys::shim_link(self.id, &mut speed, &mut up) };
-        let known = speed != 0 && speed != dpdk_sys::SHIM_SPEED_UNKNOWN;
-        LinkState { up: up != 0, speed_mbps: known.then_some(speed) }
+        link(self.id)
+    }
+
+    /// Looks at the link for those who only see [`Port::state`]. Of a driver that tells, this is not needed.
+    pub fn look_at_link(&self) {
+        if !self.state.changes() {
+            self.state.set_up(self.link().up);
+        }
     }
 
     /// The device's own counters.
@@ -399,8 +425,18 @@ impl Port {
     }
 }
 
+/// The link of a port, without waiting for it.
+pub(super) fn link(id: u16) -> LinkState {
+    let (mut speed, mut up) = (0, 0);
+    // SAFETY: both are written by the call; a failure leaves 'down'.
+    unsafe { dpdk_sys::shim_link(id, &mut speed, &mut up) };
+    let known = speed != 0 && speed != dpdk_sys::SHIM_SPEED_UNKNOWN;
+    LinkState { up: up != 0, speed_mbps: known.then_some(speed) }
+}
+
 impl Drop for Started {
     fn drop(&mut self) {
+        self.watch = None;
         // SAFETY: the last queue handle is gone, so no lcore polls this port any more.
         if unsafe { dpdk_sys::rte_eth_dev_stop(self.id) } != 0 {
             tracing::warn!("port {} did not stop cleanly", self.attached.name);

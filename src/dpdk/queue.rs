@@ -61,6 +61,11 @@ impl TxQueue {
         Self { port, queue, not_sync: PhantomData }
     }
 
+    /// The queue's number on its port.
+    pub fn number(&self) -> u16 {
+        self.queue
+    }
+
     /// Sends the packets and takes them out of the vector; those that the device did not take in bounded
     /// time stay in it. Returns how many were sent.
     #[inline]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::counters::WorkerCounters;
-use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, TxQueue};
+use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, Port, PortState, TxQueue};
 use crate::drop_reason::DropReason;
 
 /// How a worker reaches a port.
@@ -23,17 +23,23 @@ pub struct TxPort {
     pub handed: Option<Arc<MbufRing>>,
     /// For copies, where the device cannot send chains of segments.
     pub flat: Option<Mempool>,
+    /// To whom this one hands over while the other side does not serve its queue.
+    pub substitute: Option<Arc<MbufRing>>,
+    /// The other side; `None` where there is no such port.
+    pub state: Option<Arc<PortState>>,
     buffer: Burst,
 }
 
 impl TxPort {
-    /// With an empty buffer.
-    pub fn new(path: Option<TxPath>, handed: Option<Arc<MbufRing>>, flat: Option<Mempool>) -> Self {
-        Self { path, handed, flat, buffer: Burst::new() }
+    /// To a port, with an empty buffer. Copies come from `pool` where the device cannot send chains.
+    pub fn new(port: &Port, pool: &Mempool, path: Option<TxPath>) -> Self {
+        let flat = (!port.sends_chains()).then(|| pool.clone());
+        Self { path, flat, state: Some(port.state()), ..Self::vacant() }
     }
 
     fn vacant() -> Self {
-        Self::new(None, None, None)
+        let buffer = Burst::new();
+        Self { path: None, handed: None, flat: None, substitute: None, state: None, buffer }
     }
 }
 
@@ -119,7 +125,10 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
             }
             counters.tx_packets.add(queue.send(&mut port.buffer) as u64);
             counters.tx_bytes.add(before - weigh(&port.buffer).0);
-            DropReason::TxFull
+            if port.buffer.is_empty() {
+                return;
+            }
+            refused(port)
         }
         Some(TxPath::Handoff(ring)) => {
             ring.enqueue(&mut port.buffer);
@@ -130,6 +139,22 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
     if !port.buffer.is_empty() {
         counters.count_drops(lost, port.buffer.len() as u64);
         port.buffer.clear();
+    }
+}
+
+/// Finds another way for what a device did not take, or else the reason why it is lost.
+#[cold]
+#[inline(never)]
+fn refused(port: &mut TxPort) -> DropReason {
+    let Some(TxPath::Queue(queue)) = &port.path else { return DropReason::PortRemoved };
+    let Some(state) = &port.state else { return DropReason::PortRemoved };
+    match &port.substitute {
+        _ if !state.is_up() => DropReason::LinkDown,
+        Some(ring) if !state.serves(queue.number()) => {
+            ring.enqueue(&mut port.buffer);
+            DropReason::HandoffFull
+        }
+        _ => DropReason::TxFull,
     }
 }
 

@@ -228,6 +228,14 @@ impl Ferry {
         self.log()
     }
 
+    /// Ends it at once, so that it can tell nobody.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.stopped = true;
+        let _ = std::fs::remove_dir_all(format!("/var/run/dpdk/ferry-{}", self.child.id()));
+    }
+
     pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         super::namespace::run("kill", &["-s", signal, &pid]);

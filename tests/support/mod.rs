@@ -9,12 +9,14 @@ pub mod membership;
 pub mod namespace;
 pub mod neighbours;
 pub mod raw_port;
+pub mod testpmd;
 pub mod too_big;
 
 pub use ferry::Ferry;
 pub use lab::Lab;
 pub use namespace::Namespace;
 pub use raw_port::RawPort;
+pub use testpmd::Testpmd;
 
 use std::time::{Duration, Instant};
 

@@ -165,7 +165,8 @@ fn deal_receivers(queues: Vec<RxQueue>, loads: &mut [usize]) -> Vec<Vec<RxQueue>
 }
 
 /// Each worker gets a queue; where the device has too few, the rest hand over to those who have one. Who that is
-/// changes from port to port, so that the single queues of many ports are not all one worker's burden.
+/// changes from port to port, so that the single queues of many ports are not all one worker's burden. A guest need not
+/// serve all of its queues, but always serves the first: that one's owner takes over for others.
 fn deal_transmitters(
     queues: Vec<TxQueue>,
     port: &Port,
@@ -173,23 +174,25 @@ fn deal_transmitters(
     workers: usize,
 ) -> Result<(Vec<TxPort>, Vec<Arc<MbufRing>>), StartError> {
     let owners = queues.len();
+    let substitutes = owners > 1 && port.state().changes();
     let mut rings = Vec::new();
-    if owners < workers {
-        for owner in 0..owners {
+    for owner in 0..owners {
+        if owners < workers || substitutes && owner == 0 {
             let name = format!("handoff-{}-{owner}", port.id());
             rings.push(Arc::new(MbufRing::new(&name, HANDOFF, port.socket())?));
         }
     }
     let mut queues = queues.into_iter();
+    let new = |path| TxPort::new(port, share.pool(), path);
     let mut dealt: Vec<_> = (0..workers)
-        .map(|turn| {
-            let ring = || rings.get(turn % owners.max(1)).cloned();
-            let (path, handed) = match queues.next() {
-                Some(queue) => (Some(TxPath::Queue(queue)), ring()),
-                None => (ring().map(TxPath::Handoff), None),
-            };
-            let flat = (!port.sends_chains()).then(|| share.pool().clone());
-            TxPort::new(path, handed, flat)
+        .map(|turn| match queues.next() {
+            Some(queue) => {
+                let mut own = new(Some(TxPath::Queue(queue)));
+                own.handed = rings.get(turn).cloned();
+                own.substitute = rings.first().filter(|_| substitutes && turn > 0).cloned();
+                own
+            }
+            None => new(rings.get(turn % owners.max(1)).cloned().map(TxPath::Handoff)),
         })
         .collect();
     dealt.rotate_right(usize::from(port.id()) % workers);
