@@ -109,7 +109,7 @@ fn bind(flags: &[String]) {
         .allowlist_function("rte_eth_(rx|tx)_queue_setup")
         .allowlist_function("rte_eth_promiscuous_enable|rte_eth_allmulticast_enable")
         .allowlist_function("rte_eth_macaddr_get|rte_eth_dev_callback_(un)?register")
-        .allowlist_function("rte_eth_vhost_get_queue_event")
+        .allowlist_function("rte_eth_vhost_get_queue_event|rte_vhost_driver_disable_features")
         .allowlist_function("rte_eth_stats_get|rte_eth_xstats_get|rte_eth_xstats_get_names")
         .allowlist_function("rte_pktmbuf_(pool_create|free_bulk|clone|copy)")
         .allowlist_function("rte_mempool_(avail_count|in_use_count|free)")
@@ -119,7 +119,9 @@ fn bind(flags: &[String]) {
         .allowlist_var(
             "SHIM_.*|RTE_ETH_LINK_UP|RTE_ETH_NAME_MAX_LEN|RTE_MAX_LCORE|RTE_MAX_ETHPORTS",
         )
-        .allowlist_var("RTE_LOG_.*|RTE_HASH_EXTRA_FLAGS_.*|RING_F_.*|RTE_ETH_EVENT_.*")
+        .allowlist_var(
+            "RTE_LOG_.*|RTE_HASH_EXTRA_FLAGS_.*|RING_F_.*|RTE_ETH_EVENT_.*|VIRTIO_NET_F_.*",
+        )
         .blocklist_type("rte_mbuf")
         .opaque_type("rte_mempool|rte_ring|rte_hash")
         .default_enum_style(bindgen::EnumVariation::Consts)

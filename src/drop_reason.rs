@@ -80,6 +80,8 @@ drop_reasons! {
     Oversize = "oversize", "raise the underlay's MTU over the tenants', or lower theirs to what 'ferry show networks' says; TCP finds out by itself";
     /// A packet for the kernel is longer than the kernel twin's device takes, and does not go in fragments.
     TwinOversize = "twin_oversize", "see 'ferry show ports' for the twin's MTU, and send the kernel no longer packets than that";
+    /// A guest leaves a checksum or segments to its device that its frame cannot have.
+    BadOffload = "bad_offload", "look at the guest's driver; or set offloads: off on the port";
     /// The mempool is empty.
     NoMbuf = "no_mbuf", "raise eal.memory; see 'ferry show totals'";
     /// The packet has no room for outer headers.

@@ -42,7 +42,7 @@ pub struct rte_mbuf {
     pub pool: *mut c_void,
     /// The next segment.
     pub next: *mut rte_mbuf,
-    /// Lengths of headers, for the device: bit fields, `SHIM_MBUF_*_OFS` in `shim.h`.
+    /// Lengths of headers, and of the segments that a device makes: bit fields, `SHIM_MBUF_*_OFS` in `shim.h`.
     pub tx_offload: u64,
     second_line: [u64; 6],
 }

@@ -42,6 +42,16 @@ void shim_pktmbuf_free(struct rte_mbuf *mbuf)
 	rte_pktmbuf_free(mbuf);
 }
 
+int shim_net_intel_cksum_prepare(struct rte_mbuf *mbuf)
+{
+	return rte_net_intel_cksum_prepare(mbuf);
+}
+
+int shim_vhost_features(uint16_t port, uint64_t *features)
+{
+	return rte_vhost_get_negotiated_features(rte_eth_vhost_get_vid_from_port_id(port), features);
+}
+
 unsigned int shim_ring_enqueue_burst(struct rte_ring *ring, void **objects, unsigned int count)
 {
 	return rte_ring_enqueue_burst(ring, objects, count, NULL);

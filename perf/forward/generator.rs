@@ -8,8 +8,8 @@ use anyhow::{Result, ensure};
 use arrayvec::ArrayVec;
 use clap::Args;
 use ferry::dpdk::{
-    BURST, Burst, Eal, EalOptions, Mbuf, Mempool, Port, PortOptions, RxQueue, TxQueue, cycles,
-    cycles_per_second,
+    BURST, Burst, Eal, EalOptions, Mbuf, Mempool, Offloads, Port, PortOptions, RxQueue, TxQueue,
+    cycles, cycles_per_second,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,7 @@ pub fn run(order: &Order) -> Result<()> {
         tx_descriptors: None,
         mtu: 1500,
         promiscuous: true,
+        offloads: Offloads::NONE,
     };
     let mut ports = Vec::new();
     let mut queues = Vec::new();

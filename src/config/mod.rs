@@ -48,7 +48,7 @@ pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
 pub use self::oversize::Oversize;
 pub use self::peer::{EncapName, Peer};
-pub use self::port::{Port, canonical_device};
+pub use self::port::{Offloads, Port, canonical_device};
 pub use self::snooping::Snooping;
 pub use self::storm::StormControl;
 pub use self::underlay::{
@@ -87,6 +87,7 @@ const ACCESS_PORT: Keys = Keys {
         "mtu",
         "rx_descriptors",
         "tx_descriptors",
+        "offloads",
         "storm_control",
     ],
     later: &[],

@@ -22,6 +22,8 @@ pub struct Port {
     pub rx_descriptors: Option<u16>,
     /// Descriptors of a TX queue; `None` leaves the number to Ferry.
     pub tx_descriptors: Option<u16>,
+    /// What is left to the device, or to the guest behind it.
+    pub offloads: Offloads,
     /// What of its frames may be flooded; access ports only.
     pub storm_control: Option<StormControl>,
 }
@@ -31,6 +33,17 @@ impl Port {
     pub fn pci_address(&self) -> Option<String> {
         pci_address(self.device.split(',').next()?)
     }
+}
+
+/// Work on a frame that its sender may leave to the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offloads {
+    /// Checksums, and cutting TCP packets into segments.
+    On,
+    /// Checksums.
+    Checksums,
+    /// Nothing.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +107,11 @@ impl Ports {
         }
         // IPv4 asks for 68 (RFC 791); beyond 9,600 no common NIC goes.
         let mtu = fields.or("mtu", 1500, |item| item.number(68..=9600));
+        let offloads = fields.or("offloads", Offloads::On, |item| {
+            let choices =
+                [("on", Offloads::On), ("checksums", Offloads::Checksums), ("off", Offloads::Off)];
+            item.choice(&choices, &[])
+        });
         let descriptors = |key| fields.or(key, None, |item| item.number(32..=32768).map(Some));
         let (rx_descriptors, tx_descriptors) =
             (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
@@ -104,6 +122,7 @@ impl Ports {
             mtu: mtu?,
             rx_descriptors: rx_descriptors?,
             tx_descriptors: tx_descriptors?,
+            offloads: offloads?,
             storm_control: None,
         })
     }

@@ -12,7 +12,7 @@ use super::macs::{MacPlace, StaticMac};
 use super::multicast::{Group, Multicast, Unregistered};
 use super::network::{ArpSuppression, InnerVlan, Member, Network};
 use super::peer::{EncapName, Peer};
-use super::port::Port;
+use super::port::{Offloads, Port};
 use super::snooping::Snooping;
 use super::storm::StormControl;
 use super::underlay::{Neighbour, ReservedBits, UnderlayPort, Vtep, ZeroChecksum};
@@ -80,9 +80,15 @@ pub(super) fn underlay_port(UnderlayPort { port: of, twin }: &UnderlayPort) -> V
 }
 
 pub(super) fn port(of: &Port) -> Value {
-    let Port { name, device, queues, mtu, rx_descriptors, tx_descriptors, storm_control } = of;
+    let Port { name, device, queues, mtu, rx_descriptors, tx_descriptors, storm_control, offloads } =
+        of;
+    let offloads = match offloads {
+        Offloads::On => "on",
+        Offloads::Checksums => "checksums",
+        Offloads::Off => "off",
+    };
     with(
-        json!({"name": name, "device": device, "queues": queues, "mtu": mtu}),
+        json!({"name": name, "device": device, "queues": queues, "mtu": mtu, "offloads": offloads}),
         [
             ("rx_descriptors", rx_descriptors.map(Value::from)),
             ("tx_descriptors", tx_descriptors.map(Value::from)),

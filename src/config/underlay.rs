@@ -98,6 +98,7 @@ pub(super) const PORT: Keys = Keys {
         "mtu",
         "rx_descriptors",
         "tx_descriptors",
+        "offloads",
     ],
     later: &[],
 };

@@ -61,11 +61,14 @@ fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -
             let twin = twin.map(|(index, twin)| Twin { port: index, mtu: twin.port.mtu() });
             PortEntry::Underlay(UnderlayPort { mac: port.mac().into(), twin })
         }
-        Some(ControlPort { role: Role::Access, storm, .. }) => PortEntry::Access(AccessPort {
-            untagged: Attachment::NONE,
-            vlans: None,
-            storm: storm.clone(),
-        }),
+        Some(ControlPort { role: Role::Access, storm, port, .. }) => {
+            PortEntry::Access(AccessPort {
+                untagged: Attachment::NONE,
+                vlans: None,
+                storm: storm.clone(),
+                takes_unfinished: port.takes_unfinished(),
+            })
+        }
     };
     let mut entries: Box<[PortEntry]> = (0..ports.len()).map(entry).collect();
     for (network, of) in networks.iter() {

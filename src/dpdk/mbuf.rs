@@ -52,13 +52,13 @@ impl Mbuf {
     }
 
     #[inline]
-    fn header(&self) -> &rte_mbuf {
+    pub(super) fn header(&self) -> &rte_mbuf {
         // SAFETY: owned, hence alive and initialised.
         unsafe { self.0.as_ref() }
     }
 
     #[inline]
-    fn header_mut(&mut self) -> &mut rte_mbuf {
+    pub(super) fn header_mut(&mut self) -> &mut rte_mbuf {
         // SAFETY: owned; clones of the bytes do not touch this header but for `refcnt`, which we
         // change through DPDK only.
         unsafe { self.0.as_mut() }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::error::{Error, Result, check};
 use super::mempool::Mempool;
+use super::offload::Offloads;
 use super::port_state::{PortState, Watch, look_at_guest};
 use super::queue::{RxQueue, TxQueue};
 use super::vhost::Vhost;
@@ -25,6 +26,8 @@ pub struct PortOptions {
     pub mtu: u16,
     /// Whether frames for other stations are taken in too.
     pub promiscuous: bool,
+    /// What is left to the other side, as far as it is able to.
+    pub offloads: Offloads,
 }
 
 /// An attached device. Started by [`Port::start`]; stopped, closed and detached when the port and all its queues are
@@ -33,6 +36,7 @@ pub struct Port {
     name: String,
     id: u16,
     info: dpdk_sys::rte_eth_dev_info,
+    vhost: Option<Vhost>,
     state: Arc<PortState>,
     /// Until the port starts.
     watch: Option<Watch>,
@@ -102,10 +106,12 @@ impl Port {
         super::log::take_last_error();
         let subject = format!("port {name} (device {devargs})");
         let vhost = Vhost::of(devargs);
+        let mut text = devargs.to_owned();
         if let Some(vhost) = &vhost {
             vhost.remove_stale_socket();
+            text = vhost.with_tso(devargs);
         }
-        let text = CString::new(devargs)
+        let text = CString::new(text)
             .map_err(|_| Error::plain("rte_dev_probe", &subject, "a NUL in its devargs"))?;
         let device = devargs.split(',').next().unwrap_or(devargs).trim();
         let device = CString::new(device).unwrap_or_default();
@@ -131,7 +137,7 @@ impl Port {
         let attached = Arc::new(Attached { id, name: name.to_owned(), device: info.device });
         let watch = watch?;
         let (name, state) = (name.to_owned(), watch.state());
-        Ok(Self { name, id, info, state, watch: Some(watch), started: None, attached })
+        Ok(Self { name, id, info, vhost, state, watch: Some(watch), started: None, attached })
     }
 
     /// The name it was attached with.
@@ -180,6 +186,13 @@ impl Port {
     /// Whether it computes UDP checksums of what it sends ([`super::Mbuf::have_udp_checksum_computed`]).
     pub fn computes_udp_checksums(&self) -> bool {
         self.info.tx_offload_capa & dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM != 0
+    }
+
+    /// Whether frames may come in that [their sender left work on](super::Mbuf::unfinished): from a guest, or by
+    /// virtio from a host.
+    pub fn takes_unfinished(&self) -> bool {
+        let driver = self.driver();
+        ["net_vhost", "net_virtio"].iter().any(|name| driver.starts_with(name))
     }
 
     /// Its other side, as it is from now on.
@@ -267,9 +280,10 @@ impl Port {
         let watch = self.watch.take();
         let started = Arc::new(Started { id, watch, _pool: pool.clone(), attached });
         self.started = Some(started.clone());
-        if self.state.changes() {
+        match &self.vhost {
             // One that came before the driver could tell of it.
-            look_at_guest(self.id, &self.state);
+            Some(_) => look_at_guest(self.id, &self.state),
+            None => self.state.set_offloads(self.able(options)),
         }
         self.set_mtu(&subject, options.mtu)?;
         self.accept_frames(options.promiscuous);
@@ -278,13 +292,20 @@ impl Port {
         Ok((rx, tx))
     }
 
+    /// What the device does of what is wanted.
+    fn able(&self, options: &PortOptions) -> Offloads {
+        Offloads::of_device(&self.info).only(options.offloads)
+    }
+
     fn configure(&self, subject: &str, options: &PortOptions, tx_queues: u16) -> Result<()> {
         // SAFETY: an all-zero rte_eth_conf means defaults.
         let mut conf: dpdk_sys::rte_eth_conf = unsafe { mem::zeroed() };
         let wanted = dpdk_sys::SHIM_RX_OFFLOAD_IPV4_CKSUM | dpdk_sys::SHIM_RX_OFFLOAD_UDP_CKSUM;
         conf.rxmode.offloads = wanted & self.info.rx_offload_capa;
-        let wanted = dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS | dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM;
-        conf.txmode.offloads = wanted & self.info.tx_offload_capa;
+        let send = dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS
+            | dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM
+            | self.able(options).to_configure();
+        conf.txmode.offloads = send & self.info.tx_offload_capa;
         let hashes = dpdk_sys::SHIM_RSS_IP
             | dpdk_sys::SHIM_RSS_UDP
             | dpdk_sys::SHIM_RSS_TCP
@@ -301,7 +322,10 @@ impl Port {
         check("rte_eth_dev_configure", subject, unsafe {
             dpdk_sys::rte_eth_dev_configure(self.id, options.rx_queues, tx_queues, &conf)
         })?;
-        Ok(())
+        match &self.vhost {
+            Some(vhost) => vhost.offer(options.offloads, subject),
+            None => Ok(()),
+        }
     }
 
     fn descriptors(&self, subject: &str, options: &PortOptions) -> Result<(u16, u16)> {

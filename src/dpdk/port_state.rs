@@ -2,9 +2,10 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use super::error::{Result, check};
+use super::offload::Offloads;
 
 /// A port's other side, as it is now. Written by the driver's thread or the control core, read by workers where
 /// something is out of the ordinary.
@@ -14,6 +15,7 @@ pub struct PortState {
     up: AtomicBool,
     /// A bit for each transmit queue.
     served: AtomicU64,
+    offloads: AtomicU8,
 }
 
 impl PortState {
@@ -29,7 +31,7 @@ impl PortState {
 
     fn new(told: bool, up: bool, served: u64) -> Self {
         let (up, served) = (AtomicBool::new(up), AtomicU64::new(served));
-        Self { told, up, served }
+        Self { told, up, served, offloads: AtomicU8::new(0) }
     }
 
     /// Whether the other side chooses which transmit queues it serves, and whether it is there at all.
@@ -45,6 +47,15 @@ impl PortState {
     /// Whether the other side takes frames from this transmit queue: guests need not use all that they are offered.
     pub fn serves(&self, queue: u16) -> bool {
         self.served.load(Ordering::Relaxed) & bit(queue) != 0
+    }
+
+    /// What it does of what a frame's sender left to its device.
+    pub fn offloads(&self) -> Offloads {
+        Offloads::from_bits(self.offloads.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_offloads(&self, offloads: Offloads) {
+        self.offloads.store(offloads.bits(), Ordering::Relaxed);
     }
 
     pub(super) fn set_up(&self, up: bool) {
@@ -132,12 +143,16 @@ unsafe extern "C" fn link_changed(port: u16, _: u32, state: *mut c_void, _: *mut
     0
 }
 
-/// Notes whether a guest is there.
+/// Notes whether a guest is there, and what it negotiated.
 pub(super) fn look_at_guest(port: u16, state: &PortState) {
-    let up = super::port::link(port).up;
-    if !up {
+    let (up, mut features) = (super::port::link(port).up, 0);
+    if up {
+        // SAFETY: written by the call; a guest that is gone again leaves 0.
+        unsafe { dpdk_sys::shim_vhost_features(port, &mut features) };
+    } else {
         state.served.store(0, Ordering::Relaxed);
     }
+    state.set_offloads(Offloads::of_guest(features));
     state.set_up(up);
 }
 

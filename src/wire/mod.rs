@@ -20,6 +20,7 @@ pub mod mld;
 pub mod multicast;
 pub mod nd;
 pub mod pim;
+pub mod transport;
 pub mod udp;
 mod vni;
 pub mod vxlan;

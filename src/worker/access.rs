@@ -38,7 +38,11 @@ pub(super) fn process<'r>(
         }
         Some(frame)
     });
-    forward::<false>(context, reader, snapshot, index, burst, &mut lanes);
+    if port.takes_unfinished {
+        forward::<false, true>(context, reader, snapshot, index, burst, &mut lanes);
+    } else {
+        forward::<false, false>(context, reader, snapshot, index, burst, &mut lanes);
+    }
     bytes
 }
 

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::forward::Lane;
 use super::multicast::Audience;
+use super::offload;
 use super::replicate::{self, Origin};
 use super::snapshot::{PortEntry, Snapshot};
 use super::storm::Kind;
@@ -37,6 +38,9 @@ pub(super) fn forward(
         None => Ok((Audience::Network, &*lane.network.flood)),
     };
     match chosen {
+        Ok(to) if !origin.from_tunnel && frame.may_be_unfinished() => {
+            offload::flood(context, snapshot, lane, to, origin, frame);
+        }
         Ok(to) => replicate::flood(context, snapshot, lane, to, origin, frame),
         Err(reason) => context.drop(origin.port, frame, reason),
     }

@@ -99,8 +99,8 @@ impl PortCounters {
 pub struct WorkerCounters {
     /// By port index.
     pub ports: Box<[CachePadded<PortCounters>]>,
-    /// Frames made here, beyond those that came in: by replication, as queries for members of multicast groups, and as
-    /// answers to what does not fit.
+    /// Frames made here, beyond those that came in: by replication, of packets cut into segments, as queries for members of
+    /// multicast groups, and as answers to what does not fit.
     pub copies: Counter,
     /// Frames kept for later: unfinished replication. A level, not a sum.
     pub held: Counter,

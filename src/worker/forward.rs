@@ -7,6 +7,7 @@ use super::bum;
 use super::context::Context;
 use super::event::Event;
 use super::moves;
+use super::offload;
 use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::{Attachment, Network, Snapshot};
@@ -112,9 +113,10 @@ pub(super) enum Decision<'r> {
     Drop(DropReason),
 }
 
-/// Learns, decides and sends. `FROM_TUNNEL` is the direction.
+/// Learns, decides and sends. `FROM_TUNNEL` is the direction, `UNFINISHED` whether senders may have left work to their
+/// device.
 #[inline(never)]
-pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
+pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
     context: &mut Context,
     reader: &'r Reader,
     snapshot: &'r Snapshot,
@@ -152,7 +154,11 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool>(
                 if let Some(suppression) = &lane.network.suppression {
                     suppression::listen(context, reader, lane, suppression, &frame);
                 }
-                output::send(context, snapshot, origin, frame, target);
+                if UNFINISHED && frame.may_be_unfinished() {
+                    offload::send(context, snapshot, origin(), frame, target);
+                } else {
+                    output::send(context, snapshot, origin, frame, target);
+                }
             }
             Decision::Flood => bum::forward(context, reader, snapshot, lane, origin(), frame),
             Decision::Drop(reason) => context.drop(port, frame, reason),

@@ -14,7 +14,7 @@ use crate::wire::{checksum, ethernet};
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
 const MACS: usize = 12;
 /// Bytes of a VLAN tag.
-const TAG: usize = 4;
+pub(super) const TAG: usize = 4;
 
 /// A way out, with its index for messages to the control core.
 #[derive(Clone, Copy)]
@@ -279,13 +279,13 @@ fn any_encapsulated_copy(
 }
 
 #[inline(always)]
-fn outer_room(frame: &mut Mbuf) -> Option<&mut [u8; TEMPLATE_LENGTH]> {
+pub(super) fn outer_room(frame: &mut Mbuf) -> Option<&mut [u8; TEMPLATE_LENGTH]> {
     frame.prepend(TEMPLATE_LENGTH)?.first_chunk_mut()
 }
 
 /// Puts an 802.1Q tag behind the MAC addresses.
 #[inline]
-fn push_tag(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReason> {
+pub(super) fn push_tag(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReason> {
     // Moving the addresses writes over bytes that a copy of the frame may be looking at.
     if frame.is_shared() {
         return tagged_chain(frame, vlan, pool);

@@ -69,6 +69,8 @@ pub struct AccessPort {
     pub vlans: Option<Box<[Attachment; 4096]>>,
     /// What of its frames may be flooded.
     pub storm: Option<Arc<StormControl>>,
+    /// Whether senders may have left work to their device.
+    pub takes_unfinished: bool,
 }
 
 /// An underlay port.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::counters::WorkerCounters;
-use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, Port, PortState, TxQueue};
+use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, Offloads, Port, PortState, TxQueue};
 use crate::drop_reason::DropReason;
 
 /// How a worker reaches a port.
@@ -81,6 +81,12 @@ impl Transmitter {
         if port.buffer.is_full() {
             flush(port, index, &self.counters);
         }
+    }
+
+    /// What a port's other side does of what a frame's sender left to its device.
+    pub fn offloads(&self, index: u16) -> Offloads {
+        let state = self.ports.get(usize::from(index)).and_then(|port| port.state.as_ref());
+        state.map_or(Offloads::NONE, |state| state.offloads())
     }
 
     /// Sends what is queued, here and by the workers that hand over to this one. Returns whether there was
@@ -173,15 +179,15 @@ fn flatten(buffer: &mut Burst, counters: &super::counters::PortCounters, pool: &
         if frame.segments() == 1 {
             return true;
         }
-        match frame.copy(pool) {
-            Some(copy) => {
+        let reason = match frame.copy(pool) {
+            Some(copy) if copy.segments() == 1 => {
                 *frame = copy;
-                true
+                return true;
             }
-            None => {
-                counters.count_drops(DropReason::NoMbuf, 1);
-                false
-            }
-        }
+            Some(_) => DropReason::Oversize,
+            None => DropReason::NoMbuf,
+        };
+        counters.count_drops(reason, 1);
+        false
     });
 }

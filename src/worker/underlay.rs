@@ -63,7 +63,7 @@ pub(super) fn process<'r>(
     for (network, address) in origins.strangers {
         context.report(Event::Stranger { network, address });
     }
-    forward::<true>(context, reader, snapshot, index, burst, &mut lanes);
+    forward::<true, false>(context, reader, snapshot, index, burst, &mut lanes);
     bytes
 }
 

@@ -9,8 +9,10 @@ pub mod membership;
 pub mod namespace;
 pub mod neighbours;
 pub mod raw_port;
+pub mod tcp;
 pub mod testpmd;
 pub mod too_big;
+pub mod virtio;
 
 pub use ferry::Ferry;
 pub use lab::Lab;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pools::{Need, Pools, Share};
 use crate::config::{self, Config};
 use crate::control::startup::StartError;
-use crate::dpdk::{MbufRing, Port, PortOptions, RxQueue, TxQueue};
+use crate::dpdk::{MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue};
 use crate::worker::{TxPath, TxPort};
 
 /// Packets that a handoff ring holds.
@@ -87,6 +87,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
             tx_descriptors: port.tx_descriptors,
             mtu: port.mtu,
             promiscuous,
+            offloads: offloads(port.offloads),
         },
     };
     let underlay = &config.underlay.ports;
@@ -106,6 +107,16 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
         Some(want(&port, Purpose::Twin(of.port.name.clone()), false))
     }));
     list
+}
+
+fn offloads(wanted: config::Offloads) -> Offloads {
+    let checksums = Offloads::CHECKSUMS.and(Offloads::INNER_CHECKSUMS);
+    let segments = Offloads::TCP4_SEGMENTS.and(Offloads::TCP6_SEGMENTS);
+    match wanted {
+        config::Offloads::On => checksums.and(segments).and(Offloads::INNER_SEGMENTS),
+        config::Offloads::Checksums => checksums,
+        config::Offloads::Off => Offloads::NONE,
+    }
 }
 
 /// Opens and starts devices. `loads` says how many queues each worker receives from, and goes on counting.

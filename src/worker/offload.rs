@@ -1,0 +1,158 @@
+//! Frames whose sender left work to its device: passed on to a port whose other side does it, or finished here.
+
+use std::num::NonZeroU16;
+
+use super::context::Context;
+use super::forward::Lane;
+use super::multicast::Audience;
+use super::output::{self, Target};
+use super::replicate::{self, Origin};
+use super::segment;
+use super::snapshot::{Adjacency, FloodList, Kind, Snapshot};
+use crate::dpdk::{Mbuf, Offloads, Unfinished, Work};
+use crate::drop_reason::DropReason;
+use crate::tunnel::TEMPLATE_LENGTH;
+use crate::wire::flow::{entropy_port, flow_hash};
+use crate::wire::transport::Transport;
+use crate::wire::{ethernet, ipv4};
+
+/// Sends a frame that [may be unfinished](Mbuf::may_be_unfinished) to its one target.
+#[cold]
+#[inline(never)]
+pub(super) fn send(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    origin: Origin,
+    frame: Mbuf,
+    target: Target,
+) {
+    if let Some(Unfinished { segments }) = frame.unfinished() {
+        let offloads = context.transmitter.offloads(target.adjacency.port);
+        let found = Transport::find(frame.data(), frame.len());
+        let way = found.and_then(|found| way(&frame, &found, segments, target, offloads));
+        if let Some(way) = way {
+            return match pass_on(context, frame, &way, target) {
+                Ok(frame) => context.transmitter.send(target.adjacency.port, frame),
+                Err(reason) => context.count_drop(origin.port, reason),
+            };
+        }
+    }
+    finish(context, origin.port, frame, |context, frame| {
+        output::send(context, snapshot, || origin, frame, target);
+    });
+}
+
+/// Floods such a frame: finished, because not all targets may be able to.
+#[cold]
+#[inline(never)]
+pub(super) fn flood(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    lane: &Lane,
+    to: (Audience, &FloodList),
+    origin: Origin,
+    frame: Mbuf,
+) {
+    finish(context, origin.port, frame, |context, frame| {
+        replicate::flood(context, snapshot, lane, to, origin, frame);
+    });
+}
+
+/// What the target's port is told, if its other side is to finish the frame.
+fn way(
+    frame: &Mbuf,
+    found: &Transport,
+    segments: Option<NonZeroU16>,
+    target: Target,
+    offloads: Offloads,
+) -> Option<Work> {
+    let Adjacency { kind, vlan_or_limit, .. } = *target.adjacency;
+    let (checksums, tcp4, tcp6) = match kind {
+        Kind::Local | Kind::LocalVlan => {
+            (Offloads::CHECKSUMS, Offloads::TCP4_SEGMENTS, Offloads::TCP6_SEGMENTS)
+        }
+        Kind::Tunnel => {
+            (Offloads::INNER_CHECKSUMS, Offloads::INNER_SEGMENTS, Offloads::INNER_SEGMENTS)
+        }
+        _ => return None,
+    };
+    let needed = match segments {
+        Some(_) if !found.is_tcp => return None,
+        Some(_) if found.over_ipv6 => tcp6,
+        Some(_) => tcp4,
+        None => checksums,
+    };
+    if !offloads.contain(needed) || !found.is_plain() {
+        return None;
+    }
+    let mut work = Work {
+        before_ip: found.ip_at,
+        ip: found.at - found.ip_at,
+        transport: found.payload_at - found.at,
+        over_ipv6: found.over_ipv6,
+        is_tcp: found.is_tcp,
+        segments,
+        outer: None,
+    };
+    if kind == Kind::Tunnel {
+        const OUTER: (usize, usize) = (ethernet::LENGTH, ipv4::LENGTH);
+        work.before_ip += TEMPLATE_LENGTH - OUTER.0 - OUTER.1;
+        work.outer = Some(OUTER);
+        let payload = found.end - found.payload_at;
+        let longest = segments.map_or(payload, |size| payload.min(size.get().into()));
+        let fits = found.payload_at + longest <= usize::from(vlan_or_limit);
+        // The outer IP header has the length of all segments together.
+        let is_ip = frame.len() + TEMPLATE_LENGTH - OUTER.0 <= usize::from(u16::MAX);
+        return (fits && is_ip).then_some(work);
+    }
+    if kind == Kind::LocalVlan {
+        work.before_ip += output::TAG;
+    }
+    Some(work)
+}
+
+/// Makes the frame ready for its port.
+fn pass_on(
+    context: &Context,
+    mut frame: Mbuf,
+    work: &Work,
+    target: Target,
+) -> Result<Mbuf, DropReason> {
+    let Adjacency { kind, vlan_or_limit, .. } = *target.adjacency;
+    if kind == Kind::Tunnel {
+        let (inner, entropy) = (frame.len() as u16, entropy_port(flow_hash(frame.data())));
+        let room = output::outer_room(&mut frame).ok_or(DropReason::NoHeadroom)?;
+        target.adjacency.template.write(room, inner, target.vni, entropy);
+    } else if kind == Kind::LocalVlan {
+        frame = output::push_tag(frame, vlan_or_limit, &context.headers)?;
+    }
+    frame.leave(work);
+    Ok(frame)
+}
+
+/// Finishes a frame here, and goes on with what becomes of it: one frame, or several.
+fn finish(
+    context: &mut Context,
+    ingress: u16,
+    mut frame: Mbuf,
+    mut go_on: impl FnMut(&mut Context, Mbuf),
+) {
+    let Some(Unfinished { segments }) = frame.unfinished() else { return go_on(context, frame) };
+    let finished = match (Transport::find(frame.data(), frame.len()), segments) {
+        (Some(found), None) => complete(&mut frame, &found).map(|()| go_on(context, frame)),
+        (Some(found), Some(size)) if found.is_tcp => {
+            segment::cut(context, &frame, &found, size, go_on)
+        }
+        _ => Err(DropReason::BadOffload),
+    };
+    if let Err(reason) = finished {
+        context.count_drop(ingress, reason);
+    }
+}
+
+fn complete(frame: &mut Mbuf, found: &Transport) -> Result<(), DropReason> {
+    let sum = found.complete(frame.chunks());
+    let data = frame.data_mut().ok_or(DropReason::Segmented)?;
+    data[found.checksum_at()].copy_from_slice(&sum.to_be_bytes());
+    Ok(())
+}
