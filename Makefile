@@ -4,8 +4,8 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 
 # What a Debian 12 machine needs to build, test and show Ferry.
-PACKAGES := build-essential clang dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
-	libclang-dev libdpdk-dev openvswitch-switch pkg-config procps tcpdump tshark valgrind
+PACKAGES := build-essential busybox-static clang dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
+	libclang-dev libdpdk-dev openvswitch-switch pkg-config procps qemu-system-x86 tcpdump tshark valgrind
 
 # What 'make bench' compares with.
 BENCH_PACKAGES := dpdk-dev linux-perf openvswitch-switch-dpdk
@@ -35,7 +35,18 @@ lint: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-test: lint ## Install what is missing, build, lint, run every test (as root)
+# What the tests' guests boot. The package is unpacked, not installed: this machine keeps its kernel.
+GUEST_KERNEL := target/guest-kernel/vmlinuz
+$(GUEST_KERNEL): | deps
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && cd $$folder && \
+	{ apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq; } && \
+	package=$$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ { print $$2; exit }') && \
+	echo "unpacking $$package" && apt-get -qq -o APT::Sandbox::User=root download $$package && \
+	dpkg-deb -x $$package*.deb . && mkdir -p $(CURDIR)/$(@D) && \
+	find lib/modules -name 'virtio*.ko' -o -name '*failover.ko' | xargs cp -t $(CURDIR)/$(@D) && \
+	cp boot/vmlinuz-* $(CURDIR)/$@
+
+test: lint $(GUEST_KERNEL) ## Install what is missing, build, lint, run every test (as root)
 	$(CARGO) test --workspace --locked
 	$(CARGO) bench --locked --bench forward -- --instructions
 	$(MAKE) --no-print-directory demo ARGS=--once

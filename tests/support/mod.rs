@@ -8,6 +8,7 @@ pub mod lab;
 pub mod membership;
 pub mod namespace;
 pub mod neighbours;
+pub mod qemu;
 pub mod raw_port;
 pub mod tcp;
 pub mod testpmd;
@@ -17,6 +18,7 @@ pub mod virtio;
 pub use ferry::Ferry;
 pub use lab::Lab;
 pub use namespace::Namespace;
+pub use qemu::Qemu;
 pub use raw_port::RawPort;
 pub use testpmd::Testpmd;
 
