@@ -119,7 +119,7 @@ impl Pools {
         };
         let pool = Mempool::new(&name, size, room, number).map_err(StartError::Memory)?;
         // How many suffice, is the operator's business where he says a number.
-        let free = self.size.map_or(size - of_workers, |_| u32::MAX / 2);
+        let free = self.size.map_or_else(|| size - of_workers, |_| u32::MAX / 2);
         node.packets.push(Packets { pool, room, free: Arc::new(free.into()) });
         Ok(())
     }
