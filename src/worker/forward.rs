@@ -154,7 +154,9 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
                 if let Some(suppression) = &lane.network.suppression {
                     suppression::listen(context, reader, lane, suppression, &frame);
                 }
-                if UNFINISHED && frame.may_be_unfinished() {
+                if FROM_TUNNEL {
+                    output::deliver(context, origin, frame, target);
+                } else if UNFINISHED && frame.may_be_unfinished() {
                     offload::send(context, snapshot, origin(), frame, target);
                 } else {
                     output::send(context, snapshot, origin, frame, target);

@@ -71,6 +71,22 @@ pub(super) fn send(
     fail(context, snapshot, origin(), frame, target, reason);
 }
 
+/// Sends a frame from a tunnel, which only goes to access ports (split horizon).
+#[inline(always)]
+pub(super) fn deliver(
+    context: &mut Context,
+    origin: impl Fn() -> Origin,
+    frame: Mbuf,
+    target: Target,
+) {
+    let Adjacency { kind, port, .. } = *target.adjacency;
+    if kind == Kind::Local {
+        context.transmitter.send(port, frame);
+    } else {
+        send_otherwise(context, origin(), frame, target);
+    }
+}
+
 /// Drops a frame that cannot be encapsulated.
 #[cold]
 #[inline(never)]
