@@ -33,7 +33,7 @@ pub struct Trial {
 /// All of them.
 pub const TRIALS: [Trial; 8] = [
     Trial { name: "learning", usual: true, memory: learning::MEMORY, run: learning::run },
-    Trial { name: "changes", usual: true, memory: 1024, run: changes::run },
+    Trial { name: "changes", usual: true, memory: 2048, run: changes::run },
     Trial { name: "two-workers", usual: true, memory: 2048, run: workers::run },
     Trial { name: "latency", usual: true, memory: 2048, run: latency::run },
     Trial { name: "stages", usual: true, memory: 2048, run: stages::run },
