@@ -144,9 +144,19 @@ impl List for Network {
                 or_dash(suppression.map(|of| grouped(of.flooded))),
                 joined(&network.ports, |place| attachment(&place.port, place.vlan)),
                 or_dash(network.group),
-                joined(&network.peers, ToString::to_string),
+                peers(network),
             ]
         })
+    }
+}
+
+/// Those that it names, and whether it learns others; by a group it always does.
+fn peers(network: &Network) -> String {
+    let named = joined(&network.peers, ToString::to_string);
+    match network.learns_peers && network.group.is_none() {
+        false => named,
+        true if network.peers.is_empty() => "learn".to_owned(),
+        true => format!("learn {named}"),
     }
 }
 

@@ -217,7 +217,7 @@ pub(crate) fn world() -> World {
                 NetworkPort { port: "trunk0".to_owned(), vlan: Some(10) },
             ],
             peers: (2..8).map(|host| ip(&format!("192.0.2.{host}"))).collect(),
-            learns_peers: false,
+            learns_peers: true,
             group: None,
             macs_learned: 2,
             macs_static: 1,
