@@ -46,7 +46,15 @@ $(GUEST_KERNEL): | deps
 	find lib/modules -name 'virtio*.ko' -o -name '*failover.ko' | xargs cp -t $(CURDIR)/$(@D) && \
 	cp boot/vmlinuz-* $(CURDIR)/$@
 
-test: lint $(GUEST_KERNEL) ## Install what is missing, build, lint, run every test (as root)
+# Prometheus's checker for what tests scrape; its package, too, is unpacked only, as it would start a server.
+PROMTOOL := target/promtool/promtool
+$(PROMTOOL): | deps
+	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && cd $$folder && \
+	{ apt-cache show prometheus >/dev/null 2>&1 || apt-get update -qq; } && echo "unpacking prometheus" && \
+	apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg-deb -x prometheus_*.deb . && \
+	mkdir -p $(CURDIR)/$(@D) && cp usr/bin/promtool $(CURDIR)/$@
+
+test: lint $(GUEST_KERNEL) $(PROMTOOL) ## Install what is missing, build, lint, run every test (as root)
 	$(CARGO) test --workspace --locked
 	$(CARGO) bench --locked --bench forward -- --instructions
 	$(MAKE) --no-print-directory demo ARGS=--once

@@ -13,6 +13,7 @@
 pub mod client;
 mod config;
 mod edit;
+mod metrics;
 pub mod model;
 mod page;
 mod query;
@@ -23,6 +24,7 @@ mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use metrics::{NetworkName, Reading, Table, Tables};
 pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unanswered, channel};
 pub use server::{STOP_TIMEOUT, Server, serve};

@@ -485,6 +485,12 @@ pub struct Worker {
     pub bursts: u64,
     /// Share of cycles spent in rounds that did something, from 0 to 100.
     pub busy_percent: f64,
+    /// Seconds spent in rounds that did something.
+    #[serde(default)]
+    pub busy_seconds: f64,
+    /// Seconds spent in all others.
+    #[serde(default)]
+    pub idle_seconds: f64,
 }
 
 /// Frames dropped at a port for one reason.

@@ -2,11 +2,12 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
+use super::metrics::Reading;
 use super::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use crate::config::Config;
@@ -52,6 +53,13 @@ pub enum Query {
     },
     /// The sums.
     Totals(Reply<Totals>),
+    /// All that is counted.
+    Reading {
+        /// Of each network, too.
+        networks: bool,
+        /// The way back.
+        reply: Reply<Reading>,
+    },
 }
 
 /// The way back to whoever asked. Dropping it tells them that there will be no answer.
@@ -107,6 +115,7 @@ pub enum ApplyError {
 pub struct Handle {
     queries: Sender<Query>,
     version: Version,
+    started: SystemTime,
     /// Tells this process's configurations from those of another.
     process: u64,
     /// Whose turn it is to change the configuration.
@@ -117,7 +126,10 @@ pub struct Handle {
 pub fn channel(version: Version) -> (Handle, Receiver<Query>) {
     let (queries, receiver) = channel::bounded(BACKLOG);
     let process = RandomState::new().build_hasher().finish();
-    (Handle { queries, version, process, turn: Arc::default() }, receiver)
+    (
+        Handle { queries, version, started: SystemTime::now(), process, turn: Arc::default() },
+        receiver,
+    )
 }
 
 impl Handle {
@@ -151,6 +163,11 @@ impl Handle {
     /// The ETag of a version of the configuration (RFC 9110 section 8.8.3).
     pub(super) fn tag(&self, version: u64) -> String {
         format!("\"{:x}-{version}\"", self.process)
+    }
+
+    /// When it was started.
+    pub(super) fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// What runs.

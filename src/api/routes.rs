@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::config;
 use super::edit::LARGEST;
+use super::metrics;
 use super::model::{Failure, Version};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
+use crate::config::Metrics;
 
 /// Every path there is, for those who ask for another.
 const PATHS: [&str; 11] = [
@@ -31,8 +33,8 @@ const PATHS: [&str; 11] = [
 ];
 
 /// Those routes that change nothing.
-pub(super) fn read_only(handle: Handle) -> Router {
-    routes(handle).layer(from_fn(async |request: Request, next: Next| {
+pub(super) fn read_only(handle: Handle, metrics: Metrics) -> Router {
+    routes(handle, metrics).layer(from_fn(async |request: Request, next: Next| {
         if matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(next.run(request).await);
         }
@@ -42,8 +44,9 @@ pub(super) fn read_only(handle: Handle) -> Router {
 }
 
 /// All routes.
-pub(super) fn routes(handle: Handle) -> Router {
+pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
     Router::new()
+        .route("/metrics", get(move |state| metrics::show(state, networks)))
         .route("/v1/ports", get(|state| answer(state, Query::Ports)))
         .route("/v1/networks", get(|state| answer(state, Query::Networks)))
         .route("/v1/macs", get(list_macs))
@@ -168,7 +171,7 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
-        "nothing at {}; there is {}; and of a network, /v1/networks/VNI and /v1/networks/VNI/macs",
+        "nothing at {}; there is {}; /metrics for Prometheus; and of a network, /v1/networks/VNI and /v1/networks/VNI/macs",
         uri.path(),
         PATHS.join(", ")
     );

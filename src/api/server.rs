@@ -47,8 +47,8 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
         .map_err(system("start a runtime for"))?;
     let (mut files, mut served) = (Vec::new(), Vec::new());
     for (socket, routes) in [
-        (Some(&api.socket), routes(handle.clone())),
-        (api.read_only.as_ref(), read_only(handle.clone())),
+        (Some(&api.socket), routes(handle.clone(), api.metrics)),
+        (api.read_only.as_ref(), read_only(handle.clone(), api.metrics)),
     ] {
         let Some(socket) = socket else { continue };
         let (listener, file) = runtime.block_on(claim(socket))?;

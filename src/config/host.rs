@@ -1,6 +1,4 @@
-//! What concerns the machine: EAL, cores, the API socket.
-
-use std::path::PathBuf;
+//! What concerns the machine: EAL and cores.
 
 use super::item::{Fields, Item, Keys};
 use super::scalar;
@@ -31,36 +29,10 @@ pub struct Cores {
     pub idle: Idle,
 }
 
-/// The API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Api {
-    /// Where everything can be asked for.
-    pub socket: Socket,
-    /// Where nothing can be changed.
-    pub read_only: Option<Socket>,
-}
-
-/// A unix socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Socket {
-    /// Absolute path.
-    pub path: PathBuf,
-    /// Who may use it beside root: a group of the system's; `None`: the process's own group.
-    pub group: Option<String>,
-}
-
 pub(super) const EAL: Keys = Keys { known: &["hugepages", "memory", "mbufs", "args"], later: &[] };
 pub(super) const CORES: Keys = Keys { known: &["control", "workers", "idle"], later: &[] };
-pub(super) const API: Keys = Keys {
-    known: &["socket", "group", "read_only"],
-    later: &[("listen", "use the unix socket that 'api.socket' names")],
-};
-pub(super) const READ_ONLY: Keys = Keys { known: &["socket", "group"], later: &[] };
 
 const DEFAULT_MEMORY: u64 = 512 << 20;
-const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";
-/// `sun_path` holds 108 bytes with the final zero (unix(7)).
-const SOCKET_PATH_MAX: usize = 107;
 /// DPDK of Debian is built for 128 lcores, and the control core is one of them.
 const WORKERS_MAX: usize = 127;
 
@@ -176,39 +148,4 @@ fn core(item: &Item<'_>, available: Option<&[usize]>) -> Option<u16> {
 fn not_available(available: &[usize]) -> String {
     let list: Vec<String> = available.iter().map(usize::to_string).collect();
     format!("which this process cannot use; use one of {}", list.join(", "))
-}
-
-pub(super) fn api(item: Option<Item<'_>>) -> Option<Api> {
-    let default = || PathBuf::from(DEFAULT_SOCKET);
-    let Some(item) = item else {
-        return Some(Api { socket: Socket { path: default(), group: None }, read_only: None });
-    };
-    let fields = item.fields(&API)?;
-    let path = fields.or("socket", default(), |item| socket_path(&item));
-    let group = fields.or("group", None, |item| group(&item));
-    let read_only = fields.or("read_only", None, |item| {
-        let fields = item.fields(&READ_ONLY)?;
-        let example = "socket: /run/ferry/read.sock";
-        let own = fields.required("socket", example, |item| {
-            let own = socket_path(&item)?;
-            if path.as_ref() == Some(&own) {
-                item.error("this is api.socket, where things can be changed; give another path");
-            }
-            Some(own)
-        });
-        let group = fields.or("group", None, |item| self::group(&item));
-        Some(Some(Socket { path: own?, group: group? }))
-    });
-    Some(Api { socket: Socket { path: path?, group: group? }, read_only: read_only? })
-}
-
-fn socket_path(item: &Item<'_>) -> Option<PathBuf> {
-    let what = "an absolute path of at most 107 bytes, such as /run/ferry/ferry.sock";
-    let text = item.text(what)?;
-    let good = text.starts_with('/') && text.len() <= SOCKET_PATH_MAX && !text.contains('\0');
-    if good { Some(PathBuf::from(text)) } else { item.expected(what) }
-}
-
-fn group(item: &Item<'_>) -> Option<Option<String>> {
-    scalar::name(item).map(Some)
 }

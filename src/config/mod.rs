@@ -4,6 +4,7 @@
 //! ([`item`]) and go on after an error, so that a file is told all that is wrong with it at once. Whoever holds a
 //! [`Config`] may rely on every rule that `configs/README.md` states.
 
+mod api;
 mod diagnostic;
 mod difference;
 mod edit;
@@ -36,12 +37,13 @@ use self::item::{Fields, Item, Keys, Report};
 use self::network::Networks;
 use self::port::Ports;
 
+pub use self::api::{Api, Metrics, Socket};
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::difference::{
     Changes, Difference, Edit, Fate, KeyDifference, Resource, StaticChanges,
 };
 pub use self::flood_group::{FloodGroup, LearnedPeers};
-pub use self::host::{Api, Cores, Eal, Socket};
+pub use self::host::{Cores, Eal};
 pub use self::mac_move::{Dampening, MacMove};
 pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
@@ -172,7 +174,7 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
     let eal = host::eal(fields.get("eal"));
     let cores = fields
         .required("cores", "cores: {control: 0, workers: [1]}", |item| host::cores(&item, cpus));
-    let api = host::api(fields.get("api"));
+    let api = api::api(fields.get("api"));
     let example = "underlay: {ports: [{name: up0, device: net_tap0}], vtep: {ipv4: 192.0.2.1}}";
     let mut reach = underlay::Reach { resolves: true, own_unknown: true, ..Default::default() };
     let underlay = fields.required("underlay", example, |item| {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::host::{Api, Cores, Eal, Socket};
+use super::api::{Api, Metrics, Socket};
+use super::host::{Cores, Eal};
 use super::mac_move::{Dampening, MacMove, POLICIES};
 use super::macs::{MacPlace, StaticMac};
 use super::multicast::{Group, Multicast, Unregistered};
@@ -57,8 +58,14 @@ pub(super) fn cores(Cores { control, workers, idle }: &Cores) -> Value {
     json!({"control": control, "workers": workers, "idle": idle})
 }
 
-pub(super) fn api(Api { socket: of, read_only }: &Api) -> Value {
-    with(socket(of), [("read_only", read_only.as_ref().map(socket))])
+pub(super) fn api(Api { socket: of, read_only, metrics: Metrics { networks } }: &Api) -> Value {
+    with(
+        socket(of),
+        [
+            ("read_only", read_only.as_ref().map(socket)),
+            ("metrics", Some(json!({"networks": networks}))),
+        ],
+    )
 }
 
 fn socket(Socket { path, group }: &Socket) -> Value {

@@ -24,6 +24,7 @@ mod path_mtu;
 mod peers;
 mod plug;
 mod ports;
+mod reading;
 mod report;
 mod service;
 mod snapshot;

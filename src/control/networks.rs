@@ -19,6 +19,8 @@ pub struct Networks {
     /// Indices of networks that are gone; a mark once workers have been told.
     gone: Vec<(Option<u64>, u32)>,
     identities: u64,
+    /// Moves and refused MACs of those that are gone.
+    former: (u64, u64),
     workers: usize,
     /// What workers look into where there is none.
     empty: Fib,
@@ -29,7 +31,7 @@ impl Networks {
     pub fn new(workers: usize) -> Self {
         let (slots, by_vni, free, gone) = Default::default();
         let empty = FibWriter::new(0).shared();
-        Self { slots, by_vni, free, gone, identities: 0, workers, empty }
+        Self { slots, by_vni, free, gone, identities: 0, former: (0, 0), workers, empty }
     }
 
     /// Adds a network, or has the one with its ID follow another configuration. Returns its index, too.
@@ -59,7 +61,15 @@ impl Networks {
     pub fn remove(&mut self, vni: u32) -> Option<Network> {
         let index = self.by_vni.remove(&vni)?;
         self.gone.push((None, index));
-        self.slots[index as usize].take()
+        let network = self.slots[index as usize].take()?;
+        self.former.0 += network.moves;
+        self.former.1 += network.refused;
+        Some(network)
+    }
+
+    /// Moves and refused MACs of networks that are gone.
+    pub fn former(&self) -> (u64, u64) {
+        self.former
     }
 
     /// Workers have been told of what is gone.

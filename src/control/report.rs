@@ -16,6 +16,7 @@ use super::ports::{ControlPort, Pools, Role};
 use super::startup::StartError;
 use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Query, model};
 use crate::config::{self, EncapName};
+use crate::dpdk::cycles_per_second;
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::{Encap, SummedBy};
@@ -44,12 +45,15 @@ impl Control {
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
-            Query::Totals(reply) => {
-                let counters: Vec<_> = self.counters().cloned().collect();
-                let Parts { pools, peers, former, .. } = &self.parts;
-                reply.send(totals(&counters, pools, *former, peers.refused, self.started));
-            }
+            Query::Totals(reply) => reply.send(self.report_totals()),
+            Query::Reading { networks, reply } => reply.send(self.read(networks)),
         }
+    }
+
+    pub(super) fn report_totals(&self) -> model::Totals {
+        let counters: Vec<_> = self.counters().cloned().collect();
+        let Parts { pools, peers, former, .. } = &self.parts;
+        totals(&counters, pools, *former, peers.refused, self.started)
     }
 
     pub(super) fn port_name(&self, index: u16) -> String {
@@ -60,7 +64,7 @@ impl Control {
         self.parts.workers.iter().map(|worker| &worker.counters)
     }
 
-    fn report_ports(&self) -> Vec<model::Port> {
+    pub(super) fn report_ports(&self) -> Vec<model::Port> {
         let report = |(index, port): (u16, &ControlPort)| {
             let sum = |counter: fn(&PortCounters) -> u64| {
                 self.counters().map(|of| counter(&of.ports[usize::from(index)])).sum()
@@ -257,11 +261,7 @@ impl Control {
                     SummedBy::Worker => model::UdpChecksum::Software,
                     SummedBy::Device => model::UdpChecksum::Device,
                 }),
-                state: match hop {
-                    Some(_) => model::PeerState::Resolved,
-                    None if peer.routed => model::PeerState::Unresolved,
-                    None => model::PeerState::NoRoute,
-                },
+                state: self.state(peer),
                 port: hop.map(|hop| self.port_name(hop.port)),
                 next_hop: hop.map(|hop| hop.address),
                 mac: hop.map(|hop| MacAddr(hop.outer.next_hop_mac).to_string()),
@@ -296,13 +296,16 @@ impl Control {
         networks.filter(admits).map(Network::vni).collect()
     }
 
-    fn report_workers(&self) -> Vec<model::Worker> {
+    pub(super) fn report_workers(&self) -> Vec<model::Worker> {
         let report = |worker: &WorkerHandle| {
             let counters = &worker.counters;
             let sum = |counter: fn(&PortCounters) -> &Counter| {
                 counters.ports.iter().map(|port| counter(port).get()).sum()
             };
-            let (busy, total) = (counters.busy_cycles.get(), counters.total_cycles.get().max(1));
+            // In this order, as a worker adds to the second first.
+            let busy = counters.busy_cycles.get();
+            let total = counters.total_cycles.get().max(1);
+            let seconds = |cycles: u64| cycles as f64 / cycles_per_second() as f64;
             let queue = |(port, queue): &(u16, u16)| format!("{}:{queue}", self.port_name(*port));
             model::Worker {
                 lcore: worker.lcore.id,
@@ -315,12 +318,14 @@ impl Control {
                 empty_polls: counters.empty_polls.get(),
                 bursts: counters.bursts.get(),
                 busy_percent: (busy as f64 / total as f64 * 1000.0).round() / 10.0,
+                busy_seconds: seconds(busy),
+                idle_seconds: seconds(total.saturating_sub(busy)),
             }
         };
         self.parts.workers.iter().map(report).collect()
     }
 
-    fn report_drops(&self, all: bool) -> Vec<model::DropCount> {
+    pub(super) fn report_drops(&self, all: bool) -> Vec<model::DropCount> {
         let mut drops = Vec::new();
         for (index, port) in self.parts.ports.iter() {
             for reason in DropReason::ALL {

@@ -1,7 +1,8 @@
 //! A Ferry process under test.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub struct Ferry {
 }
 
 impl Ferry {
-    /// Starts it in a namespace; `config` lacks only the API's socket.
+    /// Starts it in a namespace; `config` lacks only the API's socket, also where it has an `api`.
     pub fn start(namespace: &Namespace, config: &str) -> Self {
         Self::start_with(namespace, config, &[])
     }
@@ -29,7 +30,12 @@ impl Ferry {
     pub fn start_with(namespace: &Namespace, config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().display();
-        let text = format!("api: {{socket: {path}/ferry.sock}}\n{config}");
+        let socket = format!("socket: {path}/ferry.sock");
+        let text = if config.contains("\napi: {") {
+            config.replacen("\napi: {", &format!("\napi: {{{socket}, "), 1)
+        } else {
+            format!("api: {{{socket}}}\n{config}")
+        };
         std::fs::write(folder.path().join("ferry.yaml"), text).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = namespace
@@ -72,6 +78,16 @@ impl Ferry {
         let output = self.query(what).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What is at a path of the API.
+    pub fn get(&self, path: &str) -> String {
+        let mut stream = UnixStream::connect(self.folder.path().join("ferry.sock")).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
     /// What `ferry mac replace` says: its output, or else its error.

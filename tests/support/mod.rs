@@ -8,6 +8,7 @@ pub mod lab;
 pub mod membership;
 pub mod namespace;
 pub mod neighbours;
+pub mod prometheus;
 pub mod qemu;
 pub mod raw_port;
 pub mod tcp;

@@ -13,10 +13,10 @@ use crate::api::model::{
     PeerState, Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
-    self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage, Query,
-    Running, Server, SocketError,
+    self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage,
+    NetworkName, Query, Reading, Running, Server, SocketError, Table, Tables,
 };
-use crate::config::{Api, Config, Socket};
+use crate::config::{Api, Config, Metrics, Socket};
 
 /// What the stand-in says.
 #[derive(Clone, Default)]
@@ -62,7 +62,8 @@ impl Fake {
 /// A server at one socket.
 pub(crate) fn serve(path: &Path, handle: Handle) -> Result<Server, SocketError> {
     let socket = Socket { path: path.to_owned(), group: None };
-    api::serve(&Api { socket, read_only: None }, PathBuf::new(), handle)
+    let api = Api { socket, read_only: None, metrics: Metrics { networks: true } };
+    api::serve(&api, PathBuf::new(), handle)
 }
 
 impl World {
@@ -93,6 +94,25 @@ impl World {
                 reply.send(happened.cloned().collect());
             }
             Query::Totals(reply) => reply.send(totals()),
+            Query::Reading { networks, reply } => reply.send(self.reading(networks)),
+        }
+    }
+
+    fn reading(&self, networks: bool) -> Reading {
+        let macs = Table::new(2_000, 1, 8_192);
+        let tables = Tables { macs, mac_moves: 4, macs_refused: 3, ..Tables::default() };
+        let mut all = tables;
+        all.add(&Tables { macs: Table::new(0, 2, 8_192), ..Tables::default() });
+        let name = NetworkName { vni: 101, name: "tenant-101".to_owned() };
+        Reading {
+            ports: self.ports.clone(),
+            drops: self.drops[..1].to_vec(),
+            workers: self.workers.clone(),
+            totals: totals(),
+            peers: [("resolved", 1), ("unresolved", 0), ("no_route", 1)],
+            networks: 2,
+            tables: all,
+            by_network: if networks { vec![(name, tables)] } else { Vec::new() },
         }
     }
 
@@ -327,6 +347,8 @@ pub(crate) fn world() -> World {
             empty_polls: 4_999_900,
             bursts: 100,
             busy_percent: 12.34,
+            busy_seconds: 1.25,
+            idle_seconds: 8.5,
         }],
         drops: vec![drop(12_345), drop(0)],
     }

@@ -4,5 +4,6 @@
 mod config;
 pub(crate) mod fake;
 mod macs;
+mod metrics;
 mod requests;
 mod sockets;

@@ -138,7 +138,10 @@ fn an_unknown_path_names_the_known_ones_and_they_exist() {
     assert_eq!(status, 404);
     let (asked, known) = error.split_once("; there is ").unwrap();
     assert_eq!(asked, "nothing at /v2/ports");
-    let known = known.split_once("; and of a network, /v1/networks/VNI and ").unwrap().0;
+    let known = known
+        .split_once("; /metrics for Prometheus; and of a network, /v1/networks/VNI and ")
+        .unwrap()
+        .0;
     let known: Vec<_> = known.split(", ").collect();
     assert_eq!(known.len(), 11);
     for path in known {

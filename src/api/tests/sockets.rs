@@ -13,7 +13,7 @@ use super::fake::{self, Fake, version, world};
 use crate::api::client::{Client, ClientError};
 use crate::api::model::Version;
 use crate::api::{self, Server, SocketError};
-use crate::config::{Api, Socket};
+use crate::config::{Api, Metrics, Socket};
 
 /// A server whose control core never answers.
 fn serve(path: &Path) -> Result<Server, SocketError> {
@@ -49,7 +49,8 @@ fn groups_may_read_or_read_and_write() {
     let serve = |socket, read_only| {
         let (handle, queries) = api::channel(version());
         std::mem::forget(queries);
-        api::serve(&Api { socket, read_only: Some(read_only) }, PathBuf::new(), handle)
+        let api = Api { socket, read_only: Some(read_only), metrics: Metrics::default() };
+        api::serve(&api, PathBuf::new(), handle)
     };
     let (all, reading) = (socket("all", "daemon"), socket("reading", "nogroup"));
     let server = serve(all.clone(), reading.clone()).unwrap();

@@ -48,12 +48,13 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 24] = [
+    let sections: [(&str, &Keys); 25] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
-        ("api.", &host::API),
-        ("api.read_only.", &host::READ_ONLY),
+        ("api.", &super::api::API),
+        ("api.read_only.", &super::api::READ_ONLY),
+        ("api.metrics.", &super::api::METRICS),
         ("underlay.", &underlay::UNDERLAY),
         ("underlay.ports[].", &underlay::PORT),
         ("underlay.vtep.", &underlay::VTEP),
@@ -132,7 +133,8 @@ fn defaults_fill_what_is_left_out() {
         Cores { control: 0, workers: vec![1], idle: crate::worker::Idle::Yield }
     );
     let path = Path::new("/run/ferry/ferry.sock").to_owned();
-    assert_eq!(config.api, Api { socket: Socket { path, group: None }, read_only: None });
+    let socket = Socket { path, group: None };
+    assert_eq!(config.api, Api { socket, read_only: None, metrics: Metrics { networks: false } });
     assert_eq!(config.underlay.vtep.vxlan_port, 4789);
     let Port { queues, mtu, rx_descriptors, tx_descriptors, .. } = config.underlay.ports[0].port;
     assert_eq!((queues, mtu, rx_descriptors, tx_descriptors), (1, 1500, None, None));

@@ -1,0 +1,284 @@
+//! `GET /metrics`: all that is counted, as Prometheus reads it.
+//!
+//! How many rows there are depends on the configuration alone: ports, workers, reasons of drops, and networks where
+//! they are asked for. What tenants and peers bring, such as MACs and addresses, is only counted.
+
+mod text;
+
+use std::time::SystemTime;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use self::text::Kind::{Counter, Gauge};
+use self::text::{Text, label};
+use super::model::{DropCount, Link, Port, Role, Totals, Version, Worker};
+use super::query::{Handle, Query};
+use super::routes::Refusal;
+
+/// The version of Prometheus's text format.
+const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All that is counted, read at once.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// All ports.
+    pub ports: Vec<Port>,
+    /// Drops that happened.
+    pub drops: Vec<DropCount>,
+    /// All workers.
+    pub workers: Vec<Worker>,
+    /// The sums.
+    pub totals: Totals,
+    /// Peers by [`PeerState`](super::model::PeerState)'s names.
+    pub peers: [(&'static str, u64); 3],
+    /// Networks.
+    pub networks: u64,
+    /// What all networks know.
+    pub tables: Tables,
+    /// What each of them knows; empty where nobody asked.
+    pub by_network: Vec<(NetworkName, Tables)>,
+}
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkName {
+    /// Its ID.
+    pub vni: u32,
+    /// The operator's name for it.
+    pub name: String,
+}
+
+/// What one network knows, or all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tables {
+    /// MACs.
+    pub macs: Table,
+    /// Addresses, where ARP is answered.
+    pub neighbours: Table,
+    /// Multicast groups; learned ones where IGMP and MLD are listened to.
+    pub groups: Table,
+    /// Learned MACs that moved; of all networks, those that are gone included.
+    pub mac_moves: u64,
+    /// MACs that the limit kept out, in the same way.
+    pub macs_refused: u64,
+    /// MACs that moved too often and stay where they are for a while.
+    pub macs_frozen: u64,
+}
+
+/// A table, or the sum of several.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Entries learned from traffic.
+    pub learned: u64,
+    /// Entries from the configuration.
+    pub fixed: u64,
+    /// Learned entries that there may be.
+    pub limit: u64,
+    /// Of the fullest table, the share of its limit that is in use.
+    pub fullest: f64,
+}
+
+impl Table {
+    /// One table.
+    pub fn new(learned: u64, fixed: u64, limit: u64) -> Self {
+        let fullest = if limit > 0 { learned as f64 / limit as f64 } else { 0.0 };
+        Self { learned, fixed, limit, fullest }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.learned += other.learned;
+        self.fixed += other.fixed;
+        self.limit += other.limit;
+        self.fullest = self.fullest.max(other.fullest);
+    }
+}
+
+impl Tables {
+    /// Adds another network's.
+    pub fn add(&mut self, other: &Self) {
+        self.macs.add(&other.macs);
+        self.neighbours.add(&other.neighbours);
+        self.groups.add(&other.groups);
+        self.mac_moves += other.mac_moves;
+        self.macs_refused += other.macs_refused;
+        self.macs_frozen += other.macs_frozen;
+    }
+
+    fn by_name(&self) -> [(&'static str, &Table); 3] {
+        [("macs", &self.macs), ("neighbours", &self.neighbours), ("groups", &self.groups)]
+    }
+}
+
+/// Answers a scrape.
+pub(super) async fn show(
+    State(handle): State<Handle>,
+    networks: bool,
+) -> Result<impl IntoResponse, Refusal> {
+    let reading = handle.ask(|reply| Query::Reading { networks, reply }).await?;
+    Ok(([(CONTENT_TYPE, FORMAT)], write(&reading, handle.version(), handle.started())))
+}
+
+fn write(reading: &Reading, version: &Version, started: SystemTime) -> String {
+    let mut text = Text::default();
+    process(&mut text, version, started);
+    ports(&mut text, reading);
+    workers(&mut text, &reading.workers);
+    totals(&mut text, &reading.totals);
+    text.family(Gauge, "peers", "Remote VTEPs, by whether packets to them can leave.");
+    for (state, count) in &reading.peers {
+        text.sample(&[label("state", state)], count);
+    }
+    tables(&mut text, reading);
+    networks(&mut text, &reading.by_network);
+    text.finish()
+}
+
+fn process(text: &mut Text, version: &Version, started: SystemTime) {
+    text.family(Gauge, "build_info", "What runs; always 1.");
+    text.sample(&[label("version", &version.ferry), label("dpdk", &version.dpdk)], 1);
+    text.family(Gauge, "start_time_seconds", "When it was started, in seconds since 1970.");
+    let since = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    text.sample(&[], since.as_secs_f64());
+}
+
+fn ports(text: &mut Text, Reading { ports, drops, .. }: &Reading) {
+    let mut each = |kind, name, help, value: fn(&Port) -> u64| {
+        text.family(kind, name, help);
+        for port in ports {
+            let role = match port.role {
+                Role::Access => "access",
+                Role::Underlay => "underlay",
+                Role::Twin => "twin",
+            };
+            text.sample(&[label("port", &port.name), label("role", role)], value(port));
+        }
+    };
+    each(Gauge, "port_up", "Whether frames can pass the port's link.", |port| {
+        u64::from(port.link == Link::Up)
+    });
+    each(Counter, "port_receive_packets_total", "Frames taken from the port.", |port| {
+        port.rx_packets
+    });
+    each(Counter, "port_receive_bytes_total", "Bytes of these frames, without FCS.", |port| {
+        port.rx_bytes
+    });
+    each(Counter, "port_transmit_packets_total", "Frames given to the device.", |port| {
+        port.tx_packets
+    });
+    each(Counter, "port_transmit_bytes_total", "Bytes of these frames, without FCS.", |port| {
+        port.tx_bytes
+    });
+    let help = "Frames dropped for any reason, at the port they came in by or should have left by.";
+    each(Counter, "port_dropped_packets_total", help, |port| port.drops);
+    let help = "The same by reason; only those that happened. 'ferry show drops' says what to do.";
+    text.family(Counter, "dropped_packets_total", help);
+    for DropCount { port, reason, packets, .. } in drops {
+        text.sample(&[label("port", port), label("reason", reason)], packets);
+    }
+}
+
+fn workers(text: &mut Text, workers: &[Worker]) {
+    let of = |worker: &Worker| label("core", &worker.core.to_string());
+    let help = "Time of the forwarding core, by whether there was something to do.";
+    text.family(Counter, "worker_seconds_total", help);
+    for worker in workers {
+        text.sample(&[of(worker), label("mode", "busy")], worker.busy_seconds);
+        text.sample(&[of(worker), label("mode", "idle")], worker.idle_seconds);
+    }
+    let mut each = |name, help, value: fn(&Worker) -> u64| {
+        text.family(Counter, name, help);
+        workers.iter().for_each(|worker| text.sample(&[of(worker)], value(worker)));
+    };
+    each("worker_receive_packets_total", "Frames that it took from ports.", |of| of.rx_packets);
+    each("worker_transmit_packets_total", "Frames that it gave to devices.", |of| of.tx_packets);
+    each("worker_bursts_total", "Receive bursts that were not empty.", |of| of.bursts);
+    each("worker_polls_total", "Rounds of the poll loop.", |of| of.polls);
+    each("worker_empty_polls_total", "Rounds in which nothing arrived.", |of| of.empty_polls);
+}
+
+fn totals(text: &mut Text, totals: &Totals) {
+    let mut one = |kind, name, help, value: u64| {
+        text.family(kind, name, help);
+        text.sample(&[], value);
+    };
+    one(Counter, "copied_packets_total", "Frames made here, mostly by replication.", totals.copies);
+    one(Gauge, "held_packets", "Frames that wait for their turn in replication.", totals.held);
+    let help = "Learning events lost because the control core was behind.";
+    one(Counter, "events_lost_total", help, totals.events_lost);
+    let help = "VTEPs not learned because there were too many, each time they were heard.";
+    one(Counter, "peers_refused_total", help, totals.peers_refused);
+    let mut each = |name, help, value: fn(&super::model::Mempool) -> u32| {
+        text.family(Gauge, name, help);
+        for pool in &totals.mempools {
+            let labels = [label("pool", &pool.name), label("socket", &pool.socket.to_string())];
+            text.sample(&labels, value(pool));
+        }
+    };
+    each("mempool_buffers", "Packet buffers.", |pool| pool.size);
+    each("mempool_free_buffers", "Packet buffers that are free.", |pool| pool.available);
+}
+
+fn tables(text: &mut Text, Reading { networks, tables, .. }: &Reading) {
+    let mut one = |kind, name, help, value: u64| {
+        text.family(kind, name, help);
+        text.sample(&[], value);
+    };
+    one(Gauge, "networks", "Networks.", *networks);
+    one(Counter, "mac_moves_total", "Learned MACs that moved.", tables.mac_moves);
+    let help = "MACs that a network's limit kept out, each time they were seen.";
+    one(Counter, "macs_refused_total", help, tables.macs_refused);
+    let help = "MACs that moved too often and stay where they are for a while.";
+    one(Gauge, "macs_frozen", help, tables.macs_frozen);
+    text.family(Gauge, "table_entries", "Entries of all networks' tables.");
+    for (name, table) in tables.by_name() {
+        text.sample(&[label("table", name), label("kind", "learned")], table.learned);
+        text.sample(&[label("table", name), label("kind", "static")], table.fixed);
+    }
+    text.family(Gauge, "table_limit_entries", "Learned entries that all of them may have.");
+    for (name, table) in tables.by_name() {
+        text.sample(&[label("table", name)], table.limit);
+    }
+    let help = "Of the fullest table of any network, the share of its limit that is in use.";
+    text.family(Gauge, "table_fullest_ratio", help);
+    for (name, table) in tables.by_name() {
+        text.sample(&[label("table", name)], table.fullest);
+    }
+}
+
+fn networks(text: &mut Text, networks: &[(NetworkName, Tables)]) {
+    if networks.is_empty() {
+        return;
+    }
+    let of = |network: &NetworkName| {
+        [label("vni", &network.vni.to_string()), label("network", &network.name)]
+    };
+    text.family(Gauge, "network_table_entries", "Entries of the network's tables.");
+    for (network, tables) in networks {
+        let [vni, name] = of(network);
+        for (table, Table { learned, fixed, .. }) in tables.by_name() {
+            for (kind, count) in [("learned", learned), ("static", fixed)] {
+                let labels =
+                    [vni.clone(), name.clone(), label("table", table), label("kind", kind)];
+                text.sample(&labels, count);
+            }
+        }
+    }
+    text.family(Gauge, "network_table_limit_entries", "Learned entries that they may have.");
+    for (network, tables) in networks {
+        let [vni, name] = of(network);
+        for (table, Table { limit, .. }) in tables.by_name() {
+            text.sample(&[vni.clone(), name.clone(), label("table", table)], limit);
+        }
+    }
+    let mut each = |kind, name, help, value: fn(&Tables) -> u64| {
+        text.family(kind, name, help);
+        networks.iter().for_each(|(network, tables)| text.sample(&of(network), value(tables)));
+    };
+    each(Counter, "network_mac_moves_total", "Its learned MACs that moved.", |of| of.mac_moves);
+    let help = "MACs that its limit kept out, each time they were seen.";
+    each(Counter, "network_macs_refused_total", help, |of| of.macs_refused);
+    let help = "Its MACs that moved too often and stay where they are for a while.";
+    each(Gauge, "network_macs_frozen", help, |of| of.macs_frozen);
+}

@@ -1,0 +1,94 @@
+//! What Prometheus gets of a running Ferry.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::frames::{PEER1, ethernet, mac, vxlan};
+use support::lab::NETWORKS;
+use support::prometheus::{promtool, samples};
+use support::{Lab, eventually};
+
+#[test]
+fn metrics_say_what_show_says_and_promtool_has_no_complaint() {
+    let lab = Lab::new();
+    lab.vm1.send(&ethernet(mac(9), mac(1), 90));
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &ethernet(mac(1), mac(9), 60)));
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 77, &ethernet(mac(1), mac(9), 60)));
+    lab.ferry.expect_place(1000, mac(9), "192.0.2.2");
+    lab.ferry.expect_dropped("up0", "unknown_vni", 1);
+    lab.ferry.expect_balance();
+
+    let text = lab.ferry.get("/metrics");
+    promtool(&["check", "metrics"], &text);
+    let samples = samples(&text);
+    let of = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("no {name} in {text}"));
+    for port in lab.ferry.show("ports").as_array().unwrap() {
+        let [name, role] = ["name", "role"].map(|key| port[key].as_str().unwrap());
+        for (metric, key) in [
+            ("receive_packets", "rx_packets"),
+            ("receive_bytes", "rx_bytes"),
+            ("transmit_packets", "tx_packets"),
+            ("transmit_bytes", "tx_bytes"),
+            ("dropped_packets", "drops"),
+        ] {
+            let metric = format!("ferry_port_{metric}_total{{port=\"{name}\",role=\"{role}\"}}");
+            assert_eq!(of(&metric), port[key].as_f64().unwrap(), "{metric}");
+        }
+        assert_eq!(of(&format!("ferry_port_up{{port=\"{name}\",role=\"{role}\"}}")), 1.0);
+    }
+    assert_eq!(of("ferry_port_receive_packets_total{port=\"vm1\",role=\"access\"}"), 1.0);
+    assert_eq!(of("ferry_dropped_packets_total{port=\"up0\",reason=\"unknown_vni\"}"), 1.0);
+    assert_eq!(of("ferry_peers{state=\"resolved\"}"), 2.0);
+    assert_eq!(of("ferry_networks"), 2.0);
+    assert_eq!(of("ferry_table_entries{table=\"macs\",kind=\"learned\"}"), 2.0);
+    assert_eq!(of("ferry_table_limit_entries{table=\"macs\"}"), 16384.0);
+    assert_eq!(of("ferry_table_fullest_ratio{table=\"macs\"}"), 2.0 / 8192.0);
+    let (busy, idle) = ("{core=\"1\",mode=\"busy\"}", "{core=\"1\",mode=\"idle\"}");
+    let seconds = |mode: &str| of(&format!("ferry_worker_seconds_total{mode}"));
+    let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let age = age - Duration::from_secs_f64(of("ferry_start_time_seconds"));
+    assert!(seconds(busy) > 0.0 && seconds(busy) + seconds(idle) < age.as_secs_f64(), "{text}");
+    lab.finish();
+}
+
+#[test]
+fn what_tenants_bring_makes_no_rows_and_networks_do_only_where_asked_for() {
+    let rows = |networks: &str| {
+        let lab = Lab::with(&format!("{networks}\napi: {{metrics: {{networks: true}}}}\n"));
+        let before = lab.ferry.get("/metrics");
+        for number in 1..=200 {
+            lab.vm1.send(&ethernet(mac(255), mac(number), 60));
+        }
+        eventually("200 MACs", || {
+            let learned = "ferry_network_table_entries{vni=\"1000\",network=\"a\",table=\"macs\",kind=\"learned\"}";
+            samples(&lab.ferry.get("/metrics")).get(learned) == Some(&200.0)
+        });
+        let after = lab.ferry.get("/metrics");
+        promtool(&["check", "metrics"], &after);
+        assert_eq!(before.lines().count(), after.lines().count(), "{after}");
+        lab.finish();
+        samples(&after).into_keys().filter(|name| name.starts_with("ferry_network_")).count()
+    };
+    let (one, two) = (rows(NETWORKS.trim_end().rsplit_once('\n').unwrap().0), rows(NETWORKS));
+    assert_eq!(two, 2 * one);
+    assert!(one > 5);
+    let lab = Lab::new();
+    assert!(!lab.ferry.get("/metrics").contains("ferry_network_"));
+    lab.finish();
+}
+
+#[test]
+fn counts_of_networks_that_are_gone_stay() {
+    let lab = Lab::new();
+    lab.vm1.send(&ethernet(mac(9), mac(1), 90));
+    lab.ferry.expect_place(1000, mac(1), "vm1");
+    lab.vm2.send(&ethernet(mac(9), mac(1), 90));
+    lab.ferry.expect_place(1000, mac(1), "vm2");
+    let moves = || samples(&lab.ferry.get("/metrics"))["ferry_mac_moves_total"];
+    assert_eq!(moves(), 1.0);
+    lab.ferry.expect_change("net del 1000", "");
+    assert_eq!(moves(), 1.0);
+    lab.ferry.stop();
+}
