@@ -4,8 +4,8 @@ CARGO ?= cargo
 PREFIX ?= /usr/local
 
 # What a Debian 12 machine needs to build, test and show Ferry.
-PACKAGES := build-essential busybox-static clang dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
-	libclang-dev libdpdk-dev openvswitch-switch pkg-config procps qemu-system-x86 tcpdump tshark valgrind
+PACKAGES := build-essential busybox-static clang curl dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
+	libclang-dev libdpdk-dev openssl openvswitch-switch pkg-config procps qemu-system-x86 tcpdump tshark valgrind
 
 # What 'make bench' compares with.
 BENCH_PACKAGES := dpdk-dev linux-perf openvswitch-switch-dpdk

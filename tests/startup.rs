@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Output;
@@ -131,6 +132,48 @@ fn a_socket_that_is_in_use() {
     assert!(errors.contains("ferry.sock") && errors.contains("in use"), "{errors}");
     assert!(socket.exists(), "the other's socket stays");
     drop(other);
+}
+
+#[test]
+fn a_listener_that_cannot_be_had() {
+    let (attempt, folder) = (Attempt::new(), TempDir::new().unwrap());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str, mode| {
+        std::fs::write(path(name), text).unwrap();
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let api = |listen: &str| but("ferry.sock}", &format!("ferry.sock, listen: {{{listen}}}}}"));
+    let plain = "address: \"127.0.0.1:9472\"";
+    let token = |name: &str| api(&format!("{plain}, token: {}", path(name)));
+    attempt.expect_refusal(&token("none"), &["/none: the token cannot be read", "(api.listen)"]);
+    write("open", "0123456789abcdef\n", 0o644);
+    attempt.expect_refusal(&token("open"), &["/open: everybody may read the token"]);
+    write("short", "0123456789abcde\n", 0o640);
+    attempt.expect_refusal(&token("short"), &["/short: a token is one line of 16 characters"]);
+
+    let certificate = |name: &str| {
+        let (key, own) = (path(&format!("{name}.key")), path(&format!("{name}.pem")));
+        support::namespace::run(
+            "openssl",
+            &[
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-keyout", &key,
+                "-out", &own,
+            ],
+        );
+    };
+    certificate("a");
+    certificate("b");
+    let tls = |certificate: &str, key: &str| {
+        let (certificate, key) = (path(certificate), path(key));
+        api(&format!("{plain}, tls: {{certificate: {certificate}, key: {key}}}"))
+    };
+    attempt.expect_refusal(&tls("none", "a.key"), &["/none: the certificate cannot be read"]);
+    attempt.expect_refusal(&tls("a.key", "a.key"), &["/a.key: there is no certificate in it"]);
+    attempt.expect_refusal(&tls("a.pem", "a.pem"), &["/a.pem: there is no private key in it"]);
+    attempt.expect_refusal(&tls("a.pem", "b.key"), &["/b.key: no key for", "/a.pem"]);
+    let taken = attempt.namespace.inside(|| std::net::TcpListener::bind("127.0.0.1:9472").unwrap());
+    attempt.expect_refusal(&api(plain), &["cannot listen at 127.0.0.1:9472", "in use"]);
+    drop(taken);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The operator's interface: HTTP and JSON on a unix socket.
+//! The operator's interface: HTTP and JSON on a unix socket, and over TCP where that is wanted.
 //!
 //! | thread | may call | holds |
 //! |---|---|---|
@@ -13,6 +13,7 @@
 pub mod client;
 mod config;
 mod edit;
+mod listen;
 mod metrics;
 pub mod model;
 mod page;
@@ -24,6 +25,7 @@ mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use listen::ListenError;
 pub use metrics::{NetworkName, Reading, Table, Tables};
 pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unanswered, channel};

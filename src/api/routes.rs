@@ -2,8 +2,9 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, Query as Parameters, Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config;
 use super::edit::LARGEST;
+use super::listen::Token;
 use super::metrics;
 use super::model::{Failure, Version};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
@@ -41,6 +43,19 @@ pub(super) fn read_only(handle: Handle, metrics: Metrics) -> Router {
         let error = "this socket is only for reading; what changes something goes to api.socket";
         Err(Refusal(StatusCode::FORBIDDEN, error.to_owned()))
     }))
+}
+
+/// All routes, for requests that carry a token.
+pub(super) fn guarded(handle: Handle, metrics: Metrics, token: Token) -> Router {
+    let guard = async |State(token): State<Token>, request: Request, next: Next| {
+        if token.admits(request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
+            return next.run(request).await;
+        }
+        let error = "each request here must carry the token (Authorization: Bearer TOKEN)";
+        let refusal = Refusal(StatusCode::UNAUTHORIZED, error.to_owned());
+        ([(WWW_AUTHENTICATE, "Bearer")], refusal).into_response()
+    };
+    routes(handle, metrics).layer(from_fn_with_state(token, guard))
 }
 
 /// All routes.

@@ -1,20 +1,22 @@
 //! The server's thread.
 
+use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::UnixListener;
+use axum::serve::Listener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::listen::{Bound, TlsListener, bind};
 use super::query::Handle;
 use super::reload;
-use super::routes::{read_only, routes};
+use super::routes::{guarded, read_only, routes};
 use super::socket::{SocketError, SocketFile, claim};
 use crate::config::Api;
 
@@ -28,14 +30,14 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Answers at unix sockets of mode 0660 until stopped, on a thread named `ferry-api`, and reads `file` again at each
+/// Answers at unix sockets of mode 0660, and over TCP where that is wanted, until stopped, on a thread named `ferry-api`, and reads `file` again at each
 /// SIGHUP.
 ///
 /// The thread inherits the caller's CPU affinity: call this where that is the one for housekeeping, not from a
 /// thread that EAL has pinned.
 ///
 /// # Errors
-/// A socket cannot be had (see [`SocketError`]), or the system gives no thread.
+/// A socket or listener cannot be had (see [`SocketError`]), or the system gives no thread.
 pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketError> {
     let system = |action| {
         let path = api.socket.path.clone();
@@ -45,6 +47,8 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
         .enable_all()
         .build()
         .map_err(system("start a runtime for"))?;
+    // First, as it leaves nothing behind when something else fails.
+    let bound = api.listen.as_ref().map(|listen| runtime.block_on(bind(listen))).transpose()?;
     let (mut files, mut served) = (Vec::new(), Vec::new());
     for (socket, routes) in [
         (Some(&api.socket), routes(handle.clone(), api.metrics)),
@@ -55,6 +59,13 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
         files.push(file);
         served.push((listener, routes));
     }
+    let bound = bound.map(|Bound { listener, tls, token }| {
+        let routes = match token {
+            Some(token) => guarded(handle.clone(), api.metrics, token),
+            None => read_only(handle.clone(), api.metrics),
+        };
+        (listener, tls, routes)
+    });
     let (stop, stopping) = watch::channel(false);
     let hangup = {
         let _runtime = runtime.enter();
@@ -66,6 +77,16 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
             let mut answers = JoinSet::new();
             for (listener, routes) in served {
                 answers.spawn(answer(listener, routes, stopping.clone()));
+            }
+            match bound {
+                Some((listener, Some(tls), routes)) => {
+                    let listener = TlsListener::new(listener, tls);
+                    answers.spawn(answer(listener, routes, stopping.clone()));
+                }
+                Some((listener, None, routes)) => {
+                    answers.spawn(answer(listener, routes, stopping.clone()));
+                }
+                None => {}
             }
             answers.join_all().await;
         });
@@ -94,7 +115,11 @@ impl Drop for Server {
     }
 }
 
-async fn answer(listener: UnixListener, routes: Router, mut stopping: watch::Receiver<bool>) {
+async fn answer<L: Listener<Addr: Debug>>(
+    listener: L,
+    routes: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut stopped = stopping.clone();
     let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
         let _ = stopped.changed().await;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Group;
 use tokio::net::{UnixListener, UnixSocket};
 
+use super::listen::ListenError;
 use crate::config::Socket;
 
 /// Owner and group may talk to Ferry.
@@ -30,6 +31,9 @@ pub enum SocketError {
     /// Its group.
     #[error("no group is called '{0}': create it (groupadd {0}), or name another (api.group)")]
     NoGroup(String),
+    /// The TCP listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The system refuses.
     #[error("cannot {action} {}: {source} (api.socket)", path.display())]
     System {

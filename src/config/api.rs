@@ -1,5 +1,6 @@
 //! How other programs talk to the process.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::item::{Item, Keys};
@@ -12,8 +13,30 @@ pub struct Api {
     pub socket: Socket,
     /// Where nothing can be changed.
     pub read_only: Option<Socket>,
+    /// Where programs of other machines, or those that speak no unix sockets, ask.
+    pub listen: Option<Listen>,
     /// What `/metrics` tells.
     pub metrics: Metrics,
+}
+
+/// A TCP listener. One that other machines reach has both `tls` and `token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub address: SocketAddr,
+    /// How it shows who it is; `None`: plain HTTP.
+    pub tls: Option<Tls>,
+    /// The file with what every request must carry; without one nothing can be changed.
+    pub token: Option<PathBuf>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, and those that lead to its root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// What `/metrics` tells beside what every Ferry does.
@@ -32,11 +55,11 @@ pub struct Socket {
     pub group: Option<String>,
 }
 
-pub(super) const API: Keys = Keys {
-    known: &["socket", "group", "read_only", "metrics"],
-    later: &[("listen", "use the unix socket that 'api.socket' names")],
-};
+pub(super) const API: Keys =
+    Keys { known: &["socket", "group", "read_only", "listen", "metrics"], later: &[] };
 pub(super) const READ_ONLY: Keys = Keys { known: &["socket", "group"], later: &[] };
+pub(super) const LISTEN: Keys = Keys { known: &["address", "tls", "token"], later: &[] };
+pub(super) const TLS: Keys = Keys { known: &["certificate", "key"], later: &[] };
 pub(super) const METRICS: Keys = Keys { known: &["networks"], later: &[] };
 
 const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";
@@ -47,7 +70,7 @@ pub(super) fn api(item: Option<Item<'_>>) -> Option<Api> {
     let default = || PathBuf::from(DEFAULT_SOCKET);
     let Some(item) = item else {
         let (socket, metrics) = (Socket { path: default(), group: None }, Metrics::default());
-        return Some(Api { socket, read_only: None, metrics });
+        return Some(Api { socket, read_only: None, listen: None, metrics });
     };
     let fields = item.fields(&API)?;
     let path = fields.or("socket", default(), |item| socket_path(&item));
@@ -65,13 +88,55 @@ pub(super) fn api(item: Option<Item<'_>>) -> Option<Api> {
         let group = fields.or("group", None, |item| self::group(&item));
         Some(Some(Socket { path: own?, group: group? }))
     });
+    let listen = fields.or("listen", None, |item| listen(&item).map(Some));
     let metrics = fields.or("metrics", Metrics::default(), |item| {
         let fields = item.fields(&METRICS)?;
         let networks = fields.or("networks", false, |item| item.boolean());
         Some(Metrics { networks: networks? })
     });
     let socket = Socket { path: path?, group: group? };
-    Some(Api { socket, read_only: read_only?, metrics: metrics? })
+    Some(Api { socket, read_only: read_only?, listen: listen?, metrics: metrics? })
+}
+
+fn listen(item: &Item<'_>) -> Option<Listen> {
+    if !item.is_mapping() {
+        return guarded(item, Listen { address: address(item)?, tls: None, token: None });
+    }
+    let fields = item.fields(&LISTEN)?;
+    let address = fields.required("address", "address: 127.0.0.1:9472", |item| address(&item));
+    let tls = fields.or("tls", None, |item| {
+        let fields = item.fields(&TLS)?;
+        let example = "certificate: /etc/ferry/certificate.pem";
+        let certificate = fields.required("certificate", example, |item| file(&item));
+        let key = fields.required("key", "key: /etc/ferry/key.pem", |item| file(&item));
+        Some(Some(Tls { certificate: certificate?, key: key? }))
+    });
+    let token = fields.or("token", None, |item| file(&item).map(Some));
+    guarded(item, Listen { address: address?, tls: tls?, token: token? })
+}
+
+/// Whoever can reach the listener must be one who may.
+fn guarded(item: &Item<'_>, listen: Listen) -> Option<Listen> {
+    let Listen { address, tls, token } = &listen;
+    if address.ip().is_loopback() || tls.is_some() && token.is_some() {
+        return Some(listen);
+    }
+    item.error(format_args!(
+        "other machines can reach {address}, so it needs 'tls: {{certificate, key}}' and 'token', a file; or listen at 127.0.0.1:{}",
+        address.port()
+    ));
+    None
+}
+
+fn address(item: &Item<'_>) -> Option<SocketAddr> {
+    let what = "an IP address and a TCP port, such as 127.0.0.1:9472 or \"[::1]:9472\"";
+    item.parse_with(what, |text| text.parse().ok().filter(|of: &SocketAddr| of.port() > 0))
+}
+
+fn file(item: &Item<'_>) -> Option<PathBuf> {
+    item.parse_with("an absolute path of a file, such as /etc/ferry/token", |text| {
+        (text.starts_with('/') && !text.contains('\0')).then(|| text.into())
+    })
 }
 
 fn socket_path(item: &Item<'_>) -> Option<PathBuf> {

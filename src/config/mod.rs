@@ -37,7 +37,7 @@ use self::item::{Fields, Item, Keys, Report};
 use self::network::Networks;
 use self::port::Ports;
 
-pub use self::api::{Api, Metrics, Socket};
+pub use self::api::{Api, Listen, Metrics, Socket, Tls};
 pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::difference::{
     Changes, Difference, Edit, Fate, KeyDifference, Resource, StaticChanges,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::api::{Api, Metrics, Socket};
+use super::api::{Api, Listen, Metrics, Socket, Tls};
 use super::host::{Cores, Eal};
 use super::mac_move::{Dampening, MacMove, POLICIES};
 use super::macs::{MacPlace, StaticMac};
@@ -58,13 +58,25 @@ pub(super) fn cores(Cores { control, workers, idle }: &Cores) -> Value {
     json!({"control": control, "workers": workers, "idle": idle})
 }
 
-pub(super) fn api(Api { socket: of, read_only, metrics: Metrics { networks } }: &Api) -> Value {
+pub(super) fn api(of: &Api) -> Value {
+    let Api { socket: own, read_only, listen, metrics: Metrics { networks } } = of;
     with(
-        socket(of),
+        socket(own),
         [
             ("read_only", read_only.as_ref().map(socket)),
+            ("listen", listen.as_ref().map(self::listen)),
             ("metrics", Some(json!({"networks": networks}))),
         ],
+    )
+}
+
+fn listen(Listen { address, tls, token }: &Listen) -> Value {
+    let tls = tls
+        .as_ref()
+        .map(|Tls { certificate, key }| json!({"certificate": certificate, "key": key}));
+    with(
+        json!({"address": address}),
+        [("tls", tls), ("token", token.as_ref().map(|token| json!(token)))],
     )
 }
 

@@ -62,7 +62,7 @@ impl Fake {
 /// A server at one socket.
 pub(crate) fn serve(path: &Path, handle: Handle) -> Result<Server, SocketError> {
     let socket = Socket { path: path.to_owned(), group: None };
-    let api = Api { socket, read_only: None, metrics: Metrics { networks: true } };
+    let api = Api { socket, read_only: None, listen: None, metrics: Metrics { networks: true } };
     api::serve(&api, PathBuf::new(), handle)
 }
 

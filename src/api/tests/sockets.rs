@@ -49,7 +49,8 @@ fn groups_may_read_or_read_and_write() {
     let serve = |socket, read_only| {
         let (handle, queries) = api::channel(version());
         std::mem::forget(queries);
-        let api = Api { socket, read_only: Some(read_only), metrics: Metrics::default() };
+        let (read_only, metrics) = (Some(read_only), Metrics::default());
+        let api = Api { socket, read_only, listen: None, metrics };
         api::serve(&api, PathBuf::new(), handle)
     };
     let (all, reading) = (socket("all", "daemon"), socket("reading", "nogroup"));

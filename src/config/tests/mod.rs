@@ -48,12 +48,14 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 25] = [
+    let sections: [(&str, &Keys); 27] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
         ("api.", &super::api::API),
         ("api.read_only.", &super::api::READ_ONLY),
+        ("api.listen.", &super::api::LISTEN),
+        ("api.listen.tls.", &super::api::TLS),
         ("api.metrics.", &super::api::METRICS),
         ("underlay.", &underlay::UNDERLAY),
         ("underlay.ports[].", &underlay::PORT),
@@ -134,13 +136,31 @@ fn defaults_fill_what_is_left_out() {
     );
     let path = Path::new("/run/ferry/ferry.sock").to_owned();
     let socket = Socket { path, group: None };
-    assert_eq!(config.api, Api { socket, read_only: None, metrics: Metrics { networks: false } });
+    let metrics = Metrics { networks: false };
+    assert_eq!(config.api, Api { socket, read_only: None, listen: None, metrics });
     assert_eq!(config.underlay.vtep.vxlan_port, 4789);
     let Port { queues, mtu, rx_descriptors, tx_descriptors, .. } = config.underlay.ports[0].port;
     assert_eq!((queues, mtu, rx_descriptors, tx_descriptors), (1, 1500, None, None));
     assert_eq!((config.access.len(), config.networks.len()), (0, 0));
     // With hugepages EAL takes what it needs.
     assert_eq!(right(&format!("eal: {{hugepages: true}}\n{text}")).eal.memory, None);
+}
+
+#[test]
+fn the_listener_is_for_this_machine_or_has_tls_and_a_token() {
+    let listen = |value: &str| {
+        let text = BASE.replace("  socket: /run/", &format!("  listen: {value}\n  socket: /run/"));
+        let config = right(&text);
+        let again = right(&config.render().to_string());
+        assert_eq!(again.api, config.api);
+        config.api.listen.unwrap()
+    };
+    let plain = listen("127.0.0.1:9472");
+    assert_eq!(plain, Listen { address: ([127, 0, 0, 1], 9472).into(), tls: None, token: None });
+    assert_eq!(listen("{address: \"[::1]:1\", token: /t}").token.as_deref(), Some(Path::new("/t")));
+    let files = "tls: {certificate: /c, key: /k}, token: /t";
+    let open = listen(&format!("{{address: \"0.0.0.0:9472\", {files}}}"));
+    assert_eq!(open.tls, Some(Tls { certificate: "/c".into(), key: "/k".into() }));
 }
 
 #[test]
