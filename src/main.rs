@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             finish(cli::completions(shell, &cli::version(), &mut io::stdout()))
         }
         Plan::Manual { folder } => finish(cli::manual(&folder, &cli::version())),
+        Plan::Events { json, socket } => finish(cli::events(&socket, json, io::stdout())),
         Plan::Show(show) => finish(cli::show(&show, io::stdout())),
     };
     exit.into()

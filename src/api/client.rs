@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
 use super::edit::BODY;
+use super::events::Event;
 use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges};
 use super::page::{MacFilter, NeighbourFilter};
 use super::routes::target;
@@ -24,6 +25,9 @@ use super::routes::target;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a change, which must be read first, and then made.
 const LONG_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a stream of events may be silent: it says something each 15 s.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A connection to a Ferry process.
 pub struct Client {
@@ -129,6 +133,35 @@ impl Client {
 
     fn fetch<T: DeserializeOwned>(&mut self, target: &str) -> Result<(HeaderMap, T), ClientError> {
         self.exchange(Request::get(target), Full::default(), TIMEOUT)
+    }
+
+    /// What happens from now on, until `each` has enough, or the process ends.
+    pub fn events(&mut self, mut each: impl FnMut(&Event) -> bool) -> Result<(), ClientError> {
+        let Self { socket, runtime, requests } = self;
+        let wrong = |error: &dyn Display| protocol(socket, error);
+        let request = Request::get("/v1/events").header(header::HOST, "localhost");
+        let request = request.body(Full::default()).map_err(|error| wrong(&error))?;
+        runtime.block_on(async {
+            let late = |_| ClientError::TimedOut(socket.clone(), TIMEOUT);
+            let answer = tokio::time::timeout(TIMEOUT, requests.send_request(request)).await;
+            let mut body = answer.map_err(late)?.map_err(|error| wrong(&error))?.into_body();
+            let mut text = Vec::new();
+            loop {
+                let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+                let late = |_| ClientError::TimedOut(socket.clone(), SILENCE);
+                // A process that ends may not get to end its answer.
+                let Some(Ok(frame)) = frame.map_err(late)? else { return Ok(()) };
+                text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+                while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    let Some(data) = line.strip_prefix(b"data: ") else { continue };
+                    let event = serde_json::from_slice(data).map_err(|error| wrong(&error))?;
+                    if !each(&event) {
+                        return Ok(());
+                    }
+                }
+            }
+        })
     }
 
     /// Makes `macs`, a list in the form of the configuration's `networks[].macs`, the static MACs of a network.

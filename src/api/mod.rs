@@ -13,6 +13,7 @@
 pub mod client;
 mod config;
 mod edit;
+mod events;
 mod listen;
 mod metrics;
 pub mod model;
@@ -25,6 +26,7 @@ mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use events::{Event, Events, MacEvent, Place};
 pub use listen::ListenError;
 pub use metrics::{NetworkName, Reading, Table, Tables};
 pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
+use super::events::Events;
 use super::metrics::Reading;
 use super::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
@@ -116,6 +117,7 @@ pub struct Handle {
     queries: Sender<Query>,
     version: Version,
     started: SystemTime,
+    events: Events,
     /// Tells this process's configurations from those of another.
     process: u64,
     /// Whose turn it is to change the configuration.
@@ -127,7 +129,14 @@ pub fn channel(version: Version) -> (Handle, Receiver<Query>) {
     let (queries, receiver) = channel::bounded(BACKLOG);
     let process = RandomState::new().build_hasher().finish();
     (
-        Handle { queries, version, started: SystemTime::now(), process, turn: Arc::default() },
+        Handle {
+            queries,
+            version,
+            started: SystemTime::now(),
+            events: Events::default(),
+            process,
+            turn: Arc::default(),
+        },
         receiver,
     )
 }
@@ -163,6 +172,11 @@ impl Handle {
     /// The ETag of a version of the configuration (RFC 9110 section 8.8.3).
     pub(super) fn tag(&self, version: u64) -> String {
         format!("\"{:x}-{version}\"", self.process)
+    }
+
+    /// What whoever listens hears.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// When it was started.

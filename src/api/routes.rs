@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config;
 use super::edit::LARGEST;
+use super::events;
 use super::listen::Token;
 use super::metrics;
 use super::model::{Failure, Version};
@@ -76,6 +77,7 @@ pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
         .route("/v1/peers", get(|state| answer(state, Query::Peers)))
         .route("/v1/workers", get(|state| answer(state, Query::Workers)))
         .route("/v1/drops", get(drops))
+        .route("/v1/events", get(events::stream))
         .route("/v1/totals", get(|state| answer(state, Query::Totals)))
         .route("/v1/version", get(version))
         .fallback(unknown_path)
@@ -186,7 +188,7 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
-        "nothing at {}; there is {}; /metrics for Prometheus; and of a network, /v1/networks/VNI and /v1/networks/VNI/macs",
+        "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; and of a network, /v1/networks/VNI and /v1/networks/VNI/macs",
         uri.path(),
         PATHS.join(", ")
     );

@@ -40,6 +40,13 @@ pub enum Plan {
     },
     /// Ask a running process.
     Show(Show),
+    /// Print what happens in a running process.
+    Events {
+        /// Whether to print JSON.
+        json: bool,
+        /// Where the process answers.
+        socket: PathBuf,
+    },
     /// Have a running process follow another configuration.
     Change(Change),
 }
@@ -253,6 +260,14 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Print what happens in a running Ferry: MACs learned, moved and forgotten, peers, ports and links up and down
+    Events {
+        /// Print JSON, one event a line
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        at: At,
+    },
     /// Show what a running Ferry knows
     Show {
         #[command(subcommand)]
@@ -359,6 +374,7 @@ pub fn parse(
         Command::Mac { change: MacChange::Replace(Part { network: Id { vni }, file }), at } => {
             at.change(Wanted::Macs { vni, file })
         }
+        Command::Events { json, at: At { socket } } => Plan::Events { json, socket },
         Command::Show { resource, json, at: At { socket } } => {
             Plan::Show(Show { resource, json, socket })
         }

@@ -48,8 +48,10 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control::check_machine(&config)?;
     control::pin_to_control_core(&config);
     let (handle, queries) = api::channel(version());
+    let events = handle.events().clone();
     let server = api::serve(&config.api, file.to_owned(), handle)?;
     let mut control = control::start(config)?;
+    control.announce_to(events);
     tracing::info!("forwarding; API at {}", control.config().api.socket.path.display());
     control::ready();
     control.run(&stop, &queries);

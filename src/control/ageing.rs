@@ -4,7 +4,7 @@ use super::adjacency::Adjacencies;
 use super::clock::{self, Seconds, Tick};
 use super::network::Network;
 use super::networks::Networks;
-use crate::fib::{Entry, Reclaimer};
+use crate::fib::{Entry, MacKey, Reclaimer};
 
 /// Buckets looked at in one step, over all networks: some hundred microseconds, in which workers' events wait.
 const STEP: usize = 1 << 13;
@@ -26,6 +26,10 @@ pub struct Ageing {
 pub struct Walked {
     /// When the walk began, once it is through.
     pub through: Option<Seconds>,
+    /// MACs that are gone, by network: the first so many.
+    pub gone: Vec<(u32, MacKey, Entry)>,
+    /// How many more, where any are told.
+    pub more_gone: u64,
     /// Indices of networks that do not flood to some peer any more.
     pub unlisted: Vec<u32>,
 }
@@ -38,13 +42,14 @@ impl Ageing {
         }
     }
 
-    /// Walks on: removes what has been silent for its network's ageing time, and what a flush voided. Of what stays it
-    /// tells the adjacencies.
+    /// Walks on: removes what has been silent for its network's ageing time, and what a flush voided, and says of so many
+    /// MACs that they are gone. Of what stays it tells the adjacencies.
     pub fn step(
         &mut self,
         networks: &mut Networks,
         adjacencies: &mut Adjacencies,
         now: Seconds,
+        told: usize,
         reclaimer: &mut Reclaimer,
     ) -> Walked {
         let (mut budget, tick, mut walked) = (STEP, now as Tick, Walked::default());
@@ -61,7 +66,11 @@ impl Ageing {
             }
             let limit = network.config.ageing.map(clock::ticks);
             let (lists_peers, walk) = (network.floods_to_learned(), self.walks);
-            let keep = |_, entry: Entry| {
+            let before = walked.gone.len();
+            let gone = &mut walked.gone;
+            let number = self.network as u32;
+            let mut more = 0;
+            let mut stays = |entry: Entry| {
                 if entry.is_static() {
                     return true;
                 }
@@ -81,9 +90,25 @@ impl Ageing {
                 }
                 stays
             };
+            let keep = |mac, entry| {
+                let stays = stays(entry);
+                if !stays && gone.len() < told {
+                    gone.push((number, mac, entry));
+                } else if !stays && told > 0 {
+                    more += 1;
+                }
+                stays
+            };
             let Network { fib, sweep, .. } = network;
             let left = fib.buckets().saturating_sub(*sweep);
             *sweep = fib.sweep(*sweep, budget, reclaimer, keep);
+            // A worker that saw one just then has kept it.
+            let mut place = 0;
+            walked.gone.retain(|(_, mac, _)| {
+                place += 1;
+                place <= before || fib.get(*mac).is_none()
+            });
+            walked.more_gone += more;
             if *sweep == 0 {
                 let is_behind = |peer| adjacencies.heard(peer).walk == walk;
                 if network.exclude(is_behind) {
@@ -110,7 +135,7 @@ mod tests {
     use super::*;
     use crate::config::{self, Dampening};
     use crate::control::fixture;
-    use crate::fib::{Domain, MacKey};
+    use crate::fib::Domain;
     use std::time::Duration;
 
     /// Networks of so many MACs each, learned at tick 0 and silent since; all age out after ten seconds.
@@ -146,13 +171,13 @@ mod tests {
             let (mut networks, mut adjacencies, mut reclaimer) = world(&macs);
             let mut ageing = Ageing::default();
             let all = learned(&networks);
-            ageing.step(&mut networks, &mut adjacencies, 9, &mut reclaimer);
+            ageing.step(&mut networks, &mut adjacencies, 9, 0, &mut reclaimer);
             assert_eq!(learned(&networks), all, "nothing is ten seconds old");
             let mut steps = 0;
             let mut before = all;
             while before > 0 {
                 ageing.begin(&networks, 10);
-                ageing.step(&mut networks, &mut adjacencies, 10, &mut reclaimer);
+                ageing.step(&mut networks, &mut adjacencies, 10, 0, &mut reclaimer);
                 let now = learned(&networks);
                 assert!(before - now <= (STEP + NETWORK) * 4, "one step removed {}", before - now);
                 before = now;
@@ -168,13 +193,32 @@ mod tests {
         let (mut networks, mut adjacencies, mut reclaimer) = world(&[5]);
         let mut ageing = Ageing::default();
         let mut step = |networks: &mut Networks, ageing: &mut Ageing, now| {
-            ageing.step(networks, &mut adjacencies, now, &mut reclaimer).through
+            ageing.step(networks, &mut adjacencies, now, 0, &mut reclaimer).through
         };
         assert_eq!(step(&mut networks, &mut ageing, 0), Some(0));
         assert_eq!(step(&mut networks, &mut ageing, 10), None);
         assert_eq!(learned(&networks), 5, "through, and not begun again");
         ageing.begin(&networks, 10);
         assert_eq!(step(&mut networks, &mut ageing, 11), Some(10));
+        assert_eq!(learned(&networks), 0);
+    }
+
+    #[test]
+    fn of_those_that_go_as_many_are_told_as_wanted() {
+        let (mut networks, mut adjacencies, mut reclaimer) = world(&[3, 4]);
+        let mut step = |now, told| {
+            let mut ageing = Ageing::default();
+            let walked = ageing.step(&mut networks, &mut adjacencies, now, told, &mut reclaimer);
+            (walked.gone, walked.more_gone)
+        };
+        assert_eq!(step(9, 100), (vec![], 0), "all stay");
+        let (gone, more) = step(10, 5);
+        let of = |index| gone.iter().filter(|(network, ..)| *network == index).count();
+        assert_eq!((of(0), of(1), more), (3, 2, 2));
+        let (mut networks, mut adjacencies, mut reclaimer) = world(&[3]);
+        let mut ageing = Ageing::default();
+        let walked = ageing.step(&mut networks, &mut adjacencies, 10, 0, &mut reclaimer);
+        assert_eq!((walked.gone, walked.more_gone), (vec![], 0), "nobody listens");
         assert_eq!(learned(&networks), 0);
     }
 
@@ -190,7 +234,7 @@ mod tests {
         let mut ageing = Ageing::default();
         for (now, left) in [(9, 2), (11, 1), (19, 1), (20, 0)] {
             ageing.begin(&networks, now);
-            ageing.step(&mut networks, &mut adjacencies, now, &mut reclaimer);
+            ageing.step(&mut networks, &mut adjacencies, now, 0, &mut reclaimer);
             assert_eq!(learned(&networks), left, "at {now}");
         }
     }
@@ -203,7 +247,7 @@ mod tests {
         let mut ageing = Ageing::default();
         for (now, until) in [(4, 10), (9, 10), (70_000, 70_001)] {
             ageing.begin(&networks, now);
-            ageing.step(&mut networks, &mut adjacencies, now, &mut reclaimer);
+            ageing.step(&mut networks, &mut adjacencies, now, 0, &mut reclaimer);
             assert_eq!(adjacencies.heard(0).until, until, "at {now}");
         }
     }

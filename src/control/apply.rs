@@ -195,6 +195,7 @@ impl Control {
 
     /// Looks for the next hops of new peers, and of those whose static neighbour is another one than before.
     pub(super) fn find_next_hops(&mut self, before: &Config) {
+        let announcer = &mut self.announcer;
         let Parts { config, ports, peers, adjacencies, .. } = &mut self.parts;
         let mut sought = peers.take_fresh();
         let (old, new) = (&before.underlay.neighbours, &config.underlay.neighbours);
@@ -207,14 +208,15 @@ impl Control {
             if sought.remove(ip) {
                 let port = ports.index(port);
                 let resolution = Resolution::Resolved { port, mac: *mac, next_hop: *ip };
-                peers.resolve(*ip, &resolution, config, ports, adjacencies);
+                peers.resolve(*ip, &resolution, config, ports, adjacencies, announcer);
             }
         }
         if sought.is_empty() {
             return;
         }
         for lost in old.iter().filter(|neighbour| sought.contains(&neighbour.ip)) {
-            peers.resolve(lost.ip, &Resolution::Unresolved, config, ports, adjacencies);
+            let unresolved = Resolution::Unresolved;
+            peers.resolve(lost.ip, &unresolved, config, ports, adjacencies, announcer);
         }
         if let Some(netlink) = &self.netlink {
             netlink.follow(sought.into_iter().collect());

@@ -10,8 +10,9 @@ use hashbrown::HashSet;
 
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
+use super::announce::{Announcer, LinkWatch};
 use super::clock::{self, Seconds, Tick};
-use super::flood_groups::{self, GroupWays, LinkWatch};
+use super::flood_groups::{self, GroupWays};
 use super::learn::Drained;
 use super::multicast::Attendance;
 use super::neighbours::NeighbourAgeing;
@@ -89,7 +90,8 @@ pub struct Control {
     next_hops: Receiver<NextHopUpdate>,
     /// Whether workers must be told of learned peers.
     pub(super) unpublished: bool,
-    links: LinkWatch,
+    pub(super) links: LinkWatch,
+    pub(super) announcer: Announcer,
     watchdog: Watchdog,
     pub(super) attendance: Attendance,
     /// Of the configuration: how often it has changed.
@@ -116,6 +118,7 @@ impl Control {
             next_hops: never(),
             unpublished: false,
             links: LinkWatch::default(),
+            announcer: Announcer::default(),
             watchdog: Watchdog::new(parts.config.cores.workers.len(), clock::TICK),
             attendance: Attendance::default(),
             version: 0,
@@ -173,6 +176,7 @@ impl Control {
     pub fn run(&mut self, stop: &AtomicBool, queries: &Receiver<Query>) {
         let mut pause = SHORTEST_PAUSE;
         while !stop.load(Ordering::Relaxed) {
+            self.announcer.next_round();
             let unseen = self.parts.networks.unseen(&self.parts.reclaimer);
             let drained = self.drain_events();
             if drained != Drained::Behind {
@@ -239,10 +243,11 @@ impl Control {
 
     /// Follows the next hops of peers, and shows workers all changes at once.
     fn follow(&mut self, updates: impl IntoIterator<Item = NextHopUpdate>) {
-        let Parts { config, ports, adjacencies, peers, .. } = &mut self.parts;
+        let (announcer, parts) = (&mut self.announcer, &mut self.parts);
+        let Parts { config, ports, adjacencies, peers, .. } = parts;
         let mut changed = false;
         for (address, resolution) in updates {
-            changed |= peers.resolve(address, &resolution, config, ports, adjacencies);
+            changed |= peers.resolve(address, &resolution, config, ports, adjacencies, announcer);
         }
         if changed {
             self.publish();
@@ -276,16 +281,16 @@ impl Control {
             self.watchdog.look(workers.map(|worker| worker.counters.polls.get()));
             self.age_paths();
             self.parts.ports.iter().for_each(|(_, port)| port.port.look_at_link());
-            if let Some(netlink) = &self.netlink {
-                self.links.look(&self.parts.ports, netlink);
-            }
+            self.watch_links();
         }
     }
 
     fn age(&mut self) {
         let (tick, Parts { networks, adjacencies, reclaimer, .. }) = (self.tick(), &mut self.parts);
-        let walked = self.ageing.step(networks, adjacencies, self.now, reclaimer);
+        let told = self.announcer.room();
+        let walked = self.ageing.step(networks, adjacencies, self.now, told, reclaimer);
         self.neighbour_ageing.step(networks, tick, reclaimer);
+        self.announce_aged(&walked.gone, walked.more_gone);
         for network in walked.unlisted {
             self.resume_attendance(network, &HashSet::new());
             self.unpublished = true;

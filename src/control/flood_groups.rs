@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, Way};
-use super::netlink::Netlink;
 use super::peers::next_hop_by;
 use super::ports::Ports;
 use crate::config::{self, Config, EncapName};
@@ -17,23 +16,6 @@ use crate::worker::AdjacencyIndex;
 pub(super) fn addresses(config: &Config) -> HashSet<IpAddr> {
     let groups = config.networks.iter().filter_map(|network| network.group.as_ref());
     groups.map(|group| group.address).collect()
-}
-
-/// Notices links that come back.
-#[derive(Default)]
-pub(super) struct LinkWatch(HashMap<u16, bool>);
-
-impl LinkWatch {
-    /// Looks at all underlay ports, once a tick. Behind a link that is back there may be a switch that has not heard
-    /// of our groups.
-    pub fn look(&mut self, ports: &Ports, netlink: &Netlink) {
-        for (index, port) in ports.underlay() {
-            let is_up = port.port.link().up;
-            if self.0.insert(index, is_up) == Some(false) && is_up {
-                netlink.renew(index);
-            }
-        }
-    }
 }
 
 /// The ways out to groups; networks with the same group and TTL share them.

@@ -6,7 +6,7 @@ use super::adjacency::Way;
 use super::clock::{self, Seconds};
 use super::core::{Control, Parts};
 use super::moves;
-use crate::fib::{Entry, InsertError, MacKey};
+use crate::fib::{Change, Entry, InsertError, MacKey};
 use crate::worker::{Attachment, Event};
 
 /// Events taken from one worker before the others get their turn.
@@ -104,10 +104,16 @@ impl Control {
         }
         let entry = Entry::new(adjacency, generation, tick);
         match network.fib.insert(mac, entry, reclaimer) {
-            Ok(_) => {
+            Ok(change) => {
                 if network.include(adjacency, adjacencies) {
                     self.tell_members(index);
                     self.unpublished = true;
+                }
+                let is_known = |old: Entry| old.location() == location;
+                if !matches!(change, Change::Updated(old) if is_known(old))
+                    && self.announcer.is_heard()
+                {
+                    self.announce_learned(index, mac, entry, change);
                 }
             }
             Err(error @ (InsertError::LimitReached(_) | InsertError::NoPlace(_))) => {

@@ -5,6 +5,7 @@
 
 mod adjacency;
 mod ageing;
+mod announce;
 mod apply;
 mod clock;
 mod core;

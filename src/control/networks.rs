@@ -95,6 +95,11 @@ impl Networks {
     }
 
     /// The network at an index.
+    pub fn get(&self, index: usize) -> Option<&Network> {
+        self.slots.get(index)?.as_ref()
+    }
+
+    /// The same, to be changed.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut Network> {
         self.slots.get_mut(index)?.as_mut()
     }

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hashbrown::{HashMap, HashSet};
 
 use super::adjacency::{Adjacencies, NextHop, Way};
+use super::announce::Announcer;
 use super::clock::Seconds;
 use super::ports::{ControlPort, Ports};
+use crate::api::Event;
 use crate::config::{self, Config};
 use crate::tunnel::{Encap, OuterHeader, Sequence, Template};
 use crate::wire::{MacAddr, ethernet};
@@ -303,6 +305,7 @@ impl Peers {
         config: &Config,
         ports: &Ports,
         adjacencies: &mut Adjacencies,
+        announcer: &mut Announcer,
     ) -> bool {
         let mut changed = false;
         for key in self.by_address.get(&address).into_iter().flatten() {
@@ -318,14 +321,22 @@ impl Peers {
         }
         if changed {
             match resolution {
-                Resolution::Resolved { mac, next_hop, .. } => {
+                Resolution::Resolved { mac, next_hop, port } => {
                     tracing::info!("peer {address}: next hop {next_hop} is {mac}");
+                    announcer.say(|| Event::PeerUp {
+                        peer: address,
+                        port: ports.get(*port).map_or("", |port| port.name()).to_owned(),
+                        next_hop: *next_hop,
+                        mac: mac.to_string(),
+                    });
                 }
                 Resolution::Unresolved => {
                     tracing::warn!("peer {address}: its next hop does not answer");
+                    announcer.say(|| Event::PeerDown { peer: address, routed: true });
                 }
                 Resolution::NoRoute => {
                     tracing::warn!("peer {address}: no route by an underlay port");
+                    announcer.say(|| Event::PeerDown { peer: address, routed: false });
                 }
             }
         }

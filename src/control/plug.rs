@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::core::{Control, Parts};
 use super::ports::{self, ControlPort, Opened, Plan, Purpose, Role};
 use super::startup::StartError;
+use crate::api::Event;
 use crate::config::Config;
 use crate::dpdk::{Burst, RxQueue};
 use crate::worker::{Order, PortCount, Receiver};
@@ -78,6 +79,7 @@ impl Control {
             };
             let (limits, storm) = (None, None);
             let running = ControlPort { wanted, role, port, limits, storm, rings, _share: share };
+            self.announcer.say(|| Event::PortAdded { port: running.name().to_owned() });
             ports.put(index, running);
             for (worker, transmit) in workers.iter().zip(transmit) {
                 worker.mailbox.order(Order::Transmit(index, transmit));
@@ -162,6 +164,7 @@ impl Control {
                 }
             }
             tracing::info!("port {}: closed", port.name());
+            self.announcer.say(|| Event::PortRemoved { port: port.name().to_owned() });
             ports.left(index);
         }
     }

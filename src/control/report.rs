@@ -57,7 +57,7 @@ impl Control {
     }
 
     pub(super) fn port_name(&self, index: u16) -> String {
-        self.parts.ports.get(index).map_or(String::new(), |port| port.name().to_owned())
+        self.parts.port_name(index)
     }
 
     fn counters(&self) -> impl Iterator<Item = &Arc<WorkerCounters>> + Clone {
@@ -174,19 +174,6 @@ impl Control {
         Some(limit.saturating_sub(ethernet::LENGTH as u16))
     }
 
-    /// Port, VLAN and peer, or underlay group, of an adjacency.
-    pub(super) fn place(
-        &self,
-        adjacency: AdjacencyIndex,
-    ) -> (Option<String>, Option<u16>, Option<IpAddr>) {
-        match self.parts.adjacencies.get(adjacency) {
-            Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
-            Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
-            Some(Way::Group(hop)) => (None, None, Some(hop.address)),
-            None => (None, None, None),
-        }
-    }
-
     /// One page: about as many entries as asked for are looked at, so that a rare match in a large table
     /// does not hold the control core up.
     fn report_macs(&self, filter: &MacFilter) -> MacPage {
@@ -225,7 +212,7 @@ impl Control {
     }
 
     fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
-        let (port, vlan, peer) = self.place(entry.adjacency());
+        let (port, vlan, peer) = self.parts.place(entry.adjacency());
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
         model::Mac {
             vni: network.vni(),
@@ -343,6 +330,25 @@ impl Control {
             }
         }
         drops
+    }
+}
+
+impl Parts {
+    fn port_name(&self, index: u16) -> String {
+        self.ports.get(index).map_or(String::new(), |port| port.name().to_owned())
+    }
+
+    /// Port, VLAN and peer, or underlay group, of an adjacency.
+    pub(super) fn place(
+        &self,
+        adjacency: AdjacencyIndex,
+    ) -> (Option<String>, Option<u16>, Option<IpAddr>) {
+        match self.adjacencies.get(adjacency) {
+            Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
+            Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
+            Some(Way::Group(hop)) => (None, None, Some(hop.address)),
+            None => (None, None, None),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A Ferry process under test.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -78,6 +78,33 @@ impl Ferry {
         let output = self.query(what).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What happens from now on: the data of server-sent events, in JSON.
+    pub fn events(&self) -> impl FnMut() -> Value + use<> {
+        let mut stream = UnixStream::connect(self.folder.path().join("ferry.sock")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        write!(stream, "GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert_eq!(lines.next().unwrap(), "HTTP/1.1 200 OK");
+        assert!(
+            lines
+                .by_ref()
+                .take_while(|line| !line.is_empty())
+                .any(|line| line.contains("text/event-stream"))
+        );
+        move || {
+            let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+            serde_json::from_str(&data.unwrap()).unwrap()
+        }
+    }
+
+    /// A command that asks it, such as `events --json`.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(line.split_whitespace()).arg("--socket");
+        command.arg(self.folder.path().join("ferry.sock"));
+        command
     }
 
     /// What is at a path of the API.

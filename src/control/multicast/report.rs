@@ -84,7 +84,7 @@ impl Control {
 
     /// Says where an adjacency is.
     fn row(&self, network: &Network, way: AdjacencyIndex) -> model::Group {
-        let (port, vlan, peer) = self.place(way);
+        let (port, vlan, peer) = self.parts.place(way);
         model::Group { port, vlan, peer, ..named(network) }
     }
 }
