@@ -101,6 +101,8 @@ fn bind(flags: &[String]) {
             "rte_(get_next_lcore|get_main_lcore|lcore_to_cpu_id|lcore_to_socket_id)",
         )
         .allowlist_function("rte_(strerror|log_set_global_level|log_set_level_pattern)")
+        .allowlist_function("rte_telemetry_register_cmd")
+        .allowlist_function("rte_tel_data_(start_array|start_dict|add_array_string)")
         .allowlist_function("rte_get_tsc_hz")
         .allowlist_function("rte_dev_(probe|remove|name)")
         .allowlist_function("rte_eth_dev_(info_get|configure|start|stop|close|count_avail)")

@@ -128,6 +128,15 @@ int shim_link(uint16_t port, uint32_t *speed_mbps, int *up)
 	return 0;
 }
 
+int shim_tel_add_number(struct rte_tel_data *data, const char *name, uint64_t number)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	return rte_tel_data_add_dict_uint(data, name, number);
+#else
+	return rte_tel_data_add_dict_u64(data, name, number);
+#endif
+}
+
 static ssize_t log_write(void *cookie, const char *text, size_t length)
 {
 	((shim_log_callback)cookie)(rte_log_cur_msg_loglevel(), rte_log_cur_msg_logtype(), text, length);

@@ -15,6 +15,7 @@
 #include <rte_mempool.h>
 #include <rte_net.h>
 #include <rte_ring.h>
+#include <rte_telemetry.h>
 #include <rte_version.h>
 #include <rte_vhost.h>
 #include <rte_hash.h>
@@ -83,6 +84,8 @@ int shim_cpu_is_x86_64_v3(void);
 const char *shim_version(void);
 int shim_port_of_device(const char *name, uint16_t *port);
 int shim_link(uint16_t port, uint32_t *speed_mbps, int *up);
+
+int shim_tel_add_number(struct rte_tel_data *data, const char *name, uint64_t number);
 
 /* Hands every DPDK log message to the callback instead of stderr and syslog; call it before rte_eal_init. */
 typedef void (*shim_log_callback)(int level, int type, const char *text, size_t length);

@@ -3,6 +3,7 @@
 //! | thread | may call | holds |
 //! |---|---|---|
 //! | `ferry-api` | everything in `routes`, [`Handle`] | a tokio current-thread runtime; nothing of Ferry's state |
+//! | DPDK's telemetry threads | `telemetry` | [`Handle`]; they wait for the answer |
 //! | control core | [`Query`], [`Reply::send`] | all state; it answers when its loop comes round |
 //! | main | [`serve`], [`Server::stop`] | the server's handle |
 //!
@@ -23,6 +24,7 @@ mod reload;
 mod routes;
 mod server;
 mod socket;
+mod telemetry;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -33,6 +35,7 @@ pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unanswered, channel};
 pub use server::{STOP_TIMEOUT, Server, serve};
 pub use socket::SocketError;
+pub use telemetry::answer_telemetry;
 
 /// Where Ferry answers unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";

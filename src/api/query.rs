@@ -153,15 +153,30 @@ impl Handle {
         patience: Duration,
         query: impl FnOnce(Reply<T>) -> Query,
     ) -> Result<T, Unanswered> {
+        match tokio::time::timeout(patience, self.post(query)?).await {
+            Ok(answer) => answer.map_err(|_| Unanswered::Stopping),
+            Err(_) => Err(Unanswered::TimedOut(patience)),
+        }
+    }
+
+    /// The same on a thread of which nothing else is expected: it waits as long as that takes.
+    pub(super) fn ask_and_wait<T>(
+        &self,
+        query: impl FnOnce(Reply<T>) -> Query,
+    ) -> Result<T, Unanswered> {
+        self.post(query)?.blocking_recv().map_err(|_| Unanswered::Stopping)
+    }
+
+    fn post<T>(
+        &self,
+        query: impl FnOnce(Reply<T>) -> Query,
+    ) -> Result<oneshot::Receiver<T>, Unanswered> {
         let (reply, answer) = oneshot::channel();
         self.queries.try_send(query(Reply(reply))).map_err(|error| match error {
             TrySendError::Full(_) => Unanswered::Busy,
             TrySendError::Disconnected(_) => Unanswered::Stopping,
         })?;
-        match tokio::time::timeout(patience, answer).await {
-            Ok(answer) => answer.map_err(|_| Unanswered::Stopping),
-            Err(_) => Err(Unanswered::TimedOut(patience)),
-        }
+        Ok(answer)
     }
 
     /// Waits until nobody else changes the configuration, and keeps others waiting.

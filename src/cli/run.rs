@@ -48,10 +48,11 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control::check_machine(&config)?;
     control::pin_to_control_core(&config);
     let (handle, queries) = api::channel(version());
-    let events = handle.events().clone();
-    let server = api::serve(&config.api, file.to_owned(), handle)?;
+    let server = api::serve(&config.api, file.to_owned(), handle.clone())?;
     let mut control = control::start(config)?;
-    control.announce_to(events);
+    control.announce_to(handle.events().clone());
+    let telemetry = api::answer_telemetry(handle)
+        .inspect_err(|error| tracing::warn!("no /ferry in DPDK's telemetry: {error}"));
     tracing::info!("forwarding; API at {}", control.config().api.socket.path.display());
     control::ready();
     control.run(&stop, &queries);
@@ -59,6 +60,7 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control::stopping();
     // Whoever waits for an answer learns that there will be none.
     drop(queries);
+    drop(telemetry);
     server.stop();
     Ok(report(control.stop()))
 }

@@ -18,6 +18,7 @@ mod port;
 mod port_state;
 mod queue;
 mod ring;
+mod telemetry;
 mod vhost;
 
 pub use burst::{BURST, Burst, sift, sift_ahead};
@@ -32,6 +33,7 @@ pub use port::{LinkState, Port, PortOptions, PortStatistics};
 pub use port_state::PortState;
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;
+pub use telemetry::{Answer, Answerer, Telemetry};
 
 /// Whether this CPU has what the binary was compiled for. Ask first of all: without it, the process dies of SIGILL
 /// sooner or later.
