@@ -68,6 +68,8 @@ install: build ## Install the binary, its manual, completions, a systemd unit an
 	install -D -m 0755 target/release/ferry $(DESTDIR)$(PREFIX)/bin/ferry
 	install -d $(DESTDIR)$(PREFIX)/share/ferry
 	install -m 0644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/ferry/
+	install -d $(DESTDIR)$(PREFIX)/share/ferry/monitoring
+	install -m 0644 configs/monitoring/* $(DESTDIR)$(PREFIX)/share/ferry/monitoring/
 	target/release/ferry manual $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	target/release/ferry completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ferry

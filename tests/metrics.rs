@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use support::frames::{PEER1, ethernet, mac, vxlan};
 use support::lab::NETWORKS;
 use support::prometheus::{promtool, samples};
@@ -76,6 +78,43 @@ fn what_tenants_bring_makes_no_rows_and_networks_do_only_where_asked_for() {
     assert!(one > 5);
     let lab = Lab::new();
     assert!(!lab.ferry.get("/metrics").contains("ferry_network_"));
+    lab.finish();
+}
+
+#[test]
+fn alerts_fire_where_they_should_and_the_dashboard_asks_for_what_there_is() {
+    let path = |path: &str| format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    let read = |of: &str| std::fs::read_to_string(path(of)).unwrap();
+    promtool(&["check", "rules", &path("configs/monitoring/alerts.yaml")], "");
+    promtool(&["test", "rules", &path("tests/alerts.yaml")], "");
+
+    let dashboard: Value = serde_json::from_str(&read("configs/monitoring/grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries: Vec<_> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(queries.len() > 10);
+    let rule = |(number, query): (usize, &&str)| {
+        let query = query.replace("$instance", ".*").replace("$__rate_interval", "5m");
+        json!({"record": format!("panel{number}"), "expr": query})
+    };
+    let rules: Vec<_> = queries.iter().enumerate().map(rule).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("panels.yaml");
+    let groups = json!({"groups": [{"name": "panels", "rules": rules}]});
+    std::fs::write(&file, groups.to_string()).unwrap();
+    promtool(&["check", "rules", file.to_str().unwrap()], "");
+
+    let lab = Lab::with(&format!("{NETWORKS}\napi: {{metrics: {{networks: true}}}}\n"));
+    let text = lab.ferry.get("/metrics");
+    let known: HashSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next())
+        .collect();
+    let used = read("configs/monitoring/alerts.yaml") + &queries.join("\n");
+    let words = used.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let used: HashSet<_> = words.filter(|word| word.starts_with("ferry_")).collect();
+    assert!(used.len() > 15, "{used:?}");
+    assert!(used.is_subset(&known), "{:?}", used.difference(&known));
     lab.finish();
 }
 
