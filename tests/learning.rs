@@ -41,6 +41,33 @@ fn it_floods_until_it_knows_and_follows_every_move() {
 }
 
 #[test]
+fn macs_are_listed_by_kind_and_age() {
+    let lab = Lab::with(
+        "\n  - {vni: 1000, name: a, ports: [vm1, vm2], ageing: 10s, macs: [{mac: \"02:00:00:00:aa:07\", port: vm2}]}\n",
+    );
+    let list = |options: &str| {
+        let output = lab.ferry.command(&format!("show macs --json {options}")).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let macs: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let mut last: Vec<_> =
+            macs.iter().map(|mac| mac["mac"].as_str().unwrap()[15..].to_owned()).collect();
+        last.sort();
+        last
+    };
+    lab.vm1.send(&ethernet(mac(9), mac(1), 60));
+    lab.ferry.expect_place(1000, mac(1), "vm1");
+    support::eventually("2 s old", || list("--min-age 2") == ["01"]);
+    lab.vm1.send(&ethernet(mac(9), mac(2), 60));
+    lab.ferry.expect_place(1000, mac(2), "vm1");
+    assert_eq!(list("--kind static"), ["07"]);
+    assert_eq!(list("--kind learned"), ["01", "02"]);
+    assert_eq!(list("--max-age 1"), ["02"]);
+    assert_eq!(list("--kind static --max-age 1"), [""; 0]);
+    assert_eq!(list("--port vm1 --min-age 1 --max-age 8"), ["01"]);
+    lab.finish();
+}
+
+#[test]
 fn tenants_with_the_same_macs_never_meet() {
     let lab = Lab::new();
     // Station 1 of network 1000 is at vm1, station 1 of network 2000 behind peer 1.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::model::{Mac, Neighbour};
+use super::model::{Mac, MacKind, Neighbour, NeighbourKind};
 
 /// Which MACs to list; the parameters of `GET /v1/macs`. All conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,15 @@ pub struct MacFilter {
     /// Those behind this VTEP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
+    /// Static or learned ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<MacKind>,
+    /// Learned ones that were last seen so many seconds ago, or longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_age: Option<u64>,
+    /// Learned ones that were last seen so many seconds ago, or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
     /// As many at most: 1 to [`Self::MOST`], [`Self::USUAL`] unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -38,6 +47,19 @@ impl MacFilter {
     /// How many MACs to list at most.
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(Self::USUAL).clamp(1, Self::MOST)
+    }
+
+    /// Whether a MAC is one of them.
+    pub fn admits(&self, mac: &Mac) -> bool {
+        let age = |limit: Option<u64>, holds: fn(u64, u64) -> bool| {
+            limit.is_none_or(|limit| mac.age_seconds.is_some_and(|age| holds(age, limit)))
+        };
+        self.vni.is_none_or(|vni| vni == mac.vni)
+            && (self.port.is_none() || self.port == mac.port)
+            && (self.peer.is_none() || self.peer == mac.peer)
+            && self.kind.is_none_or(|kind| kind == mac.kind)
+            && age(self.min_age, |age, limit| age >= limit)
+            && age(self.max_age, |age, limit| age <= limit)
     }
 }
 
@@ -57,6 +79,12 @@ pub struct NeighbourFilter {
     /// Those of this network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vni: Option<u32>,
+    /// Those of this MAC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
+    /// Those that came to be known in this way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<NeighbourKind>,
     /// As many at most: 1 to [`MacFilter::MOST`], [`MacFilter::USUAL`] unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -69,6 +97,13 @@ impl NeighbourFilter {
     /// How many addresses to list at most.
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(MacFilter::USUAL).clamp(1, MacFilter::MOST)
+    }
+
+    /// Whether an address is one of them.
+    pub fn admits(&self, neighbour: &Neighbour) -> bool {
+        self.vni.is_none_or(|vni| vni == neighbour.vni)
+            && self.mac.as_ref().is_none_or(|mac| mac.eq_ignore_ascii_case(&neighbour.mac))
+            && self.kind.is_none_or(|kind| kind == neighbour.kind)
     }
 }
 

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::Exit;
 use super::log::Filter;
-use crate::api::model::Version;
-use crate::api::{DEFAULT_SOCKET, MacFilter};
+use crate::api::model::{MacKind, NeighbourKind, Version};
+use crate::api::{DEFAULT_SOCKET, MacFilter, NeighbourFilter};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,11 +133,7 @@ pub enum Resource {
     /// MAC addresses, learned and static
     Macs(#[command(flatten)] MacArguments),
     /// Addresses and their MACs, in networks with arp_suppression
-    Neighbours {
-        /// Only those of this network
-        #[arg(long, value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-        vni: Option<u32>,
-    },
+    Neighbours(#[command(flatten)] NeighbourArguments),
     /// Members of multicast groups
     Groups,
     /// Remote VTEPs, and whether packets to them can leave
@@ -167,12 +164,70 @@ pub struct MacArguments {
     /// Only those behind this VTEP
     #[arg(long, value_name = "IP", conflicts_with = "port")]
     peer: Option<IpAddr>,
+    /// Only static or only learned ones
+    #[arg(long, value_name = "KIND", value_parser = kind(MAC_KINDS))]
+    kind: Option<MacKind>,
+    /// Only learned ones that were last seen so many seconds ago, or longer
+    #[arg(long, value_name = "SECONDS")]
+    min_age: Option<u64>,
+    /// Only learned ones that were last seen so many seconds ago, or later
+    #[arg(long, value_name = "SECONDS")]
+    max_age: Option<u64>,
+}
+
+/// Which addresses to list.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub struct NeighbourArguments {
+    /// Only those of this network
+    #[arg(long, value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
+    vni: Option<u32>,
+    /// Only those of this MAC
+    #[arg(long, value_name = "MAC")]
+    mac: Option<String>,
+    /// Only those that came to be known in this way
+    #[arg(long, value_name = "KIND", value_parser = kind(NEIGHBOUR_KINDS))]
+    kind: Option<NeighbourKind>,
+}
+
+impl NeighbourArguments {
+    /// As the API wants it.
+    pub(super) fn filter(&self) -> NeighbourFilter {
+        let (vni, mac, kind) = (self.vni, self.mac.clone(), self.kind);
+        NeighbourFilter { vni, mac, kind, ..Default::default() }
+    }
+}
+
+const MAC_KINDS: [(&str, MacKind); 2] =
+    [("static", MacKind::Static), ("learned", MacKind::Learned)];
+const NEIGHBOUR_KINDS: [(&str, NeighbourKind); 4] = [
+    ("static", NeighbourKind::Static),
+    ("arp", NeighbourKind::Arp),
+    ("nd", NeighbourKind::Nd),
+    ("dhcp", NeighbourKind::Dhcp),
+];
+
+/// One of some kinds, by name.
+fn kind<T: Copy + Send + Sync + 'static, const N: usize>(
+    kinds: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(kinds.map(|(name, _)| name)).try_map(move |text| {
+        let found = kinds.iter().find(|(name, _)| *name == text);
+        found.map(|(_, kind)| *kind).ok_or("no such kind")
+    })
 }
 
 impl MacArguments {
     /// As the API wants it.
     pub(super) fn filter(&self) -> MacFilter {
-        MacFilter { vni: self.vni, port: self.port.clone(), peer: self.peer, ..Default::default() }
+        MacFilter {
+            vni: self.vni,
+            port: self.port.clone(),
+            peer: self.peer,
+            kind: self.kind,
+            min_age: self.min_age,
+            max_age: self.max_age,
+            ..Default::default()
+        }
     }
 }
 

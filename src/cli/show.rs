@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 
 use super::arguments::{Resource, Show};
 use super::list::{self, List};
-use crate::api::NeighbourFilter;
 use crate::api::client::{Client, ClientError};
 use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Worker};
 
@@ -39,10 +38,7 @@ fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowError> {
         Resource::Ports => get::<Port>(&mut client, "/v1/ports", json, output),
         Resource::Networks => get::<Network>(&mut client, "/v1/networks", json, output),
         Resource::Macs(macs) => print(&client.macs(&macs.filter())?, json, output),
-        Resource::Neighbours { vni } => {
-            let filter = NeighbourFilter { vni: *vni, ..Default::default() };
-            print(&client.neighbours(&filter)?, json, output)
-        }
+        Resource::Neighbours(of) => print(&client.neighbours(&of.filter())?, json, output),
         Resource::Groups => get::<Group>(&mut client, "/v1/groups", json, output),
         Resource::Peers => get::<Peer>(&mut client, "/v1/peers", json, output),
         Resource::Workers => get::<Worker>(&mut client, "/v1/workers", json, output),

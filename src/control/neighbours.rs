@@ -127,23 +127,22 @@ impl Control {
                 _ => suppressor.writer.page(cursor, room),
             };
             room = room.saturating_sub(found.len());
-            page.neighbours.extend(found.into_iter().map(|(address, binding, entry)| {
-                model::Neighbour {
-                    vni,
-                    network: network.name().to_owned(),
-                    ip: address.ip(),
-                    mac: binding.mac.to_string(),
-                    kind: match binding.kind {
-                        Kind::Static => model::NeighbourKind::Static,
-                        Kind::Arp => model::NeighbourKind::Arp,
-                        Kind::Nd => model::NeighbourKind::Nd,
-                        Kind::Dhcp => model::NeighbourKind::Dhcp,
-                    },
-                    router: binding.router,
-                    age_seconds: (!entry.is_static())
-                        .then(|| super::ageing::age(self.tick(), entry).into()),
-                }
-            }));
+            let neighbours = found.into_iter().map(|(address, binding, entry)| model::Neighbour {
+                vni,
+                network: network.name().to_owned(),
+                ip: address.ip(),
+                mac: binding.mac.to_string(),
+                kind: match binding.kind {
+                    Kind::Static => model::NeighbourKind::Static,
+                    Kind::Arp => model::NeighbourKind::Arp,
+                    Kind::Nd => model::NeighbourKind::Nd,
+                    Kind::Dhcp => model::NeighbourKind::Dhcp,
+                },
+                router: binding.router,
+                age_seconds: (!entry.is_static())
+                    .then(|| super::ageing::age(self.tick(), entry).into()),
+            });
+            page.neighbours.extend(neighbours.filter(|neighbour| filter.admits(neighbour)));
             if let Some(next) = next {
                 page.next = Some(Cursor { vni, position: next as u64 });
                 return page;

@@ -193,10 +193,7 @@ impl Control {
             room = room.saturating_sub(entries.len());
             let valid = entries.into_iter().filter(|(_, entry)| self.is_valid(*entry));
             let macs = valid.map(|(key, entry)| self.report_mac(network, key, entry));
-            page.macs.extend(macs.filter(|mac| {
-                let port = filter.port.is_none() || filter.port == mac.port;
-                port && (filter.peer.is_none() || filter.peer == mac.peer)
-            }));
+            page.macs.extend(macs.filter(|mac| filter.admits(mac)));
             if let Some(next) = next {
                 page.next = Some(Cursor { vni, position: next as u64 });
                 return page;

@@ -119,8 +119,7 @@ impl World {
     /// One at a time.
     fn neighbour_page(&self, filter: &NeighbourFilter) -> NeighbourPage {
         let start = filter.after.map_or(0, |after| after.position as usize);
-        let found =
-            self.neighbours.get(start).filter(|of| filter.vni.is_none_or(|vni| of.vni == vni));
+        let found = self.neighbours.get(start).filter(|of| filter.admits(of));
         let next = self.neighbours.get(start + 1);
         NeighbourPage {
             neighbours: found.cloned().into_iter().collect(),
@@ -132,13 +131,8 @@ impl World {
     fn page(&self, filter: &MacFilter) -> MacPage {
         let start = filter.after.map_or(0, |after| after.position as usize);
         let end = (start + filter.limit()).min(self.macs.len());
-        let matches = |mac: &&Mac| {
-            filter.vni.is_none_or(|vni| mac.vni == vni)
-                && (filter.port.is_none() || filter.port == mac.port)
-                && (filter.peer.is_none() || filter.peer == mac.peer)
-        };
         MacPage {
-            macs: self.macs[start..end].iter().filter(matches).cloned().collect(),
+            macs: self.macs[start..end].iter().filter(|mac| filter.admits(mac)).cloned().collect(),
             next: self.macs.get(end).map(|mac| Cursor { vni: mac.vni, position: end as u64 }),
         }
     }

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::fake::{Fake, World, ip, mac, raw, serve, totals, version, world};
 use crate::api::client::{Client, ClientError};
-use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
+use crate::api::model::{
+    DropCount, Group, MacKind, NeighbourKind, Network, Peer, Port, Totals, Version, Worker,
+};
 use crate::api::{self, MacFilter, MacPage, NeighbourFilter, Query, REPLY_TIMEOUT, Unanswered};
 
 fn refusal(client: &mut Client, path: &str) -> (u16, String) {
@@ -69,8 +71,26 @@ fn macs_come_in_pages_each_one_once() {
     assert_eq!(of_port.len(), macs.len() / 2);
     let peer = MacFilter { peer: Some(ip("192.0.2.2")), ..MacFilter::default() };
     assert!(client.macs(&peer).unwrap().iter().all(|mac| mac.port.is_none()));
+    let mut of = |filter: MacFilter| client.macs(&filter).unwrap();
+    let (fixed, young) = (MacKind::Static, Some(2 * 61));
+    assert_eq!(of(MacFilter { kind: Some(fixed), ..Default::default() }), macs[..1]);
+    assert_eq!(of(MacFilter { max_age: young, ..Default::default() }), macs[1..3], "no static one");
+    assert_eq!(of(MacFilter { min_age: young, ..Default::default() }), macs[2..]);
     let nobody = MacFilter { peer: Some(ip("2001:db8::9")), ..MacFilter::default() };
     assert_eq!(client.macs(&nobody).unwrap(), []);
+}
+
+#[test]
+fn addresses_are_listed_by_mac_and_kind() {
+    let (fake, world) = (Fake::new(world()), world());
+    let mut client = Client::connect(&fake.socket()).unwrap();
+    let mut of = |filter: NeighbourFilter| client.neighbours(&filter).unwrap();
+    let mac = Some("02:00:00:00:00:02".to_owned());
+    assert_eq!(of(NeighbourFilter { mac, ..Default::default() }), world.neighbours[1..]);
+    let kind = Some(NeighbourKind::Static);
+    assert_eq!(of(NeighbourFilter { kind, ..Default::default() }), world.neighbours[..1]);
+    let kind = Some(NeighbourKind::Dhcp);
+    assert_eq!(of(NeighbourFilter { kind, ..Default::default() }), []);
 }
 
 #[test]
@@ -100,6 +120,9 @@ fn the_control_core_gets_the_filter_as_it_was_meant() {
         vni: Some(0xff_ffff),
         port: Some("trunk 0/ä&=?#".to_owned()),
         peer: Some(ip("2001:db8::1")),
+        kind: Some(MacKind::Learned),
+        min_age: Some(1),
+        max_age: Some(u64::MAX),
         limit: Some(17),
         after: Some("101.4096".parse().unwrap()),
     };
@@ -116,6 +139,9 @@ fn wrong_parameters_are_named() {
         ("/v1/macs?vni=-1", "vni"),
         ("/v1/macs?vnj=1", "`vnj`, expected one of `vni`"),
         ("/v1/macs?peer=192.0.2", "peer: invalid IP address"),
+        ("/v1/macs?kind=dynamic", "unknown variant `dynamic`, expected `static` or `learned`"),
+        ("/v1/macs?max_age=-1", "max_age: invalid digit"),
+        ("/v1/neighbours?kind=x", "unknown variant `x`"),
         ("/v1/macs?limit=0", "limit must be from 1 to 10000"),
         ("/v1/macs?limit=10001", "limit must be from 1 to 10000"),
         ("/v1/macs?after=5", "'5' is not a place in a list"),

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use clap::error::ErrorKind;
 
-use crate::api::MacFilter;
+use crate::api::model::{MacKind, NeighbourKind};
 use crate::api::tests::fake::{ip, version};
+use crate::api::{MacFilter, NeighbourFilter};
 use crate::cli::log::Filter;
 use crate::cli::{Change, Exit, Plan, Resource, Show, Wanted, check, parse};
 
@@ -44,8 +45,6 @@ fn each_command_makes_its_plan() {
     for (name, resource) in [
         ("ports", Resource::Ports),
         ("networks", Resource::Networks),
-        ("neighbours", Resource::Neighbours { vni: None }),
-        ("neighbours --vni 7", Resource::Neighbours { vni: Some(7) }),
         ("groups", Resource::Groups),
         ("peers", Resource::Peers),
         ("workers", Resource::Workers),
@@ -68,6 +67,19 @@ fn options_of_show_stand_before_or_after_what_to_show() {
 }
 
 #[test]
+fn addresses_are_filtered() {
+    let filter = |line: &str| match shown(line).resource {
+        Resource::Neighbours(neighbours) => neighbours.filter(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(filter("show neighbours"), NeighbourFilter::default());
+    let (vni, kind) = (Some(7), Some(NeighbourKind::Dhcp));
+    let mac = Some("02:00:00:00:00:01".to_owned());
+    let line = "show neighbours --vni 7 --kind dhcp --mac 02:00:00:00:00:01";
+    assert_eq!(filter(line), NeighbourFilter { vni, mac, kind, ..Default::default() });
+}
+
+#[test]
 fn macs_are_filtered() {
     let filter = |line: &str| match shown(line).resource {
         Resource::Macs(macs) => macs.filter(),
@@ -81,6 +93,11 @@ fn macs_are_filtered() {
     assert_eq!(
         filter("show macs --peer 2001:db8::1"),
         MacFilter { peer: Some(ip("2001:db8::1")), ..MacFilter::default() }
+    );
+    let (kind, min_age, max_age) = (Some(MacKind::Learned), Some(5), Some(60));
+    assert_eq!(
+        filter("show macs --kind learned --min-age 5 --max-age 60"),
+        MacFilter { kind, min_age, max_age, ..MacFilter::default() }
     );
 }
 
