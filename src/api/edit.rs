@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, Query as Parameters};
 use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{StatusCode, request};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::model::{Changed, Difference};
@@ -34,9 +35,10 @@ pub(super) struct Terms {
 }
 
 /// The parameters of such a request.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Options {
+pub(super) struct Options {
+    /// Only say what would change.
     #[serde(default)]
     dry_run: bool,
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::extract::State;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::stream::{Stream, unfold};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -20,7 +21,7 @@ use super::query::Handle;
 const QUEUE: usize = 4096;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A network has learned a MAC.
@@ -81,7 +82,7 @@ pub enum Event {
 }
 
 /// A MAC of a network, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MacEvent {
     /// The network's ID.
     pub vni: u32,
@@ -95,7 +96,7 @@ pub struct MacEvent {
 }
 
 /// Behind a port, or behind a peer; neither, where that is gone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// Name of the access port.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@
 
 pub mod client;
 mod config;
+mod document;
 mod edit;
 mod events;
 mod listen;

@@ -3,12 +3,13 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::{Changes, Difference, StaticChanges};
 
 /// A DPDK port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Port {
     /// The operator's name for it.
     pub name: String,
@@ -40,7 +41,7 @@ pub struct Port {
 }
 
 /// What a port is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Tenants attach here.
@@ -52,7 +53,7 @@ pub enum Role {
 }
 
 /// The state of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Link {
     /// Frames can pass.
@@ -62,7 +63,7 @@ pub enum Link {
 }
 
 /// How tenants' frames are carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encap {
     /// RFC 7348.
@@ -74,7 +75,7 @@ pub enum Encap {
 }
 
 /// A tenant's layer-2 network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Network {
     /// 24-bit network ID.
     pub vni: u32,
@@ -130,7 +131,7 @@ pub struct Network {
 }
 
 /// What became of frames that did not fit the underlay. They are dropped for the reason `oversize`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Oversize {
     /// Senders that were told what fits, by ICMP.
     pub answered: u64,
@@ -139,7 +140,7 @@ pub struct Oversize {
 }
 
 /// Whether a MAC that is alive at one place may move to another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MacMove {
     /// The last source wins.
@@ -152,7 +153,7 @@ pub enum MacMove {
 }
 
 /// What of a port's or a network's frames may be flooded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StormControl {
     /// Of broadcasts; absent where they are not limited, as with the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +167,7 @@ pub struct StormControl {
 }
 
 /// A limit, and what it kept back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StormLimit {
     /// Packets a second.
     pub limit: u32,
@@ -175,7 +176,7 @@ pub struct StormLimit {
 }
 
 /// How a network answers ARP and neighbour discovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Suppression {
     /// Addresses learned from ARP, neighbour discovery and DHCP.
     pub neighbours_learned: u64,
@@ -192,7 +193,7 @@ pub struct Suppression {
 }
 
 /// A network's place on a port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkPort {
     /// Name of the access port.
     pub port: String,
@@ -202,7 +203,7 @@ pub struct NetworkPort {
 }
 
 /// A MAC address of a network, and where it is: behind a port, or behind a peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mac {
     /// The network's ID.
     pub vni: u32,
@@ -229,7 +230,7 @@ pub struct Mac {
 }
 
 /// How a MAC came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MacKind {
     /// From the configuration: neither ages nor moves.
@@ -239,7 +240,7 @@ pub enum MacKind {
 }
 
 /// An address of a network, and its MAC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Neighbour {
     /// The network's ID.
     pub vni: u32,
@@ -258,7 +259,7 @@ pub struct Neighbour {
 }
 
 /// How an address came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NeighbourKind {
     /// From the configuration: neither ages nor moves.
@@ -273,7 +274,7 @@ pub enum NeighbourKind {
 
 /// A member of a multicast group of a network, a multicast router, which gets all groups, or who asks for members: an
 /// access port, or a peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// The network's ID.
     pub vni: u32,
@@ -310,7 +311,7 @@ pub struct Group {
 }
 
 /// What a row of the groups is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberKind {
     /// A member from the configuration.
@@ -324,7 +325,7 @@ pub enum MemberKind {
 }
 
 /// How members, routers and queriers speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum GroupProtocol {
@@ -337,7 +338,7 @@ pub enum GroupProtocol {
 }
 
 /// Which sources a member of a group wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupFilter {
     /// Those that are wanted by name.
@@ -347,7 +348,7 @@ pub enum GroupFilter {
 }
 
 /// A source that a member of a group named.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupSource {
     /// Its address.
     pub source: IpAddr,
@@ -358,7 +359,7 @@ pub struct GroupSource {
 }
 
 /// What a network heard of IGMP and MLD.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Snooping {
     /// Groups with learned members.
     pub groups_learned: u64,
@@ -381,7 +382,7 @@ pub struct Snooping {
 }
 
 /// What a request has changed, or would change, in the running configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// What differs; empty where nothing does.
     pub differences: Vec<Difference>,
@@ -390,7 +391,7 @@ pub struct Changed {
 }
 
 /// A remote VTEP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Peer {
     /// Its underlay address.
     pub address: IpAddr,
@@ -430,7 +431,7 @@ pub struct Peer {
 }
 
 /// What a path of the underlay carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PathMtu {
     /// The largest packet, outer headers included, in bytes.
     pub mtu: u16,
@@ -439,7 +440,7 @@ pub struct PathMtu {
 }
 
 /// What becomes of the UDP checksum of what is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UdpChecksum {
     /// It is zero.
@@ -451,7 +452,7 @@ pub enum UdpChecksum {
 }
 
 /// Whether packets to a peer can leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerState {
     /// Route and next hop are known.
@@ -463,7 +464,7 @@ pub enum PeerState {
 }
 
 /// A forwarding core.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Worker {
     /// DPDK's number for it.
     pub lcore: u32,
@@ -494,7 +495,7 @@ pub struct Worker {
 }
 
 /// Frames dropped at a port for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DropCount {
     /// Name of the port that they came in by or should have left by.
     pub port: String,
@@ -509,7 +510,7 @@ pub struct DropCount {
 }
 
 /// Where all packets went: `rx + copies = tx + drops + held` once traffic rests.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Frames taken from ports, twins included.
     pub rx: u64,
@@ -534,7 +535,7 @@ pub struct Totals {
 }
 
 /// A pool of packet buffers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mempool {
     /// Its DPDK name.
     pub name: String,
@@ -547,7 +548,7 @@ pub struct Mempool {
 }
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// Ferry's version, such as `0.1.0`.
     pub ferry: String,
@@ -556,7 +557,7 @@ pub struct Version {
 }
 
 /// The body of every answer that is not 200.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// What is wrong, and what would be right.
     pub error: String,

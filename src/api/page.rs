@@ -4,12 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::model::{Mac, MacKind, Neighbour, NeighbourKind};
 
 /// Which MACs to list; the parameters of `GET /v1/macs`. All conditions must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MacFilter {
     /// Those of this network.
@@ -35,6 +36,7 @@ pub struct MacFilter {
     pub limit: Option<usize>,
     /// Go on from here: [`MacPage::next`] of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub after: Option<Cursor>,
 }
 
@@ -73,7 +75,7 @@ pub struct MacPage {
 }
 
 /// Which addresses to list; the parameters of `GET /v1/neighbours`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NeighbourFilter {
     /// Those of this network.
@@ -90,6 +92,7 @@ pub struct NeighbourFilter {
     pub limit: Option<usize>,
     /// Go on from here: [`NeighbourPage::next`] of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub after: Option<Cursor>,
 }
 

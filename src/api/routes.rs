@@ -8,20 +8,26 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::config;
-use super::edit::LARGEST;
-use super::events;
+use super::document::{Routes, changes, reads};
+use super::edit::{LARGEST, Options};
+use super::events::{self, Event};
 use super::listen::Token;
 use super::metrics;
-use super::model::{Failure, Version};
+use super::model::{
+    Changed, DropCount, Failure, Group, Mac, Neighbour, Network, Peer, Port, StaticChanges, Totals,
+    Version, Worker,
+};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
 use crate::config::Metrics;
 
 /// Every path there is, for those who ask for another.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "/v1/ports",
     "/v1/networks",
     "/v1/macs",
@@ -33,6 +39,7 @@ const PATHS: [&str; 11] = [
     "/v1/totals",
     "/v1/version",
     "/v1/config",
+    "/v1/openapi.json",
 ];
 
 /// Those routes that change nothing.
@@ -61,25 +68,97 @@ pub(super) fn guarded(handle: Handle, metrics: Metrics, token: Token) -> Router 
 
 /// All routes.
 pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
-    Router::new()
-        .route("/metrics", get(move |state| metrics::show(state, networks)))
-        .route("/v1/ports", get(|state| answer(state, Query::Ports)))
-        .route("/v1/networks", get(|state| answer(state, Query::Networks)))
-        .route("/v1/macs", get(list_macs))
-        .route("/v1/neighbours", get(neighbours))
-        .route("/v1/groups", get(|state| answer(state, Query::Groups)))
-        .route("/v1/config", get(config::show).put(config::replace))
-        .route(
+    Routes::new()
+        .at(
+            "/metrics",
+            get(move |state| metrics::show(state, networks)),
+            &[reads::<String>("All that is counted, for Prometheus").in_type("text/plain")],
+        )
+        .at(
+            "/v1/ports",
+            get(|state| answer(state, Query::Ports)),
+            &[reads::<Vec<Port>>("DPDK ports")],
+        )
+        .at(
+            "/v1/networks",
+            get(|state| answer(state, Query::Networks)),
+            &[reads::<Vec<Network>>("Networks")],
+        )
+        .at(
+            "/v1/macs",
+            get(list_macs),
+            &[reads::<Vec<Mac>>("MACs; the Link header leads to the next page")
+                .with::<MacFilter>()],
+        )
+        .at(
+            "/v1/neighbours",
+            get(neighbours),
+            &[reads::<Vec<Neighbour>>(
+                "Addresses and their MACs; the Link header leads to the next page",
+            )
+            .with::<NeighbourFilter>()],
+        )
+        .at(
+            "/v1/groups",
+            get(|state| answer(state, Query::Groups)),
+            &[reads::<Vec<Group>>("Members of multicast groups")],
+        )
+        .at(
+            "/v1/config",
+            get(config::show).put(config::replace),
+            &[
+                reads::<Map<String, Value>>("The running configuration"),
+                changes::<Changed>("put", "Another configuration in its place")
+                    .with::<Options>()
+                    .of("The configuration, as in a file"),
+            ],
+        )
+        .at(
             "/v1/networks/{vni}",
             get(config::show_network).put(config::set_network).delete(config::remove_network),
+            &[
+                reads::<Network>("A network"),
+                changes::<Changed>("put", "A network, new or another one in its place")
+                    .with::<Options>()
+                    .of("An element of the configuration's networks"),
+                changes::<Changed>("delete", "Removes a network, if it is there").with::<Options>(),
+            ],
         )
-        .route("/v1/networks/{vni}/macs", put(config::replace_macs))
-        .route("/v1/peers", get(|state| answer(state, Query::Peers)))
-        .route("/v1/workers", get(|state| answer(state, Query::Workers)))
-        .route("/v1/drops", get(drops))
-        .route("/v1/events", get(events::stream))
-        .route("/v1/totals", get(|state| answer(state, Query::Totals)))
-        .route("/v1/version", get(version))
+        .at(
+            "/v1/networks/{vni}/macs",
+            put(config::replace_macs),
+            &[changes::<StaticChanges>("put", "Other static MACs of a network")
+                .with::<Options>()
+                .of("A list as a network's macs in the configuration")],
+        )
+        .at(
+            "/v1/peers",
+            get(|state| answer(state, Query::Peers)),
+            &[reads::<Vec<Peer>>("Remote VTEPs")],
+        )
+        .at(
+            "/v1/workers",
+            get(|state| answer(state, Query::Workers)),
+            &[reads::<Vec<Worker>>("Forwarding cores")],
+        )
+        .at(
+            "/v1/drops",
+            get(drops),
+            &[reads::<Vec<DropCount>>("Dropped packets by port and reason")
+                .with::<DropParameters>()],
+        )
+        .at(
+            "/v1/events",
+            get(events::stream),
+            &[reads::<Event>("What happens, as server-sent events").in_type("text/event-stream")],
+        )
+        .at(
+            "/v1/totals",
+            get(|state| answer(state, Query::Totals)),
+            &[reads::<Totals>("Where all packets went")],
+        )
+        .at("/v1/version", get(version), &[reads::<Version>("What runs")])
+        .finish()
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(LARGEST))
@@ -166,7 +245,7 @@ pub(super) fn target(
 }
 
 /// The parameters of `GET /v1/drops`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DropParameters {
     /// Whether to list what never happened, too.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::Hash;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::neighbours::Address;
 use crate::wire::MacAddr;
 
 /// A part of a configuration that is another one than before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// What it is.
     pub resource: Resource,
@@ -33,7 +34,7 @@ pub struct Difference {
 }
 
 /// A part of a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     /// `eal`.
@@ -55,7 +56,7 @@ pub enum Resource {
 }
 
 /// What became of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// It is in the new configuration only.
@@ -67,7 +68,7 @@ pub enum Fate {
 }
 
 /// A key that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyDifference {
     /// Within its part, such as `flood.peers`.
     pub key: String,
@@ -77,7 +78,7 @@ pub struct KeyDifference {
 }
 
 /// How a value differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Edit {
     /// A set of static MACs, which may be large.
@@ -99,7 +100,7 @@ pub enum Edit {
 }
 
 /// What differs between two sets of static MACs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StaticChanges {
     /// MACs.
     pub macs: Changes,
@@ -108,7 +109,7 @@ pub struct StaticChanges {
 }
 
 /// What differs between two sets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changes {
     /// In the new one only.
     pub added: u64,
