@@ -142,6 +142,8 @@ drop_reasons! {
     WrongGroup = "wrong_group", "give the network the same flood group on all VTEPs";
     /// A packet of our own came back by its multicast group.
     OwnPacket = "own_packet", "look for a loop in the underlay, or another machine with this VTEP's address";
+    /// The underlay was congested (ECN), and the sender of the packet within knows no ECN: it must learn by a loss (RFC 6040 section 4.2).
+    CongestionWithoutEcn = "congestion_without_ecn", "look for the congestion; if the peer's outer headers are marked for packets without ECN, have it copy ECN (RFC 6040)";
     /// The inner frame is shorter than an Ethernet header.
     InnerTruncated = "inner_truncated", "look at the peer: it tunnels damaged frames";
     /// From a tunnel, to a MAC behind a tunnel: split horizon keeps it from looping.

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Ferry, Namespace, eventually};
+use support::{Ferry, Namespace, RawPort, eventually};
 
 /// A switch with Ferry and two kernel VTEPs on it, each with a station of network 1000: 10.0.0.1 behind
 /// Ferry, 10.0.0.2 and 10.0.0.3 on the kernels.
@@ -12,7 +12,7 @@ struct Fabric {
     vm: Namespace,
     kernels: [Namespace; 2],
     host: Namespace,
-    _switch: Namespace,
+    switch: Namespace,
 }
 
 impl Fabric {
@@ -69,7 +69,7 @@ networks:
   - {vni: 1000, name: a, ports: [vm1], KEYS}
 "#;
         let ferry = Ferry::start(&host, &config.replace("DEVICE", device).replace("KEYS", keys));
-        Self { ferry, vm, kernels, host, _switch: switch }
+        Self { ferry, vm, kernels, host, switch }
     }
 
     fn peer(&self, address: &str, key: &str) -> String {
@@ -156,6 +156,26 @@ fn tcp_gets_through_without_retransmission_storms() {
             "{retransmits} of {segments} segments were sent again"
         );
     }
+    fabric.ferry.stop();
+}
+
+/// Pings have an inner header of each ECN, and answers the same; a kernel with `tos inherit` copies the DSCP, too.
+#[test]
+fn t18_ecn_passes_to_and_from_a_kernel_that_inherits_tos() {
+    let fabric = Fabric::new();
+    let Fabric { vm, kernels, switch, .. } = &fabric;
+    kernels[0].exec("ip link set vx0 type vxlan tos inherit");
+    vm.exec("ping -c 1 -W 3 10.0.0.2");
+    let [ours, theirs] = ["p1", "p2"].map(|port| RawPort::open(switch, port));
+    for (inner, sent, answered) in [(0xb8, 0, 0xb8), (0xba, 2, 0xba), (0x29, 1, 0x29), (3, 3, 2)] {
+        vm.exec(&format!("ping -c 1 -W 3 -Q {inner} 10.0.0.2"));
+        for (port, outer) in [(&ours, sent), (&theirs, answered)] {
+            let is_ping = |packet: &[u8]| packet.len() > 90 && packet[23] == 17 && packet[73] == 1;
+            let packet = port.expect("a ping", is_ping);
+            assert_eq!((packet[15], packet[65]), (outer, inner), "{}", port.name);
+        }
+    }
+    fabric.ferry.expect_balance();
     fabric.ferry.stop();
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use ferry::tunnel::{AnyTemplate, Encap, OuterHeader, Sequence, Template, UdpChecksum, Variable};
+use ferry::tunnel::{AnyTemplate, Encap, Marking, OuterHeader, Sequence, UdpChecksum, Variable};
 use ferry::wire::{checksum, multicast::group_mac};
 
 use super::case::{Case, FLOWS, Size, Tunnel, Way};
@@ -168,7 +168,7 @@ pub fn outer_frame(
             next_hop_mac: to,
             source: peer,
             destination: if peer.is_ipv4() { VTEP.into() } else { VTEP6.into() },
-            ttl: Template::TTL,
+            marking: Marking::default(),
             encap,
             id: None,
             offloads: false,
@@ -177,7 +177,8 @@ pub fn outer_frame(
     );
     let mut frame = vec![0; template.length()];
     let entropy_port = 49152 + (flow % FLOWS) as u16;
-    let packet = Variable { inner: inner.len() as u16, id: vni, entropy_port };
+    let packet =
+        Variable { inner: inner.len() as u16, id: vni, entropy_port, ..Variable::default() };
     template.write(&mut frame, packet, checksum::sum(inner));
     frame.extend(inner);
     frame

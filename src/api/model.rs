@@ -403,6 +403,12 @@ pub struct Peer {
     /// What becomes of the UDP checksum of packets to it; absent where the port is not known or there is no UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_checksum: Option<UdpChecksum>,
+    /// DSCP of packets to it; `null`: each has that of the packet within.
+    #[serde(default)]
+    pub dscp: Option<u8>,
+    /// Their time to live, over IPv6 the hop limit; `null`: likewise.
+    #[serde(default)]
+    pub ttl: Option<u8>,
     /// Whether packets to it can leave.
     pub state: PeerState,
     /// Whether it was learned from what it sent to a network that learns its peers; else the configuration names it.

@@ -13,6 +13,7 @@ mod host;
 mod item;
 mod mac_move;
 mod macs;
+mod marking;
 mod multicast;
 mod network;
 mod oversize;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::item::{Fields, Item, Keys};
+use super::marking;
 use super::network::Network;
 use super::scalar::{self, First};
-use super::underlay::Reach;
-use crate::tunnel::{Encap, Sequence, UdpChecksum};
+use super::underlay::{Reach, Vtep};
+use crate::tunnel::{Dscp, Encap, Marking, Sequence, Ttl, UdpChecksum};
 
 /// Another VTEP, as one network speaks to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +19,10 @@ pub struct Peer {
     pub encap: Encap,
     /// The network's ID at this peer, where it is another than ours: 24 bits, for GRE 32.
     pub id: Option<u32>,
+    /// DSCP of packets to it, where it is another than the VTEP's.
+    pub dscp: Option<Dscp>,
+    /// Their time to live, likewise.
+    pub ttl: Option<Ttl>,
 }
 
 impl Peer {
@@ -28,7 +33,13 @@ impl Peer {
             EncapName::Nvgre => Encap::Nvgre { flow_id: true },
             EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
         };
-        Self { address, encap, id: None }
+        Self { address, encap, id: None, dscp: None, ttl: None }
+    }
+
+    /// What the outer headers of packets to it say.
+    pub fn marking(&self, vtep: &Vtep) -> Marking {
+        let Marking { dscp, ttl } = vtep.marking;
+        Marking { dscp: self.dscp.unwrap_or(dscp), ttl: self.ttl.unwrap_or(ttl) }
     }
 }
 
@@ -49,7 +60,9 @@ impl EncapName {
 }
 
 pub(super) const PEER: Keys = Keys {
-    known: &["address", "encap", "id", "port", "checksum", "flow_id", "key", "sequence"],
+    known: &[
+        "address", "encap", "id", "port", "checksum", "flow_id", "key", "sequence", "dscp", "ttl",
+    ],
     later: &[],
 };
 
@@ -100,9 +113,11 @@ impl<'r> PeerReader<'r> {
         let address = fields.required("address", "address: 192.0.2.2", |item| self.address(&item));
         let encap = fields.or("encap", network, |item| item.choice(&EncapName::CHOICES, &[]));
         let options = encap.and_then(|encap| self.options(&fields, encap));
+        let dscp = fields.or("dscp", None, |item| marking::dscp(&item).map(Some));
+        let ttl = fields.or("ttl", None, |item| marking::ttl(&item).map(Some));
         let place = fields.get("address");
         let (encap, id) = options?;
-        let peer = Peer { address: address?, encap, id };
+        let peer = Peer { address: address?, encap, id, dscp: dscp?, ttl: ttl? };
         self.note(item, &peer, owner);
         Some((place?, peer))
     }

@@ -18,7 +18,7 @@ use super::snooping::Snooping;
 use super::storm::StormControl;
 use super::underlay::{Neighbour, ReservedBits, UnderlayPort, Vtep, ZeroChecksum};
 use super::{Config, FloodGroup, LearnedPeers};
-use crate::tunnel::{Encap, Sequence, UdpChecksum};
+use crate::tunnel::{Dscp, Encap, Marking, Sequence, Ttl, UdpChecksum};
 use crate::worker::{Idle, MovePolicy, Unknown};
 
 impl Config {
@@ -129,7 +129,15 @@ fn storm(StormControl { broadcast, multicast, unknown_unicast, burst }: &StormCo
 }
 
 pub(super) fn vtep(of: &Vtep) -> Value {
-    let Vtep { ipv4, ipv6, vxlan_port, reserved_bits, udp6_zero_checksum, path_mtu_ageing } = of;
+    let Vtep {
+        ipv4,
+        ipv6,
+        vxlan_port,
+        reserved_bits,
+        udp6_zero_checksum,
+        path_mtu_ageing,
+        marking: Marking { dscp, ttl },
+    } = of;
     let reserved_bits = match reserved_bits {
         ReservedBits::Ignore => "ignore",
         ReservedBits::Drop => "drop",
@@ -142,9 +150,25 @@ pub(super) fn vtep(of: &Vtep) -> Value {
         "vxlan_port": vxlan_port,
         "reserved_bits": reserved_bits,
         "udp6_zero_checksum": zero_checksum,
+        "dscp": self::dscp(dscp),
+        "ttl": self::ttl(ttl),
         "path_mtu": path_mtu_ageing.map_or(json!("ignore"), |age| json!({"ageing": duration(age)})),
     });
     with(rest, [("ipv4", ipv4.map(|of| json!(of))), ("ipv6", ipv6.map(|of| json!(of)))])
+}
+
+fn dscp(of: &Dscp) -> Value {
+    match of {
+        Dscp::Copy => json!("copy"),
+        Dscp::Fixed(dscp) => json!(dscp),
+    }
+}
+
+fn ttl(of: &Ttl) -> Value {
+    match of {
+        Ttl::Inherit => json!("inherit"),
+        Ttl::Fixed(ttl) => json!(ttl),
+    }
 }
 
 pub(super) fn neighbour(Neighbour { ip, mac, port }: &Neighbour) -> Value {
@@ -264,7 +288,7 @@ fn peer(of: &Peer, network: EncapName, vtep: &Vtep) -> Value {
     if *of == Peer::plain(of.address, network, vtep.vxlan_port) {
         return json!(of.address);
     }
-    let Peer { address, encap, id } = of;
+    let Peer { address, encap, id, dscp, ttl } = of;
     let value = match *encap {
         Encap::Vxlan { udp_port, checksum } => {
             let checksum = match checksum {
@@ -287,7 +311,14 @@ fn peer(of: &Peer, network: EncapName, vtep: &Vtep) -> Value {
             json!({"address": address, "encap": "gre", "key": key, "checksum": checksum, "sequence": sequence})
         }
     };
-    with(value, [("id", id.map(Value::from))])
+    with(
+        value,
+        [
+            ("id", id.map(Value::from)),
+            ("dscp", dscp.as_ref().map(self::dscp)),
+            ("ttl", ttl.as_ref().map(self::ttl)),
+        ],
+    )
 }
 
 fn suppression(ArpSuppression { unknown, limit }: &ArpSuppression) -> Value {

@@ -7,9 +7,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::item::{Item, Keys};
+use super::marking;
 use super::path::{self, PATH_MTU_AGEING};
 use super::port::{Kind, Port, Ports};
 use super::scalar::{self, Unique};
+use crate::tunnel::{Dscp, Marking, Ttl};
 use crate::wire::MacAddr;
 
 /// The underlay.
@@ -56,6 +58,8 @@ pub struct Vtep {
     pub udp6_zero_checksum: ZeroChecksum,
     /// How long routers are believed what they say of a path's MTU; `None`: they are not.
     pub path_mtu_ageing: Option<Duration>,
+    /// What outer headers say, unless a peer says otherwise.
+    pub marking: Marking,
 }
 
 /// What happens to VXLAN packets with reserved bits set.
@@ -103,7 +107,16 @@ pub(super) const PORT: Keys = Keys {
     later: &[],
 };
 pub(super) const VTEP: Keys = Keys {
-    known: &["ipv4", "ipv6", "vxlan_port", "reserved_bits", "udp6_zero_checksum", "path_mtu"],
+    known: &[
+        "ipv4",
+        "ipv6",
+        "vxlan_port",
+        "reserved_bits",
+        "udp6_zero_checksum",
+        "path_mtu",
+        "dscp",
+        "ttl",
+    ],
     later: &[],
 };
 pub(super) const NEIGHBOUR: Keys = Keys { known: &["ip", "mac", "port"], later: &[] };
@@ -252,6 +265,8 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
     });
     let path_mtu_ageing =
         fields.or("path_mtu", Some(PATH_MTU_AGEING), |item| path::path_mtu(&item));
+    let dscp = fields.or("dscp", Dscp::default(), |item| marking::dscp(&item));
+    let ttl = fields.or("ttl", Ttl::default(), |item| marking::ttl(&item));
     Some(Vtep {
         ipv4: ipv4?,
         ipv6: ipv6?,
@@ -259,6 +274,7 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
         reserved_bits: reserved_bits?,
         udp6_zero_checksum: udp6_zero_checksum?,
         path_mtu_ageing: path_mtu_ageing?,
+        marking: Marking { dscp: dscp?, ttl: ttl? },
     })
 }
 

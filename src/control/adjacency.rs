@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::clock::Seconds;
-use crate::tunnel::{AnyTemplate, Encap, Form, Order, OuterHeader, SequenceNumbers, Template};
+use crate::tunnel::{
+    AnyTemplate, Encap, Form, Marking, Order, OuterHeader, SequenceNumbers, Template,
+};
 use crate::wire::ethernet;
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
@@ -183,6 +185,14 @@ impl Adjacencies {
         }
     }
 
+    /// Sets what the outer headers of packets to a peer or a group say, where its next hop is known.
+    pub fn set_marking(&mut self, index: AdjacencyIndex, marking: Marking) {
+        let way = self.records.get_mut(index as usize).and_then(|record| record.way.as_mut());
+        if let Some(Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop)) = way {
+            hop.outer.marking = marking;
+        }
+    }
+
     /// Has what comes from a peer come in order.
     pub fn want_order(&mut self, index: AdjacencyIndex) {
         if let Some(record) = self.records.get_mut(index as usize) {
@@ -304,7 +314,7 @@ mod tests {
             next_hop_mac: [2; 6],
             source: IpAddr::from([192, 0, 2, 1]),
             destination: IpAddr::from([192, 0, 2, 2]),
-            ttl: 64,
+            marking: Marking::default(),
             encap: Encap::vxlan(4789),
             id: None,
             offloads: false,

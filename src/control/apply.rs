@@ -83,6 +83,11 @@ impl Control {
             needs.insert(network.vni.get(), self.set_network(network));
         }
         self.parts.ports.limit(&config);
+        if config.underlay.vtep.marking != before.underlay.vtep.marking {
+            let Parts { peers, groups, adjacencies, .. } = &mut self.parts;
+            peers.mark(&config, adjacencies);
+            groups.mark(&config, adjacencies);
+        }
         self.find_next_hops(&before);
         self.publish();
 

@@ -8,6 +8,7 @@ use super::adjacency::{Adjacencies, Way};
 use super::peers::next_hop_by;
 use super::ports::Ports;
 use crate::config::{self, Config, EncapName};
+use crate::tunnel::{Marking, Ttl};
 use crate::wire::MacAddr;
 use crate::wire::multicast::group_mac;
 use crate::worker::AdjacencyIndex;
@@ -36,12 +37,23 @@ impl GroupWays {
             let mac = MacAddr(group_mac(group.address));
             let way = |port| {
                 let mut hop = next_hop_by(config, port, &key, (group.address, mac));
-                hop.outer.ttl = group.ttl;
+                hop.outer.marking = marking(config, group.ttl);
                 adjacencies.add(Way::Group(hop))
             };
             ports.underlay().map(way).collect()
         })
     }
+
+    /// Has packets to all groups say what the configuration has them say.
+    pub fn mark(&self, config: &Config, adjacencies: &mut Adjacencies) {
+        for ((_, ttl), ways) in &self.0 {
+            ways.iter().for_each(|way| adjacencies.set_marking(*way, marking(config, *ttl)));
+        }
+    }
+}
+
+fn marking(config: &Config, ttl: u8) -> Marking {
+    Marking { dscp: config.underlay.vtep.marking.dscp, ttl: Ttl::Fixed(ttl) }
 }
 
 /// A VTEP or group of which nothing but the address is known.

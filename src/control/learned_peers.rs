@@ -88,7 +88,7 @@ mod tests {
 
     fn peer(number: u8) -> config::Peer {
         let address = IpAddr::from([192, 0, 2, number]);
-        config::Peer { address, encap: Encap::vxlan(4789), id: None }
+        config::Peer { address, encap: Encap::vxlan(4789), id: None, dscp: None, ttl: None }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::clock::Seconds;
 use super::ports::{ControlPort, Ports};
 use crate::api::Event;
 use crate::config::{self, Config};
-use crate::tunnel::{Encap, OuterHeader, Sequence, Template};
+use crate::tunnel::{Encap, OuterHeader, Sequence};
 use crate::wire::{MacAddr, ethernet};
 use crate::worker::{AdjacencyIndex, AnyPeer, AnyPeers, Dialect, IndexMap};
 
@@ -297,6 +297,13 @@ impl Peers {
         AnyPeer { dialect: dialect(keys[0].encap), adjacency, networks }
     }
 
+    /// Has packets to all peers say what the configuration has them say.
+    pub fn mark(&self, config: &Config, adjacencies: &mut Adjacencies) {
+        for (key, peer) in &self.peers {
+            adjacencies.set_marking(peer.adjacency, key.marking(&config.underlay.vtep));
+        }
+    }
+
     /// Follows a peer's next hop. Returns whether workers must be told.
     pub fn resolve(
         &mut self,
@@ -379,7 +386,7 @@ pub(super) fn next_hop_by(
             IpAddr::V6(_) => vtep.ipv6.unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
         },
         destination: peer.address,
-        ttl: Template::TTL,
+        marking: peer.marking(vtep),
         encap: peer.encap,
         id: peer.id,
         offloads: port.port.computes_udp_checksums(),

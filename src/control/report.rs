@@ -19,7 +19,7 @@ use crate::config::{self, EncapName};
 use crate::dpdk::cycles_per_second;
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
-use crate::tunnel::{Encap, SummedBy};
+use crate::tunnel::{Dscp, Encap, SummedBy, Ttl};
 use crate::wire::{MacAddr, ethernet};
 use crate::worker::{
     AdjacencyIndex, Counter, FloodKind, MovePolicy, OversizeReport, PortCount, PortCounters,
@@ -232,6 +232,7 @@ impl Control {
                 Some(Way::Peer { next_hop, .. }) => next_hop.as_ref(),
                 _ => None,
             };
+            let marking = key.marking(&self.parts.config.underlay.vtep);
             model::Peer {
                 address: key.address,
                 encap: match key.encap {
@@ -245,6 +246,14 @@ impl Control {
                     SummedBy::Worker => model::UdpChecksum::Software,
                     SummedBy::Device => model::UdpChecksum::Device,
                 }),
+                dscp: match marking.dscp {
+                    Dscp::Copy => None,
+                    Dscp::Fixed(dscp) => Some(dscp),
+                },
+                ttl: match marking.ttl {
+                    Ttl::Inherit => None,
+                    Ttl::Fixed(ttl) => Some(ttl),
+                },
                 state: self.state(peer),
                 port: hop.map(|hop| self.port_name(hop.port)),
                 next_hop: hop.map(|hop| hop.address),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader, SequenceNumbers, SummedBy};
+use super::{Encap, OuterHeader, SequenceNumbers, SummedBy, Ttl};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
@@ -22,6 +22,9 @@ pub struct AnyTemplate {
     summed_by: SummedBy,
     /// The network's ID at this peer, where it is another than ours.
     id: Option<u32>,
+    /// The bits of the traffic class that are the inner packet's.
+    copied: u8,
+    inherits_ttl: bool,
     /// One's-complement sum of the IPv4 header with length and checksum zero.
     ip_sum: u16,
     /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers; where a device computes it,
@@ -37,7 +40,7 @@ const BACK: usize = AnyTemplate::LONGEST - FRONT;
 const _: () = assert!(BACK == ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH);
 
 /// What differs from packet to packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Variable {
     /// Bytes of the inner frame.
     pub inner: u16,
@@ -45,13 +48,17 @@ pub struct Variable {
     pub id: u32,
     /// The flow's hash as a port of the dynamic range: UDP source port, NVGRE flow ID, IPv6 flow label.
     pub entropy_port: u16,
+    /// The inner packet's DSCP and ECN; zero where it is not IP.
+    pub traffic_class: u8,
+    /// Its time to live; of no interest but where [`AnyTemplate::inherits_ttl`].
+    pub hop_limit: u8,
 }
 
 impl AnyTemplate {
     /// Bytes of the longest header: Ethernet, IPv6, UDP and VXLAN, or as long, GRE with all options.
     pub const LONGEST: usize = ethernet::LENGTH + ipv6::LENGTH + udp::LENGTH + vxlan::LENGTH;
 
-    /// Builds the header: no ECN or DSCP, over IPv4 don't fragment and no identification.
+    /// Builds the header: over IPv4 don't fragment and no identification.
     /// `numbers` is what the peer's packets are numbered from, if they are.
     pub fn new(outer: &OuterHeader, numbers: Option<&SequenceNumbers>) -> Self {
         let mut bytes = [0; Self::LONGEST];
@@ -61,14 +68,16 @@ impl AnyTemplate {
         let mut ip_sum = 0;
         let summed_by = outer.summed_by().unwrap_or(SummedBy::Nobody);
         let mut encap_sum = checksum::Sum::default();
+        let class = outer.marking.traffic_class();
         let length = outer.length();
         let payload_at = length - outer.encap.length();
         match (outer.source, outer.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 put(&mut bytes, 12, ethernet::ethertype::IPV4);
                 bytes[14] = 0x45;
+                bytes[15] = class;
                 bytes[20] = 0x40;
-                bytes[22] = outer.ttl;
+                bytes[22] = outer.marking.fixed_ttl();
                 bytes[23] = protocol;
                 bytes[26..30].copy_from_slice(&source.octets());
                 bytes[30..34].copy_from_slice(&destination.octets());
@@ -76,9 +85,10 @@ impl AnyTemplate {
             }
             (source, destination) => {
                 put(&mut bytes, 12, ethernet::ethertype::IPV6);
-                bytes[14] = 0x60;
+                bytes[14] = 0x60 | class >> 4;
+                bytes[15] = class << 4;
                 bytes[20] = protocol;
-                bytes[21] = outer.ttl;
+                bytes[21] = outer.marking.fixed_ttl();
                 bytes[22..38].copy_from_slice(&octets(source));
                 bytes[38..54].copy_from_slice(&octets(destination));
             }
@@ -120,6 +130,8 @@ impl AnyTemplate {
             encap: outer.encap,
             summed_by,
             id: outer.id,
+            copied: outer.marking.copied(),
+            inherits_ttl: outer.marking.ttl == Ttl::Inherit,
             ip_sum,
             encap_sum: encap_sum.get(),
             numbers: numbers.cloned(),
@@ -137,6 +149,12 @@ impl AnyTemplate {
     pub fn sums(&self) -> bool {
         self.summed_by == SummedBy::Worker
             || matches!(self.encap, Encap::Gre { checksum: true, .. })
+    }
+
+    /// Whether the outer time to live is the inner packet's.
+    #[inline(always)]
+    pub fn inherits_ttl(&self) -> bool {
+        self.inherits_ttl
     }
 
     /// Whether the device must complete the UDP checksum, and of a packet over IPv6.
@@ -205,14 +223,22 @@ impl AnyTemplate {
             }
         }
         let Some(front) = to.first_chunk_mut::<FRONT>() else { return false };
+        let copied = packet.traffic_class & self.copied;
+        let ttl = if self.inherits_ttl { packet.hop_limit } else { 0 };
         if self.over_ipv6 {
+            front[14] |= copied >> 4;
+            front[15] |= copied << 4;
+            front[21] |= ttl;
             // The flow label spreads flows in underlays that look no further (RFC 6438).
             put(front, 16, packet.entropy_port);
             put(front, 18, segment);
         } else {
             let total = segment + ipv4::LENGTH as u16;
             put(front, 16, total);
-            put(front, 24, !fold(u32::from(self.ip_sum) + u32::from(total)));
+            front[15] |= copied;
+            front[22] |= ttl;
+            let changed = u32::from(total) + u32::from(copied) + (u32::from(ttl) << 8);
+            put(front, 24, !fold(u32::from(self.ip_sum) + changed));
         }
         true
     }
@@ -256,7 +282,7 @@ fn fold(sum: u32) -> u16 {
 pub(super) mod tests {
     use super::*;
     use crate::tunnel::{
-        Form, GRE_TEMPLATE_LENGTH, Sequence, TEMPLATE_LENGTH, Template, UdpChecksum,
+        Dscp, Form, GRE_TEMPLATE_LENGTH, Marking, Sequence, TEMPLATE_LENGTH, Template, UdpChecksum,
     };
     use proptest::prelude::*;
 
@@ -270,18 +296,28 @@ pub(super) mod tests {
             next_hop_mac: [2, 0, 0, 0, 0, 1],
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
-            ttl: crate::tunnel::Template::TTL,
+            marking: Marking::default(),
             encap,
             id,
             offloads: false,
         }
     }
 
+    /// Of a packet that says nothing of how it should be carried.
+    fn variable(inner: u16, id: u32) -> Variable {
+        Variable { inner, id, entropy_port: 50_000, ..Variable::default() }
+    }
+
     /// A whole packet around an inner frame.
     pub fn packet(outer: &OuterHeader, id: u32, inner: &[u8]) -> Vec<u8> {
+        packet_of_class(outer, id, inner, 0)
+    }
+
+    /// The same with DSCP and ECN of the inner packet.
+    pub fn packet_of_class(outer: &OuterHeader, id: u32, inner: &[u8], class: u8) -> Vec<u8> {
         let template = AnyTemplate::new(outer, Some(&SequenceNumbers::default()));
         let mut packet = vec![0xff; template.length()];
-        let variable = Variable { inner: inner.len() as u16, id, entropy_port: 50_000 };
+        let variable = Variable { traffic_class: class, ..variable(inner.len() as u16, id) };
         assert!(template.write(&mut packet, variable, checksum::sum(inner)));
         packet.extend(inner);
         packet
@@ -311,15 +347,47 @@ pub(super) mod tests {
             let packet = packet(&outer, 0x01_0203, &[7; 60]);
             if matches!(encap, Encap::Vxlan { .. }) {
                 let mut short = [0; TEMPLATE_LENGTH];
-                template.write(&mut short, 60, 0x01_0203, 50_000);
+                template.write(&mut short, variable(60, 0x01_0203));
                 assert_eq!(packet[..TEMPLATE_LENGTH], short);
             } else {
                 let mut short = [0; GRE_TEMPLATE_LENGTH];
-                template.write_gre(form, &mut short, 60, 0x01_0203, 50_000);
+                template.write_gre(form, &mut short, variable(60, 0x01_0203));
                 assert_eq!(packet[..GRE_TEMPLATE_LENGTH], short);
             }
         }
         assert_eq!(forms, [Form::Vxlan, Form::FlowlessNvgre, Form::Gre, Form::Nvgre]);
+    }
+
+    #[test]
+    fn traffic_class_and_ttl_are_the_inner_packets_as_far_as_they_should() {
+        let fixed = Marking::default();
+        let expedited = Marking { dscp: Dscp::Fixed(46), ttl: Ttl::Fixed(255) };
+        let inherited = Marking { dscp: Dscp::Copy, ttl: Ttl::Inherit };
+        for (marking, class, ttl) in
+            [(fixed, 0x03, 64), (expedited, 0xbb, 255), (inherited, 0xaf, 7)]
+        {
+            for v6 in [false, true] {
+                let outer = OuterHeader { marking, ..outer(v6, Encap::vxlan(4789), None) };
+                let mut packet = vec![0xff; outer.length()];
+                let variable = Variable { traffic_class: 0xaf, hop_limit: 7, ..variable(60, 5) };
+                assert!(AnyTemplate::new(&outer, None).write(&mut packet, variable, 0));
+                let found = match v6 {
+                    false => (packet[14], packet[15], packet[22]),
+                    true => (packet[14] & 0xf0, packet[14] << 4 | packet[15] >> 4, packet[21]),
+                };
+                assert_eq!(found, (if v6 { 0x60 } else { 0x45 }, class, ttl), "{marking:?}");
+                if !v6 {
+                    assert!(checksum::verify(&packet[14..34]));
+                    let short = Template::new(&outer).map(|(template, _)| {
+                        let mut short = [0; TEMPLATE_LENGTH];
+                        template.write(&mut short, variable);
+                        short.to_vec()
+                    });
+                    let expected = (marking.ttl != Ttl::Inherit).then_some(packet);
+                    assert_eq!(short, expected, "{marking:?}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -341,7 +409,7 @@ pub(super) mod tests {
         let send = |which: usize| {
             let template: &AnyTemplate = &templates[which];
             let mut packet = vec![0xff; template.length()];
-            let variable = Variable { inner: 0, id: 0x01_0203, entropy_port: 50_000 };
+            let variable = variable(0, 0x01_0203);
             assert!(template.write(&mut packet, variable, 0));
             packet.split_off(template.length() - 16)
         };
@@ -360,7 +428,7 @@ pub(super) mod tests {
     #[test]
     fn no_other_room_than_the_headers() {
         let template = AnyTemplate::new(&outer(true, Encap::vxlan(4789), None), None);
-        let variable = Variable { inner: 60, id: 1, entropy_port: 50_000 };
+        let variable = variable(60, 1);
         assert!(!template.write(&mut [0; 69], variable, 0));
         assert!(!template.write(&mut [0; 71], variable, 0));
     }

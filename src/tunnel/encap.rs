@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::Sequence;
+use super::{Marking, Sequence};
 use crate::wire::{ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An encapsulation with its options.
@@ -99,8 +99,8 @@ pub struct OuterHeader {
     pub source: IpAddr,
     /// The peer's VTEP address, or a multicast group.
     pub destination: IpAddr,
-    /// Time to live, over IPv6 the hop limit.
-    pub ttl: u8,
+    /// DSCP and time to live.
+    pub marking: Marking,
     /// What is between IP and the inner frame.
     pub encap: Encap,
     /// The network's ID at this peer, where it is another than ours.

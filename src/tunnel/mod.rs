@@ -2,17 +2,21 @@
 //! the underlay.
 
 mod any_template;
+mod congestion;
 mod decapsulate;
 mod encap;
 mod group;
+mod marking;
 mod sequence;
 mod template;
 
 pub use any_template::{AnyTemplate, Variable};
+pub use congestion::Mark;
 pub use decapsulate::{
     Inner, Keyed, Label, Outer, Plain, Received, Vtep, decapsulate, keyed, plain,
 };
 pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
 pub use group::group_of;
+pub use marking::{Dscp, Marking, Ttl};
 pub use sequence::{Order, Sequence, SequenceNumbers};
 pub use template::{Form, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template};

@@ -20,6 +20,12 @@ pub fn compute(bytes: &[u8]) -> u16 {
     !sum(bytes)
 }
 
+/// The checksum after one 16-bit word of what it covers has become another (RFC 1624).
+#[inline]
+pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
+    !fold(u64::from(!checksum) + u64::from(!old) + u64::from(new))
+}
+
 /// Whether a UDP header and payload over IPv4, with a checksum other than zero, add up (RFC 768).
 pub fn verify_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> bool {
     fold(pseudo_header_v4(source, destination, segment.len()) + accumulate(segment)) == 0xffff

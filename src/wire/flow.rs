@@ -3,71 +3,76 @@
 //! Underlay routers and receive queues spread tunnel packets by their outer UDP source port, so it must
 //! differ between flows and stay the same within one (RFC 7348 section 5).
 
-use super::ethernet::{ethertype, is_tag};
+use super::ethernet::{self, ethertype};
+use super::traffic_class;
 
 /// Protocols whose headers begin with source and destination port.
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
-/// A hash of the flow that an Ethernet frame belongs to: addresses, protocol and ports of TCP, UDP and SCTP,
-/// below up to two VLAN tags. All fragments of a datagram hash alike (no ports). What is not IP hashes
-/// by its MAC addresses.
-#[inline(always)]
-pub fn flow_hash(frame: &[u8]) -> u32 {
-    // Nearly every frame: untagged IPv4 without options, whole, TCP or UDP.
-    if let Some(header) = frame.first_chunk::<38>() {
-        let word =
-            |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        // EtherType, version and header length; then fragment flag, offset and protocol.
-        let (kind, protocol) = (word(12) & 0x00ff_ffff, word(20) & 0xff00_ff3f);
-        if kind == 0x0045_0008
-            && (protocol == u32::from(UDP) << 24 || protocol == u32::from(TCP) << 24)
-        {
-            let addresses = u64::from(word(26)) | u64::from(word(30)) << 32;
-            return mix(addresses, u64::from(word(34)) << 8 | u64::from(protocol >> 24));
-        }
-    }
-    slow_hash(frame)
+/// What outer headers take from an inner frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    hash: u32,
+    /// DSCP and ECN; zero where it is not IP.
+    pub traffic_class: u8,
 }
 
-/// Every other kind of frame; for the plain kind it says the same.
-#[cold]
-#[inline(never)]
-fn slow_hash(frame: &[u8]) -> u32 {
-    let Some(header) = frame.first_chunk::<14>() else { return 0 };
-    let mut kind = u16::from_be_bytes([header[12], header[13]]);
-    let mut packet = &frame[14..];
-    for _ in 0..2 {
-        if !is_tag(kind) {
-            break;
+impl Flow {
+    /// By a hash of the flow that an Ethernet frame belongs to: addresses, protocol and ports of TCP, UDP and SCTP,
+    /// below up to two VLAN tags. All fragments of a datagram hash alike (no ports). What is not IP hashes
+    /// by its MAC addresses.
+    #[inline(always)]
+    pub fn of(frame: &[u8]) -> Self {
+        // Nearly every frame: untagged IPv4 without options, whole, TCP or UDP.
+        if let Some(header) = frame.first_chunk::<38>() {
+            let word = |at: usize| {
+                header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+            };
+            // EtherType, version and header length; then fragment flag, offset and protocol.
+            let (kind, protocol) = (word(12), word(20) & 0xff00_ff3f);
+            if kind & 0x00ff_ffff == 0x0045_0008
+                && (protocol == u32::from(UDP) << 24 || protocol == u32::from(TCP) << 24)
+            {
+                let addresses = u64::from(word(26)) | u64::from(word(30)) << 32;
+                let hash = mix(addresses, u64::from(word(34)) << 8 | u64::from(protocol >> 24));
+                return Self { hash, traffic_class: (kind >> 24) as u8 };
+            }
         }
-        let Some((tag, rest)) = packet.split_first_chunk::<4>() else { break };
-        kind = u16::from_be_bytes([tag[2], tag[3]]);
-        packet = rest;
+        Self::of_any(frame)
     }
-    let hash = match kind {
-        ethertype::IPV4 => ipv4(packet),
-        ethertype::IPV6 => ipv6(packet),
-        _ => None,
-    };
-    hash.unwrap_or_else(|| {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *header;
-        mix(
-            u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            u64::from_le_bytes([i, j, k, l, 0, 0, 0, 0]),
-        )
-    })
+
+    /// Of every other kind of frame; of the plain kind it says the same.
+    #[cold]
+    #[inline(never)]
+    fn of_any(frame: &[u8]) -> Self {
+        let (kind, packet) = ethernet::behind_tags(frame).unwrap_or_default();
+        let hash = match kind {
+            ethertype::IPV4 => ipv4(packet),
+            ethertype::IPV6 => ipv6(packet),
+            _ => None,
+        };
+        Self {
+            hash: hash.unwrap_or_else(|| by_stations(frame)),
+            traffic_class: traffic_class::of_packet(kind, packet).unwrap_or(0),
+        }
+    }
+
+    /// The outer UDP source port, in the dynamic range 49152–65535.
+    #[inline(always)]
+    pub fn entropy_port(self) -> u16 {
+        FIRST_ENTROPY_PORT | (self.hash >> 18) as u16
+    }
+}
+
+fn by_stations(frame: &[u8]) -> u32 {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = frame.first_chunk().copied().unwrap_or([0; 12]);
+    mix(u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes([i, j, k, l, 0, 0, 0, 0]))
 }
 
 /// The first of the dynamic ports.
 pub const FIRST_ENTROPY_PORT: u16 = 0xc000;
-
-/// The outer UDP source port of a flow, in the dynamic range 49152–65535.
-#[inline(always)]
-pub fn entropy_port(hash: u32) -> u16 {
-    FIRST_ENTROPY_PORT | (hash >> 18) as u16
-}
 
 #[inline(always)]
 fn ipv4(packet: &[u8]) -> Option<u32> {
@@ -114,6 +119,10 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
+    fn flow_hash(frame: &[u8]) -> u32 {
+        Flow::of(frame).hash
+    }
+
     fn frame(tags: usize, source: [u8; 4], ports: (u16, u16), fragment: u16) -> Vec<u8> {
         let mut frame = b"\x02\0\0\0\0\x02\x02\0\0\0\0\x01".to_vec();
         for tag in 0..tags {
@@ -135,7 +144,7 @@ mod tests {
         let mut buckets = HashMap::new();
         for flow in 0..16_384u16 {
             let frame = frame(0, [10, 0, 0, 1], (10_000 + flow, 80), 0);
-            let port = entropy_port(flow_hash(&frame));
+            let port = Flow::of(&frame).entropy_port();
             assert!(port >= 49152);
             *buckets.entry(port >> 6).or_insert(0) += 1;
         }
@@ -147,8 +156,10 @@ mod tests {
     #[test]
     fn the_short_way_says_the_same_as_the_long_way() {
         for port in 0..100 {
-            let frame = frame(0, [10, 0, 0, 1], (port, 2), 0x4000);
-            assert_eq!(flow_hash(&frame), slow_hash(&frame));
+            let mut frame = frame(0, [10, 0, 0, 1], (port, 2), 0x4000);
+            frame[15] = port as u8;
+            assert_eq!(Flow::of(&frame), Flow::of_any(&frame));
+            assert_eq!(Flow::of(&frame).traffic_class, port as u8);
         }
     }
 

@@ -39,6 +39,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// DSCP (6 bits) and ECN (2).
+    pub fn traffic_class(&self) -> u8 {
+        (self.version_class_flow.get() >> 20) as u8
+    }
+
     /// The header and what lies behind it.
     ///
     /// # Errors

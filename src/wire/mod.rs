@@ -20,6 +20,7 @@ pub mod mld;
 pub mod multicast;
 pub mod nd;
 pub mod pim;
+pub mod traffic_class;
 pub mod transport;
 pub mod udp;
 mod vni;
@@ -124,7 +125,7 @@ mod tests {
             let _ = gre::Header::parse(&bytes).map(|(header, rest)| header.options(rest));
             let _ = dhcp::Message::parse(&bytes).map(|(message, options)| message.acknowledges(options));
             let _ = ipv6::Header::parse(&bytes).map(|(header, rest)| nd::Message::parse(header, rest));
-            let _ = flow::flow_hash(&bytes);
+            let _ = flow::Flow::of(&bytes);
             let _ = membership::hear(&bytes);
         }
     }

@@ -4,7 +4,7 @@ use super::forward::{Classifier, Lane};
 use super::origin::Origins;
 use super::snapshot::Snapshot;
 use super::stranger::is_own;
-use super::underlay::{received, unwrap};
+use super::underlay::{received, unwrap_marked};
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::tunnel::{Outer, decapsulate, group_of};
@@ -34,5 +34,5 @@ pub(super) fn lane<'r>(
     if !admissions.is_group_of(ingress.network(), group) {
         return Err(DropReason::WrongGroup);
     }
-    unwrap(classifier, frame, ingress, (inner.offset, inner.end)).map(Some)
+    unwrap_marked(classifier, frame, ingress, &inner).map(Some)
 }

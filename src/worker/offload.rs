@@ -12,7 +12,7 @@ use super::snapshot::{Adjacency, FloodList, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Offloads, Unfinished, Work};
 use crate::drop_reason::DropReason;
 use crate::tunnel::TEMPLATE_LENGTH;
-use crate::wire::flow::{entropy_port, flow_hash};
+use crate::wire::flow::Flow;
 use crate::wire::transport::Transport;
 use crate::wire::{ethernet, ipv4};
 
@@ -120,9 +120,9 @@ fn pass_on(
 ) -> Result<Mbuf, DropReason> {
     let Adjacency { kind, vlan_or_limit, .. } = *target.adjacency;
     if kind == Kind::Tunnel {
-        let (inner, entropy) = (frame.len() as u16, entropy_port(flow_hash(frame.data())));
+        let packet = output::variable(&frame, Flow::of(frame.data()), target);
         let room = output::outer_room(&mut frame).ok_or(DropReason::NoHeadroom)?;
-        target.adjacency.template.write(room, inner, target.vni, entropy);
+        target.adjacency.template.write(room, packet);
     } else if kind == Kind::LocalVlan {
         frame = output::push_tag(frame, vlan_or_limit, &context.headers)?;
     }

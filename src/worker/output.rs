@@ -7,8 +7,9 @@ use super::replicate::Origin;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
-use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Variable};
-use crate::wire::flow::{entropy_port, flow_hash};
+use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Ttl, Variable};
+use crate::wire::flow::Flow;
+use crate::wire::traffic_class::hop_limit;
 use crate::wire::{checksum, ethernet};
 
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
@@ -38,14 +39,13 @@ pub(super) fn send(
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     // One by one, the most frequent first: a jump through a table is hard to predict.
     let reason = if matches!(kind, Kind::Tunnel | Kind::SummedTunnel) {
-        let inner = frame.len();
-        if inner > usize::from(vlan_or_limit) {
+        if frame.len() > usize::from(vlan_or_limit) {
             DropReason::Oversize
         } else {
-            let entropy = entropy_port(flow_hash(frame.data()));
+            let packet = variable(&frame, Flow::of(frame.data()), target);
             match outer_room(&mut frame) {
                 Some(room) => {
-                    target.adjacency.template.write(room, inner as u16, target.vni, entropy);
+                    target.adjacency.template.write(room, packet);
                     if kind == Kind::SummedTunnel {
                         leave_checksum(&mut frame);
                     }
@@ -107,25 +107,31 @@ fn fail(
 /// Puts a short GRE header before a frame.
 #[inline(never)]
 fn encapsulate_by_gre(frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
-    let inner = frame.len();
-    if inner > usize::from(target.adjacency.vlan_or_limit) {
+    if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
     }
-    let entropy = entropy_port(flow_hash(frame.data()));
-    put_gre_header(frame, inner as u16, entropy, target)
+    let packet = variable(frame, Flow::of(frame.data()), target);
+    put_gre_header(frame, packet, target)
+}
+
+/// What the outer header of one packet says of it, but for an inherited time to live.
+#[inline(always)]
+pub(super) fn variable(frame: &Mbuf, flow: Flow, target: Target) -> Variable {
+    Variable {
+        inner: frame.len() as u16,
+        id: target.vni,
+        entropy_port: flow.entropy_port(),
+        traffic_class: flow.traffic_class,
+        hop_limit: 0,
+    }
 }
 
 #[inline(always)]
-fn put_gre_header(
-    to: &mut Mbuf,
-    inner: u16,
-    entropy: u16,
-    target: Target,
-) -> Result<(), DropReason> {
+fn put_gre_header(to: &mut Mbuf, packet: Variable, target: Target) -> Result<(), DropReason> {
     let room = to.prepend(GRE_TEMPLATE_LENGTH).and_then(|room| room.first_chunk_mut());
     let room = room.ok_or(DropReason::NoHeadroom)?;
     let Adjacency { template, form, .. } = target.adjacency;
-    template.write_gre(*form, room, inner, target.vni, entropy);
+    template.write_gre(*form, room, packet);
     Ok(())
 }
 
@@ -135,8 +141,7 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
     if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
     }
-    let entropy = entropy_port(flow_hash(frame.data()));
-    any_header(snapshot, target, frame, entropy)?.write(frame)
+    any_header(snapshot, target, frame, Flow::of(frame.data()))?.write(frame)
 }
 
 /// What is neither encapsulated nor sent as it is.
@@ -170,7 +175,7 @@ pub(super) fn send_copy(
     snapshot: &Snapshot,
     ingress: u16,
     frame: &mut Mbuf,
-    entropy: u16,
+    flow: Flow,
     target: Target,
 ) {
     context.counters.copies.add(1);
@@ -181,10 +186,10 @@ pub(super) fn send_copy(
         {
             Err(DropReason::Oversize)
         }
-        Kind::AnyTunnel => any_header(snapshot, target, frame, entropy)
+        Kind::AnyTunnel => any_header(snapshot, target, frame, flow)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
         Kind::Tunnel | Kind::SummedTunnel | Kind::GreTunnel => {
-            encapsulated_copy(context, frame, entropy, target)
+            encapsulated_copy(context, frame, flow, target)
         }
         Kind::Local => frame.share(&context.headers).ok_or(DropReason::NoMbuf),
         Kind::LocalVlan => frame
@@ -208,18 +213,18 @@ pub(super) fn send_copy(
 fn encapsulated_copy(
     context: &mut Context,
     frame: &mut Mbuf,
-    entropy: u16,
+    flow: Flow,
     target: Target,
 ) -> Result<Mbuf, DropReason> {
     let mut header = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
     let rest = frame.share(&context.headers).ok_or(DropReason::NoMbuf)?;
-    let inner = frame.len() as u16;
+    let packet = variable(frame, flow, target);
     let kind = target.adjacency.kind;
     if kind == Kind::GreTunnel {
-        put_gre_header(&mut header, inner, entropy, target)?;
+        put_gre_header(&mut header, packet, target)?;
     } else {
         let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
-        target.adjacency.template.write(room, inner, target.vni, entropy);
+        target.adjacency.template.write(room, packet);
         if kind == Kind::SummedTunnel {
             leave_checksum(&mut header);
         }
@@ -263,12 +268,16 @@ fn any_header<'r>(
     snapshot: &'r Snapshot,
     target: Target,
     frame: &Mbuf,
-    entropy_port: u16,
+    flow: Flow,
 ) -> Result<AnyHeader<'r>, DropReason> {
     let template = snapshot.templates.get(target.adjacency.any_template as usize);
     let template = template.ok_or(DropReason::PortRemoved)?;
     let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
-    let packet = Variable { inner: frame.len() as u16, id: target.vni, entropy_port };
+    let mut packet = variable(frame, flow, target);
+    if template.inherits_ttl() {
+        // Packets with zero are not sent (RFC 1122 section 3.2.1.7).
+        packet.hop_limit = hop_limit(frame.data()).map_or(Ttl::USUAL, |limit| limit.max(1));
+    }
     Ok(AnyHeader { template, packet, inner_sum })
 }
 

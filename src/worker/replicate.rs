@@ -13,7 +13,7 @@ use super::snapshot::{AdjacencyIndex, FloodList, Network, Served, Snapshot};
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
-use crate::wire::flow::{entropy_port, flow_hash};
+use crate::wire::flow::Flow;
 
 /// Copies made in one go.
 const SLICE: usize = 64;
@@ -30,7 +30,7 @@ struct Job {
     audience: Audience,
     /// The network's, so that a later network with the same index never sees the frame.
     identity: u64,
-    entropy: u16,
+    flow: Flow,
     served: Served,
 }
 
@@ -67,9 +67,9 @@ pub(super) fn flood(
     mut frame: Mbuf,
 ) {
     let of = lane.network;
-    let entropy = entropy_port(flow_hash(frame.data()));
+    let flow = Flow::of(frame.data());
     let targets = list.targets(origin.from_tunnel);
-    match serve(context, snapshot, of, origin, &mut frame, entropy, targets) {
+    match serve(context, snapshot, of, origin, &mut frame, flow, targets) {
         Progress::Done(last) => finish(context, snapshot, origin, audience, frame, last),
         Progress::Stopped(_) if context.replication.jobs.len() == JOBS => {
             context.drop(origin.port, frame, DropReason::ReplicationBacklog);
@@ -82,7 +82,7 @@ pub(super) fn flood(
                 network,
                 audience,
                 identity,
-                entropy,
+                flow,
                 served,
             });
             context.counters.held.set(context.replication.jobs.len() as u64);
@@ -103,7 +103,7 @@ pub(super) fn advance(context: &mut Context, reader: &Reader, snapshot: &Snapsho
         }
         Some((of, Some(list))) => {
             let targets = list.targets_after(job.served, job.origin.from_tunnel);
-            match serve(context, snapshot, of, job.origin, &mut job.frame, job.entropy, targets) {
+            match serve(context, snapshot, of, job.origin, &mut job.frame, job.flow, targets) {
                 Progress::Done(last) => {
                     finish(context, snapshot, job.origin, job.audience, job.frame, last);
                 }
@@ -143,7 +143,7 @@ fn serve<'r>(
     network: &Network,
     origin: Origin,
     frame: &mut Mbuf,
-    entropy: u16,
+    flow: Flow,
     targets: &[AdjacencyIndex],
 ) -> Progress<'r> {
     let mut last: Option<Target<'r>> = None;
@@ -154,7 +154,7 @@ fn serve<'r>(
         }
         let Some(adjacency) = snapshot.adjacencies.get(index as usize) else { continue };
         if let Some(target) = last {
-            output::send_copy(context, snapshot, origin.port, frame, entropy, target);
+            output::send_copy(context, snapshot, origin.port, frame, flow, target);
             budget -= 1;
             if budget == 0 {
                 return Progress::Stopped(target.served());

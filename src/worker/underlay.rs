@@ -11,7 +11,7 @@ use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
-use crate::tunnel::{Keyed, Outer, Plain, Received, decapsulate, keyed, plain};
+use crate::tunnel::{Inner, Keyed, Outer, Plain, Received, decapsulate, keyed, plain};
 use crate::wire::ethernet::{self, is_tag};
 
 /// Where the most frequent kind has the VNI.
@@ -146,7 +146,7 @@ fn unwrap_other<'r>(
             if order.is_some_and(|order| !order.admits(inner.sequence, tick)) {
                 return Err(DropReason::GreSequence);
             }
-            unwrap(classifier, frame, ingress, (inner.offset, inner.end))?
+            unwrap_marked(classifier, frame, ingress, &inner)?
         }
         Outer::Punt => match flood_group::lane(snapshot, origins, classifier, frame)? {
             Some(lane) => lane,
@@ -175,9 +175,25 @@ fn punt(
     }
 }
 
+/// Has an inner frame say what its outer header says of congestion, and cuts that off.
+#[inline(always)]
+pub(super) fn unwrap_marked<'r>(
+    classifier: &mut Classifier<'r>,
+    frame: &mut Mbuf,
+    ingress: Attachment,
+    &Inner { mark, offset, end, .. }: &Inner,
+) -> Result<Lane<'r>, DropReason> {
+    if let Some(mark) = mark {
+        let packet = frame.data_mut().ok_or(DropReason::Segmented)?;
+        let end = packet.len().min(end);
+        mark.tell(packet.get_mut(offset..end).ok_or(DropReason::Segmented)?)?;
+    }
+    unwrap(classifier, frame, ingress, (offset, end))
+}
+
 /// Cuts the outer headers and any padding off.
 #[inline(always)]
-pub(super) fn unwrap<'r>(
+fn unwrap<'r>(
     classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
     ingress: Attachment,

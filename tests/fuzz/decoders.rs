@@ -6,7 +6,8 @@ use ferry::tunnel::{
     Inner, Keyed, Outer, Plain, Received, Vtep, decapsulate, group_of, keyed, plain,
 };
 use ferry::wire::{
-    MacAddr, arp, checksum, dhcp, ethernet, flow, gre, icmp, ipv4, ipv6, multicast, nd, udp, vxlan,
+    MacAddr, arp, checksum, dhcp, ethernet, flow, gre, icmp, ipv4, ipv6, multicast, nd,
+    traffic_class, udp, vxlan,
 };
 
 /// Every view of every suffix: a parser answers or says why not, and takes no more than there is.
@@ -39,7 +40,8 @@ pub fn views(bytes: &[u8]) {
             let _ = nd::Message::parse(header, rest);
             let _ = header.upper_layer(rest);
         }
-        flow::flow_hash(bytes);
+        flow::Flow::of(bytes);
+        traffic_class::set_ecn(&mut bytes.to_vec(), traffic_class::ecn::CE);
         checksum::sum(bytes);
     }
 }
@@ -59,7 +61,7 @@ pub fn tunnel(packet: &[u8], vtep: Vtep, (ipv4_verified, udp_verified): (bool, b
     };
     assert!(short.is_none_or(|short| short == (offset, end)));
     assert!(offset + 14 <= end);
-    flow::flow_hash(&packet[offset..end]);
+    flow::Flow::of(&packet[offset..end]);
 }
 
 /// A packet to the VTEP by UDP, or else GRE: arbitrary bytes behind an IP header that is right.

@@ -23,7 +23,9 @@ fn what_is_written_reads_the_same() {
     let moves = moves.map(|value| keys(&format!("mac_move: {value}")));
     let all = "{router_ports: [{port: trunk0, vlan: 10}], router_peers: [192.0.2.2], fast_leave: true, \
                querier: 10.0.0.250, query_interval: 2m, response_interval: 2500ms}";
-    let texts = [BASE.to_owned(), BASE.to_owned() + group, example(), huge, learned];
+    let marked = BASE.replace("vxlan_port: 4789", "dscp: copy\n    ttl: inherit");
+    let marked = marked.replace("port: 4790", "dscp: 46, ttl: 9");
+    let texts = [BASE.to_owned(), BASE.to_owned() + group, example(), huge, learned, marked];
     for text in texts.into_iter().chain(moves).chain(["true", "{querier: true}", all].map(snooping))
     {
         let config = right(&text);
@@ -45,6 +47,8 @@ fn told(old: &str, new: &str) -> String {
 #[test]
 fn differences_are_told_by_part_and_key() {
     assert_eq!(told(BASE, BASE), "");
+    let marked = BASE.replace("vxlan_port: 4789", "dscp: 46");
+    assert_eq!(told(BASE, &marked), "~ vtep\n    dscp: 0 -> 46");
     // Neither comments nor defaults nor the order of ports make a difference.
     let same = BASE
         .replace("    learning: true\n", "    # as usual\n")

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::too_big::Gateways;
-use crate::tunnel::Encap;
+use crate::tunnel::{Dscp, Encap, Marking, Ttl};
 use crate::worker::MovePolicy;
 
 mod edit;
@@ -112,6 +112,8 @@ fn values_and_references_arrive() {
         address: Ipv4Addr::new(192, 0, 2, last).into(),
         encap: Encap::vxlan(port),
         id: None,
+        dscp: None,
+        ttl: None,
     };
     assert_eq!(a.peers, [peer(2, 4789), peer(3, 4790)]);
     // The static MAC goes to the UDP port that the flood list has for its peer.
@@ -226,6 +228,21 @@ fn storms_are_limited_as_told() {
 }
 
 #[test]
+fn what_outer_headers_say_is_the_vteps_word_or_the_peers() {
+    let with = |vtep: &str, peer: &str| {
+        let text = BASE.replace("vxlan_port: 4789", vtep).replace("port: 4790", peer);
+        let config = right(&text);
+        config.networks[0].peers[1].marking(&config.underlay.vtep)
+    };
+    let marking = |dscp, ttl| Marking { dscp, ttl };
+    assert_eq!(with("", "port: 4790"), marking(Dscp::Fixed(0), Ttl::Fixed(64)));
+    let vtep = "dscp: copy\n    ttl: 255";
+    assert_eq!(with(vtep, "port: 4790"), marking(Dscp::Copy, Ttl::Fixed(255)));
+    assert_eq!(with(vtep, "dscp: 63"), marking(Dscp::Fixed(63), Ttl::Fixed(255)));
+    assert_eq!(with("", "ttl: inherit"), marking(Dscp::Fixed(0), Ttl::Inherit));
+}
+
+#[test]
 fn igmp_and_mld_are_listened_to_as_told() {
     let snooping = |value: &str| {
         let text = BASE.replace("inner_vlan: drop", &format!("multicast: {{snooping: {value}}}"));
@@ -237,8 +254,13 @@ fn igmp_and_mld_are_listened_to_as_told() {
     let all = "{router_ports: [{port: trunk0, vlan: 10}], router_peers: [192.0.2.2], group_limit: 5, \
                port_group_limit: 4, message_limit: 3, fast_leave: true, querier: 10.0.0.250, \
                query_interval: 2m, response_interval: 2500ms, last_member_interval: 200ms}";
-    let peer =
-        Peer { address: Ipv4Addr::new(192, 0, 2, 2).into(), encap: Encap::vxlan(4789), id: None };
+    let peer = Peer {
+        address: Ipv4Addr::new(192, 0, 2, 2).into(),
+        encap: Encap::vxlan(4789),
+        id: None,
+        dscp: None,
+        ttl: None,
+    };
     let expected = Snooping {
         router_ports: vec![1],
         router_peers: vec![peer],

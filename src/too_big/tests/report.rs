@@ -3,7 +3,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use crate::too_big::Report;
-use crate::tunnel::{AnyTemplate, Encap, OuterHeader, Sequence, UdpChecksum, Variable, Vtep};
+use crate::tunnel::{
+    AnyTemplate, Encap, Marking, OuterHeader, Sequence, UdpChecksum, Variable, Vtep,
+};
 use crate::wire::checksum;
 
 const OWN: (Ipv4Addr, Ipv6Addr) =
@@ -22,7 +24,7 @@ fn ours(v6: bool, encap: Encap) -> Vec<u8> {
         next_hop_mac: [2; 6],
         source: if v6 { OWN.1.into() } else { OWN.0.into() },
         destination: if v6 { PEER.1.into() } else { PEER.0.into() },
-        ttl: 64,
+        marking: Marking::default(),
         encap,
         id: None,
         offloads: false,
@@ -30,7 +32,11 @@ fn ours(v6: bool, encap: Encap) -> Vec<u8> {
     let template = AnyTemplate::new(&outer, None);
     let mut packet = vec![0; outer.length()];
     let inner = 1514 - outer.length() as u16;
-    template.write(&mut packet, Variable { inner, id: 5, entropy_port: 50_000 }, 0);
+    template.write(
+        &mut packet,
+        Variable { inner, id: 5, entropy_port: 50_000, ..Variable::default() },
+        0,
+    );
     packet.resize(1514, 0x5a);
     packet.split_off(14)
 }

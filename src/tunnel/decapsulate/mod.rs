@@ -11,6 +11,7 @@ mod vxlan;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::drop_reason::DropReason;
+use crate::tunnel::Mark;
 pub use shape::{Keyed, Plain, keyed, plain};
 
 /// Our own tunnel end.
@@ -65,6 +66,8 @@ pub struct Inner {
     label: u64,
     /// The sequence number, of GRE that has one.
     pub sequence: Option<u32>,
+    /// What its outer header says of congestion, if that may matter to the inner one.
+    pub mark: Option<Mark>,
     /// Bytes before the inner frame.
     pub offset: usize,
     /// Bytes up to its end; what follows is Ethernet padding.
@@ -91,7 +94,7 @@ impl Inner {
                 extended | key.map_or(0, |key| Self::KEYED | u64::from(key))
             }
         };
-        Self { source, label: label | family, sequence: None, offset, end }
+        Self { source, label: label | family, sequence: None, mark: None, offset, end }
     }
 
     /// The sending VTEP.

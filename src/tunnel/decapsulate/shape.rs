@@ -4,9 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Inner, Label, Received, Vtep};
+use crate::tunnel::Mark;
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
-/// A tunnel packet of the most frequent kind: VXLAN over IPv4, its UDP checksum none or found right by the device.
+/// A tunnel packet of the most frequent kind: VXLAN over IPv4, its UDP checksum none or found right by the device, and without
+/// a [`Mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The 24-bit network ID.
@@ -22,7 +24,7 @@ impl Plain {
     pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
 }
 
-/// NVGRE or GRE with a key and nothing else, over IPv4.
+/// NVGRE or GRE with a key and nothing else, over IPv4, and without a [`Mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keyed {
     /// The key: in NVGRE a network ID (24 bits) and a flow ID (8).
@@ -53,7 +55,7 @@ pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
 #[inline(always)]
 pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
     let header = Words(frame.first_chunk::<{ Keyed::OFFSET + ethernet::LENGTH }>()?);
-    if !header.is_ipv4(gre::PROTOCOL) || !vtep.gre {
+    if !header.is_ipv4(gre::PROTOCOL, Mark::BIT) || !vtep.gre {
         return None;
     }
     let flags_and_protocol =
@@ -76,7 +78,8 @@ pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
 pub(super) fn other(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
     vxlan_over_ipv6(frame, vtep, received).or_else(|| {
         let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
-        Some(Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end))
+        let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
+        Some(Inner { mark: Mark::of(frame[15]), ..inner })
     })
 }
 
@@ -101,10 +104,10 @@ impl<const N: usize> Words<'_, N> {
     }
 
     /// Whether it is IPv4 without options or fragments, and what that carries: EtherType, version and header length; fragment
-    /// flag, offset and protocol.
+    /// flag, offset and protocol. Of the traffic class, these bits are zero.
     #[inline(always)]
-    fn is_ipv4(&self, protocol: u8) -> bool {
-        let strange = (self.word(12) ^ 0x0045_0008) & 0x00ff_ffff
+    fn is_ipv4(&self, protocol: u8, class: u8) -> bool {
+        let strange = (self.word(12) ^ 0x0045_0008) & (0x00ff_ffff | u64::from(class) << 24)
             | (self.word(20) ^ u64::from(protocol) << 24) & 0xff00_ff3f;
         strange == 0
     }
@@ -127,18 +130,19 @@ impl<const N: usize> Words<'_, N> {
     }
 }
 
+/// `ANY`: with a UDP checksum and a mark, too.
 #[inline(always)]
-fn vxlan_over_ipv4<const CHECKSUM: bool>(
+fn vxlan_over_ipv4<const ANY: bool>(
     frame: &[u8],
     vtep: &Vtep,
     received: Received,
 ) -> Option<Plain> {
     let header = Words(frame.first_chunk::<{ Plain::OFFSET + ethernet::LENGTH }>()?);
-    if !header.is_ipv4(ipv4::UDP) {
+    if !header.is_ipv4(ipv4::UDP, if ANY { 0 } else { Mark::BIT }) {
         return None;
     }
     let udp_port = u32::from(vtep.udp_port.swap_bytes()) << 16;
-    let no_checksum = if CHECKSUM || received.udp_verified { 0 } else { 0xffff };
+    let no_checksum = if ANY || received.udp_verified { 0 } else { 0xffff };
     // The UDP checksum, the I flag and GPE's P flag.
     let strange = header.strange_end(vtep, udp_port, 0xffff_0000)
         | (header.word(40) ^ 0x0008_0000) & (0x000c_0000 | no_checksum);
@@ -155,7 +159,7 @@ fn vxlan_over_ipv4<const CHECKSUM: bool>(
         return None;
     }
     let end = ethernet::LENGTH + total;
-    if CHECKSUM && header.number(40) != 0 && !received.udp_verified {
+    if ANY && header.number(40) != 0 && !received.udp_verified {
         // The addresses lie before the datagram.
         let covered = frame.get(26..end)?;
         if !checksum::verify_udp_behind_addresses(covered, datagram) {
@@ -211,5 +215,6 @@ fn vxlan_over_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inne
     }
     let source: [u8; 16] = *header.0[22..].first_chunk()?;
     let label = Label::Vxlan(header.half(66).swap_bytes() >> 8);
-    Some(Inner::new(IpAddr::V6(source.into()), label, OFFSET, end))
+    let inner = Inner::new(IpAddr::V6(source.into()), label, OFFSET, end);
+    Some(Inner { mark: Mark::of(header.0[15] >> 4), ..inner })
 }

@@ -59,5 +59,6 @@ pub(super) fn decapsulate(
     }
     let offset = segment.at + udp::LENGTH + vxlan::LENGTH;
     let (label, end) = (Label::Vxlan(vxlan.vni()), segment.at + udp.length());
-    Ok(Outer::Tunnel(Inner::new(segment.source, label, offset, end)))
+    let inner = Inner::new(segment.source, label, offset, end);
+    Ok(Outer::Tunnel(Inner { mark: segment.mark, ..inner }))
 }

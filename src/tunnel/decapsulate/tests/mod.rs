@@ -3,8 +3,8 @@ mod ipv6;
 mod vxlan;
 
 use super::*;
-use crate::tunnel::any_template::tests::{encaps, outer, packet as packet_of};
-use crate::tunnel::{Encap, OuterHeader, Sequence, UdpChecksum};
+use crate::tunnel::any_template::tests::{encaps, outer, packet as packet_of, packet_of_class};
+use crate::tunnel::{Dscp, Encap, Marking, OuterHeader, Sequence, UdpChecksum};
 use proptest::prelude::*;
 
 const VTEP: Vtep = Vtep {
@@ -95,6 +95,27 @@ fn the_frequent_shapes_are_recognised() {
         assert!(is_keyed != is_other, "{outer:?}");
         let is_plain = over_ipv4 && !checksum;
         assert_eq!(plain(&packet, &vtep, received).is_some(), is_plain, "{outer:?}");
+    }
+}
+
+#[test]
+fn a_mark_is_seen_in_every_encapsulation_and_has_no_short_way_that_forgets_it() {
+    for outer in all() {
+        for class in 0..=0xff {
+            let marking = Marking { dscp: Dscp::Copy, ..outer.marking };
+            let outer = OuterHeader { marking, ..outer };
+            let packet = packet_of_class(&outer, VNI, &[7; 60], class);
+            let vtep = Vtep { zero_checksum: true, ..VTEP };
+            let Ok(Outer::Tunnel(inner)) = decide_as(&packet, &vtep, false) else {
+                panic!("{outer:?} {class}");
+            };
+            let mark = match class & 3 {
+                1 => Some(Mark::Ect1),
+                3 => Some(Mark::Ce),
+                _ => None,
+            };
+            assert_eq!(inner.mark, mark, "{outer:?} {class}");
+        }
     }
 }
 
