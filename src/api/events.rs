@@ -104,6 +104,9 @@ pub struct Place {
     /// The VLAN on that port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// Where two tags tell the VLAN: the ID of the inner one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_vlan: Option<u16>,
     /// Address of the VTEP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
@@ -219,7 +222,7 @@ mod tests {
         let place = Place { peer: Some(IpAddr::from([192, 0, 2, 2])), ..Place::default() };
         let (network, mac) = ("a".to_owned(), "02:00:00:00:00:01".to_owned());
         let mac = MacEvent { vni: 101, network, mac, place };
-        let from = Place { port: Some("vm1".to_owned()), vlan: Some(10), peer: None };
+        let from = Place { port: Some("vm1".to_owned()), vlan: Some(10), ..Place::default() };
         let event = Event::MacMoved { mac, from };
         let text = serde_json::to_string(&event).unwrap();
         let expected = r#"{"event":"mac_moved","vni":101,"network":"a","mac":"02:00:00:00:00:01","peer":"192.0.2.2","from":{"port":"vm1","vlan":10}}"#;

@@ -200,6 +200,9 @@ pub struct NetworkPort {
     /// The VLAN of the port that belongs to the network; absent for untagged frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// Where two tags tell the VLAN: the ID of the inner one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_vlan: Option<u16>,
 }
 
 /// A MAC address of a network, and where it is: behind a port, or behind a peer.
@@ -219,6 +222,9 @@ pub struct Mac {
     /// The VLAN on that port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// Where two tags tell the VLAN: the ID of the inner one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_vlan: Option<u16>,
     /// Address of the VTEP that it is behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
@@ -291,6 +297,9 @@ pub struct Group {
     /// The VLAN on that port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vlan: Option<u16>,
+    /// Where two tags tell the VLAN: the ID of the inner one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner_vlan: Option<u16>,
     /// Address of the VTEP that it is behind, or the underlay's group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<IpAddr>,
@@ -403,10 +412,10 @@ pub struct Peer {
     /// What becomes of the UDP checksum of packets to it; absent where the port is not known or there is no UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_checksum: Option<UdpChecksum>,
-    /// DSCP of packets to it; `null`: each has that of the packet within.
+    /// DSCP of packets to it.
     #[serde(default)]
-    pub dscp: Option<u8>,
-    /// Their time to live, over IPv6 the hop limit; `null`: likewise.
+    pub dscp: Dscp,
+    /// Their time to live, over IPv6 the hop limit; `null`: each has that of the packet within.
     #[serde(default)]
     pub ttl: Option<u8>,
     /// Whether packets to it can leave.
@@ -443,6 +452,20 @@ pub struct PathMtu {
     pub mtu: u16,
     /// Seconds since that was learned.
     pub age_seconds: u64,
+}
+
+/// The DSCP of outer headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dscp {
+    /// That of the packet within.
+    #[default]
+    Copy,
+    /// By the priority of the VLAN tag that the frame had at its port.
+    Priority,
+    /// The same for all.
+    #[serde(untagged)]
+    Fixed(u8),
 }
 
 /// What becomes of the UDP checksum of what is sent.

@@ -7,6 +7,7 @@ use std::path::Path;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use super::list::attachment;
 use super::show::ShowError;
 use crate::api::client::Client;
 use crate::api::{Event, MacEvent, Place};
@@ -82,8 +83,9 @@ struct At<'p>(&'p Place);
 impl Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Place { port: Some(port), vlan: Some(vlan), .. } => write!(f, "{port}.{vlan}"),
-            Place { port: Some(port), .. } => write!(f, "{port}"),
+            Place { port: Some(port), vlan, inner_vlan, .. } => {
+                f.write_str(&attachment(port, *vlan, *inner_vlan))
+            }
             Place { peer: Some(peer), .. } => write!(f, "{peer}"),
             Place { .. } => write!(f, "a place that is gone"),
         }
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn events_in_words() {
-        let place = Place { port: Some("trunk0".to_owned()), vlan: Some(10), peer: None };
+        let place = Place { port: Some("trunk0".to_owned()), vlan: Some(10), ..Place::default() };
         let (network, mac) = ("a".to_owned(), "02:00:00:00:00:01".to_owned());
         let mac = MacEvent { vni: 101, network, mac, place };
         let from = Place { peer: Some([192, 0, 2, 2].into()), ..Place::default() };

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::model::{
-    DropCount, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind, Neighbour,
-    NeighbourKind, Network, Peer, PeerState, Port, Role, Totals, UdpChecksum, Worker,
+    DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind,
+    Neighbour, NeighbourKind, Network, Peer, PeerState, Port, Role, Totals, UdpChecksum, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -49,8 +49,9 @@ fn joined<T>(list: &[T], name: impl Fn(&T) -> String) -> String {
 }
 
 /// A port, or a VLAN of it, written as Linux names VLAN interfaces.
-fn attachment(port: &str, vlan: Option<u16>) -> String {
-    vlan.map_or_else(|| port.to_owned(), |vlan| format!("{port}.{vlan}"))
+pub(super) fn attachment(port: &str, vlan: Option<u16>, inner_vlan: Option<u16>) -> String {
+    let tags = vlan.into_iter().chain(inner_vlan);
+    tags.fold(port.to_owned(), |name, id| format!("{name}.{id}"))
 }
 
 fn encap(encap: Encap) -> String {
@@ -142,7 +143,9 @@ impl List for Network {
                 or_dash(network.mtu),
                 or_dash(suppression.map(|of| grouped(of.answered))),
                 or_dash(suppression.map(|of| grouped(of.flooded))),
-                joined(&network.ports, |place| attachment(&place.port, place.vlan)),
+                joined(&network.ports, |place| {
+                    attachment(&place.port, place.vlan, place.inner_vlan)
+                }),
                 or_dash(network.group),
                 peers(network),
             ]
@@ -185,7 +188,7 @@ impl List for Mac {
                 mac.mac.clone(),
                 kind.to_owned(),
                 if mac.frozen { "frozen" } else { "-" }.to_owned(),
-                or_dash(mac.port.as_ref().map(|port| attachment(port, mac.vlan))),
+                or_dash(mac.port.as_ref().map(|port| attachment(port, mac.vlan, mac.inner_vlan))),
                 or_dash(mac.peer),
                 or_dash(mac.age_seconds.map(duration)),
             ]
@@ -261,7 +264,7 @@ impl List for Group {
                 row.network.clone(),
                 or_dash(row.group),
                 kind.to_owned(),
-                or_dash(row.port.as_ref().map(|port| attachment(port, row.vlan))),
+                or_dash(row.port.as_ref().map(|port| attachment(port, row.vlan, row.inner_vlan))),
                 or_dash(row.peer),
                 or_dash(row.version.map(protocol)),
                 filter.to_owned(),
@@ -321,7 +324,11 @@ impl List for Peer {
                     UdpChecksum::Software => "software",
                     UdpChecksum::Device => "device",
                 })),
-                peer.dscp.map_or("copy".to_owned(), |dscp| dscp.to_string()),
+                match peer.dscp {
+                    Dscp::Copy => "copy".to_owned(),
+                    Dscp::Priority => "priority".to_owned(),
+                    Dscp::Fixed(dscp) => dscp.to_string(),
+                },
                 peer.ttl.map_or("inherit".to_owned(), |ttl| ttl.to_string()),
                 state.to_owned(),
                 or_dash(peer.port.as_ref()),

@@ -90,24 +90,25 @@ impl<'a> Item<'a> {
 
     /// A whole number within `range`, which `T` must be able to hold.
     pub fn number<T: TryFrom<i128>>(&self, range: RangeInclusive<i128>) -> Option<T> {
-        self.number_within(&range).or_else(|| {
+        self.as_number(range.clone()).or_else(|| {
             self.expected(format_args!("a whole number from {} to {}", range.start(), range.end()))
         })
     }
 
-    /// The same, where a word could be there as well.
+    /// The same, where words could be there as well.
     pub fn number_or<T: TryFrom<i128>>(
         &self,
-        word: &str,
+        words: &str,
         range: RangeInclusive<i128>,
     ) -> Option<T> {
-        self.number_within(&range).or_else(|| {
+        self.as_number(range.clone()).or_else(|| {
             let (least, most) = (range.start(), range.end());
-            self.expected(format_args!("'{word}' or a whole number from {least} to {most}"))
+            self.expected(format_args!("{words} or a whole number from {least} to {most}"))
         })
     }
 
-    fn number_within<T: TryFrom<i128>>(&self, range: &RangeInclusive<i128>) -> Option<T> {
+    /// A number within a range, if it is one, without a report.
+    pub fn as_number<T: TryFrom<i128>>(&self, range: RangeInclusive<i128>) -> Option<T> {
         match self.value {
             Value::Integer(value) if range.contains(value) => T::try_from(*value).ok(),
             _ => None,

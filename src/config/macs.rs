@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use super::item::{Fields, Item, Keys};
-use super::network::{Member, vlan};
+use super::network::Member;
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::Ports;
 use super::scalar::{self, Unique};
+use super::vlan;
 use crate::neighbours::Address;
-use crate::wire::MacAddr;
+use crate::wire::{MacAddr, Vlan};
 
 /// A MAC whose place is known in advance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub enum MacPlace {
     Peer(Peer),
 }
 
-pub(super) const MAC: Keys = Keys { known: &["mac", "peer", "port", "vlan", "ips"], later: &[] };
+pub(super) const MAC: Keys =
+    Keys { known: &["mac", "peer", "port", "vlan", "inner_vlan", "tpid", "ips"], later: &[] };
 
 /// Reads the static MACs of one network.
 pub(super) struct MacReader<'m, 'r> {
@@ -61,10 +63,11 @@ impl MacReader<'_, '_> {
         });
         let place = match (fields.get("peer"), fields.get("port")) {
             (Some(peer), None) => {
-                if let Some(vlan) = fields.get("vlan") {
-                    vlan.error(
-                        "a VLAN belongs to a port, and this MAC is behind a peer; remove 'vlan'",
-                    );
+                for (key, item) in vlan::KEYS.iter().filter_map(|key| Some((key, fields.get(key)?)))
+                {
+                    item.error(format_args!(
+                        "a VLAN belongs to a port, and this MAC is behind a peer; remove '{key}'"
+                    ));
                 }
                 self.peers.address(&peer).and_then(|address| {
                     let listed = self.listed.iter().find(|peer| peer.address == address).copied();
@@ -96,7 +99,7 @@ impl MacReader<'_, '_> {
     /// Position in [`Network::members`] of the port and VLAN that a static MAC names.
     fn member_of(&self, fields: &Fields<'_>, item: &Item<'_>) -> Option<usize> {
         let owner = self.owner;
-        let vlan = fields.or("vlan", None, vlan);
+        let vlan = vlan::read(fields);
         let port = self.ports.access(item)?;
         let (vlan, members) = (vlan?, self.members?);
         let of_port: Vec<usize> =
@@ -114,7 +117,7 @@ impl MacReader<'_, '_> {
             }
         };
         if found.is_none() {
-            let described = |vlan: Option<u16>| {
+            let described = |vlan: Option<Vlan>| {
                 vlan.map_or("untagged".to_owned(), |vlan| format!("VLAN {vlan}"))
             };
             let list: Vec<String> =

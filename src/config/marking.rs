@@ -6,13 +6,14 @@ use crate::tunnel::{Dscp, Ttl};
 pub(super) fn dscp(item: &Item<'_>) -> Option<Dscp> {
     match item.as_text() {
         Some("copy") => Some(Dscp::Copy),
-        _ => item.number_or("copy", 0..=63).map(Dscp::Fixed),
+        Some("priority") => Some(Dscp::Priority),
+        _ => item.number_or("'copy', 'priority'", 0..=63).map(Dscp::Fixed),
     }
 }
 
 pub(super) fn ttl(item: &Item<'_>) -> Option<Ttl> {
     match item.as_text() {
         Some("inherit") => Some(Ttl::Inherit),
-        _ => item.number_or("inherit", 1..=255).map(Ttl::Fixed),
+        _ => item.number_or("'inherit'", 1..=255).map(Ttl::Fixed),
     }
 }

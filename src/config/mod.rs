@@ -28,6 +28,7 @@ mod storm;
 mod tests;
 mod tree;
 mod underlay;
+mod vlan;
 
 use std::collections::HashSet;
 use std::fmt;

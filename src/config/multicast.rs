@@ -8,6 +8,7 @@ use super::peer::Peer;
 use super::port::Ports;
 use super::scalar::Unique;
 use super::snooping::{self, Snooping};
+use super::vlan;
 use crate::wire::multicast::is_link_local;
 
 /// What becomes of a network's IP multicast.
@@ -111,7 +112,7 @@ impl MulticastReader<'_> {
         let (port, vlan) = if item.is_mapping() {
             let fields = item.fields(&MEMBER)?;
             let port = fields.required("port", "port: trunk0", |item| self.access.access(&item));
-            let vlan = fields.or("vlan", None, |item| item.number(1..=4094).map(Some));
+            let vlan = vlan::read(&fields);
             (port?, vlan?)
         } else {
             (self.access.access(item)?, None)

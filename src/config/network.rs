@@ -16,9 +16,10 @@ use super::port::Ports;
 use super::scalar::{self, First, Unique};
 use super::storm::{StormControl, storm_control};
 use super::underlay::Reach;
+use super::vlan;
 use crate::too_big::Gateways;
 use crate::tunnel::Encap;
-use crate::wire::Vni;
+use crate::wire::{Vlan, Vni};
 use crate::worker::Unknown;
 
 /// One tenant's layer-2 domain.
@@ -100,8 +101,8 @@ pub struct ArpSuppression {
 pub struct Member {
     /// Name of an access port.
     pub port: String,
-    /// 802.1Q VLAN, 1 to 4094; `None`: the port's untagged frames.
-    pub vlan: Option<u16>,
+    /// A VLAN of it, IDs 1 to 4094; `None`: the port's untagged frames.
+    pub vlan: Option<Vlan>,
 }
 
 /// What happens to a frame whose inner Ethernet header is followed by a VLAN tag (RFC 7348 section 6.1).
@@ -155,7 +156,7 @@ pub(super) const NETWORK: Keys = Keys {
     later: &[],
 };
 pub(super) const ARP_SUPPRESSION: Keys = Keys { known: &["unknown", "limit"], later: &[] };
-pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan"], later: &[] };
+pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan", "inner_vlan", "tpid"], later: &[] };
 pub(super) const FLOOD: Keys = Keys { known: &["peers", "group", "ttl", "allow"], later: &[] };
 
 /// Reads all networks and checks what must be unique among them.
@@ -305,7 +306,7 @@ impl<'r, 'a> Networks<'r, 'a> {
         let (port, vlan) = if item.is_mapping() {
             let fields = item.fields(&MEMBER)?;
             let port = fields.required("port", "port: trunk0", |item| self.ports.access(&item));
-            let vlan = fields.or("vlan", None, vlan);
+            let vlan = vlan::read(&fields);
             (port?, vlan?)
         } else {
             (self.ports.access(item)?, None)
@@ -407,8 +408,4 @@ fn arp_suppression(item: &Item<'_>) -> Option<Option<ArpSuppression>> {
     });
     let limit = fields.or("limit", usual.limit, |item| item.number(1..=16_777_216));
     Some(Some(ArpSuppression { unknown: unknown?, limit: limit? }))
-}
-
-pub(super) fn vlan(item: Item<'_>) -> Option<Option<u16>> {
-    item.number(1..=4094).map(Some)
 }

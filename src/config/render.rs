@@ -19,6 +19,8 @@ use super::storm::StormControl;
 use super::underlay::{Neighbour, ReservedBits, UnderlayPort, Vtep, ZeroChecksum};
 use super::{Config, FloodGroup, LearnedPeers};
 use crate::tunnel::{Dscp, Encap, Marking, Sequence, Ttl, UdpChecksum};
+use crate::wire::Vlan;
+use crate::wire::ethernet::ethertype;
 use crate::worker::{Idle, MovePolicy, Unknown};
 
 impl Config {
@@ -160,6 +162,7 @@ pub(super) fn vtep(of: &Vtep) -> Value {
 fn dscp(of: &Dscp) -> Value {
     match of {
         Dscp::Copy => json!("copy"),
+        Dscp::Priority => json!("priority"),
         Dscp::Fixed(dscp) => json!(dscp),
     }
 }
@@ -247,7 +250,17 @@ fn encap_name(encap: EncapName) -> &'static str {
 }
 
 fn member(Member { port, vlan }: &Member) -> Value {
-    vlan.map_or(json!(port), |vlan| json!({"port": port, "vlan": vlan}))
+    if vlan.is_some() { with(json!({"port": port}), self::vlan(*vlan)) } else { json!(port) }
+}
+
+fn vlan(of: Option<Vlan>) -> [(&'static str, Option<Value>); 3] {
+    let (vlan, inner) = of.map(Vlan::ids).unzip();
+    let tpid = match of {
+        Some(Vlan::Pair { tpid: ethertype::VLAN, .. }) => Some(ethertype::VLAN),
+        _ => None,
+    };
+    let value = |number: Option<u16>| number.map(Value::from);
+    [("vlan", value(vlan)), ("inner_vlan", value(inner.flatten())), ("tpid", value(tpid))]
 }
 
 fn flood(
@@ -385,8 +398,7 @@ fn static_mac(StaticMac { mac, place, ips }: &StaticMac, members: &[Member]) -> 
         MacPlace::Peer(peer) => json!({"mac": mac.to_string(), "peer": peer.address}),
         MacPlace::Member(index) => {
             let Member { port, vlan } = &members[*index];
-            let vlan = vlan.map(Value::from);
-            with(json!({"mac": mac.to_string(), "port": port}), [("vlan", vlan)])
+            with(json!({"mac": mac.to_string(), "port": port}), self::vlan(*vlan))
         }
     };
     let ips = (!ips.is_empty()).then(|| ips.iter().map(|address| json!(address.ip())).collect());

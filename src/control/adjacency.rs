@@ -8,7 +8,7 @@ use super::clock::Seconds;
 use crate::tunnel::{
     AnyTemplate, Encap, Form, Marking, Order, OuterHeader, SequenceNumbers, Template,
 };
-use crate::wire::ethernet;
+use crate::wire::{Vlan, ethernet};
 use crate::worker::{Adjacency, AdjacencyIndex, Kind};
 
 /// A way out.
@@ -18,8 +18,8 @@ pub enum Way {
     Local {
         /// Port index.
         port: u16,
-        /// The VLAN tag to push, 0 for none.
-        vlan: u16,
+        /// Which VLAN of it; `None`: untagged frames.
+        vlan: Option<Vlan>,
     },
     /// A peer.
     Peer {
@@ -93,7 +93,7 @@ pub struct Heard {
 pub struct Adjacencies {
     records: Vec<Record>,
     /// By port index and VLAN, also those that are gone.
-    locals: HashMap<(u16, u16), AdjacencyIndex>,
+    locals: HashMap<(u16, Option<Vlan>), AdjacencyIndex>,
 }
 
 impl Adjacencies {
@@ -105,7 +105,7 @@ impl Adjacencies {
     }
 
     /// The way out by a port and VLAN; makes it if it is new, or was gone.
-    pub fn attach(&mut self, port: u16, vlan: u16) -> AdjacencyIndex {
+    pub fn attach(&mut self, port: u16, vlan: Option<Vlan>) -> AdjacencyIndex {
         let way = Way::Local { port, vlan };
         match self.locals.get(&(port, vlan)) {
             Some(&index) => {
@@ -266,8 +266,14 @@ fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Ad
     let adjacency = Adjacency { generation: record.generation, ..vacant() };
     match way {
         Way::Local { port, vlan } => {
-            let kind = if *vlan == 0 { Kind::Local } else { Kind::LocalVlan };
-            Adjacency { kind, port: *port, vlan_or_limit: *vlan, ..adjacency }
+            let (kind, vlan_or_limit, pair_or_template) = match *vlan {
+                None => (Kind::Local, 0, 0),
+                Some(Vlan::Single(id)) => (Kind::LocalVlan, id, 0),
+                Some(Vlan::Pair { tpid, outer, inner }) => {
+                    (Kind::LocalPair, outer, u32::from(tpid) << 16 | u32::from(inner))
+                }
+            };
+            Adjacency { kind, port: *port, vlan_or_limit, pair_or_template, ..adjacency }
         }
         Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
         Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
@@ -284,8 +290,8 @@ fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Ad
                 }
                 None => {
                     templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
-                    let any_template = (templates.len() - 1) as u32;
-                    Adjacency { kind: Kind::AnyTunnel, any_template, ..way }
+                    let pair_or_template = (templates.len() - 1) as u32;
+                    Adjacency { kind: Kind::AnyTunnel, pair_or_template, ..way }
                 }
             }
         }
@@ -300,7 +306,7 @@ fn vacant() -> Adjacency {
         port: 0,
         generation: 0,
         vlan_or_limit: 0,
-        any_template: 0,
+        pair_or_template: 0,
     }
 }
 

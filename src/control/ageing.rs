@@ -141,7 +141,7 @@ mod tests {
     /// Networks of so many MACs each, learned at tick 0 and silent since; all age out after ten seconds.
     fn world(macs: &[u32]) -> (Networks, Adjacencies, Reclaimer) {
         let mut adjacencies = Adjacencies::default();
-        let way = adjacencies.attach(0, 0);
+        let way = adjacencies.attach(0, None);
         let generation = adjacencies.generation(way).unwrap();
         let mut reclaimer = Reclaimer::new(Domain::new(1));
         let mut networks = Networks::new(1);

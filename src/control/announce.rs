@@ -7,7 +7,6 @@ use super::ports::{Ports, Role};
 use crate::api::{Event, Events, MacEvent, Place};
 use crate::fib::{Change, Entry, MacKey};
 use crate::wire::MacAddr;
-use crate::worker::AdjacencyIndex;
 
 /// Events told in one round of the control core's loop; of more only the number is told. MACs may come by millions.
 const ROUND: usize = 1024;
@@ -86,7 +85,7 @@ impl Control {
             match how {
                 // From where there is nothing any more it has not moved.
                 Change::Updated(old) if parts.is_live(old) => {
-                    Event::MacMoved { mac: told, from: parts.at(old.adjacency()) }
+                    Event::MacMoved { mac: told, from: parts.place(old.adjacency()) }
                 }
                 Change::Updated(_) | Change::New => Event::MacLearned(told),
             }
@@ -121,11 +120,6 @@ impl Control {
 }
 
 impl Parts {
-    fn at(&self, adjacency: AdjacencyIndex) -> Place {
-        let (port, vlan, peer) = self.place(adjacency);
-        Place { port, vlan, peer }
-    }
-
     fn is_live(&self, entry: Entry) -> bool {
         self.adjacencies.generation(entry.adjacency()) == Some(entry.generation())
     }
@@ -137,7 +131,7 @@ fn mac_event(parts: &Parts, network: u32, mac: MacKey, entry: Entry) -> MacEvent
         vni: known.map_or(0, |network| network.vni()),
         network: known.map_or(String::new(), |network| network.name().to_owned()),
         mac: MacAddr(mac.octets()).to_string(),
-        place: if parts.is_live(entry) { parts.at(entry.adjacency()) } else { Place::default() },
+        place: if parts.is_live(entry) { parts.place(entry.adjacency()) } else { Place::default() },
     }
 }
 

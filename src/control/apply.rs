@@ -139,7 +139,7 @@ impl Control {
         let mut locals = Vec::new();
         for member in &wanted.members {
             let port = ports.index(&member.port);
-            locals.push(adjacencies.attach(port, member.vlan.unwrap_or(0)));
+            locals.push(adjacencies.attach(port, member.vlan));
         }
         let mut join = |peer: &config::Peer| peers.join(*peer, vni, adjacencies);
         let mut flood: Vec<_> = wanted.peers.iter().map(&mut join).collect();

@@ -143,7 +143,7 @@ mod tests {
             let domain = Domain::new(1);
             let mut adjacencies = Adjacencies::default();
             let mut peers = Peers::default();
-            let local = adjacencies.attach(0, 0);
+            let local = adjacencies.attach(0, None);
             let flood = peers.join(peer(0), VNI, &mut adjacencies);
             let text = "{name: a, ports: [vm1], ageing: off, arp_suppression: {limit: 8}}";
             let mut network = Network::new(fixture::network(VNI, text), 1, 1);

@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn learned_peers_are_flooded_to_until_two_walks_find_no_mac_there() {
         let mut adjacencies = Adjacencies::default();
-        let local = adjacencies.attach(0, 0);
+        let local = adjacencies.attach(0, None);
         let [fixed, a, b] = [1, 2, 3].map(|number| {
             adjacencies.add(Way::Peer { address: [192, 0, 2, number].into(), next_hop: None })
         });
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn learned_peers_stay_with_another_configuration_that_admits_the_same() {
         let mut adjacencies = Adjacencies::default();
-        let local = adjacencies.attach(0, 0);
+        let local = adjacencies.attach(0, None);
         let [fixed, learned] = [1, 2].map(|number| {
             adjacencies.add(Way::Peer { address: [192, 0, 2, number].into(), next_hop: None })
         });

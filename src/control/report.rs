@@ -14,13 +14,13 @@ use super::neighbours::Suppressor;
 use super::network::Network;
 use super::ports::{ControlPort, Pools, Role};
 use super::startup::StartError;
-use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Query, model};
+use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Place, Query, model};
 use crate::config::{self, EncapName};
 use crate::dpdk::cycles_per_second;
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::{Dscp, Encap, SummedBy, Ttl};
-use crate::wire::{MacAddr, ethernet};
+use crate::wire::{MacAddr, Vlan, ethernet};
 use crate::worker::{
     AdjacencyIndex, Counter, FloodKind, MovePolicy, OversizeReport, PortCount, PortCounters,
     StormControl, WorkerCounters,
@@ -110,8 +110,10 @@ impl Control {
         let mut peers = Vec::new();
         for way in ways.filter_map(|index| self.parts.adjacencies.get(*index)) {
             match way {
-                Way::Local { port, vlan } => ports
-                    .push(model::NetworkPort { port: self.port_name(*port), vlan: vlan_of(*vlan) }),
+                Way::Local { port, vlan } => {
+                    let (port, (vlan, inner_vlan)) = (self.port_name(*port), ids_of(*vlan));
+                    ports.push(model::NetworkPort { port, vlan, inner_vlan });
+                }
                 Way::Peer { address, .. } => peers.push(*address),
                 Way::Group(_) => {}
             }
@@ -209,7 +211,7 @@ impl Control {
     }
 
     fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
-        let (port, vlan, peer) = self.parts.place(entry.adjacency());
+        let Place { port, vlan, inner_vlan, peer } = self.parts.place(entry.adjacency());
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
         model::Mac {
             vni: network.vni(),
@@ -218,6 +220,7 @@ impl Control {
             kind,
             port,
             vlan,
+            inner_vlan,
             peer,
             frozen: entry.is_frozen(),
             age_seconds: (!entry.is_static()).then(|| age(self.tick(), entry).into()),
@@ -247,8 +250,9 @@ impl Control {
                     SummedBy::Device => model::UdpChecksum::Device,
                 }),
                 dscp: match marking.dscp {
-                    Dscp::Copy => None,
-                    Dscp::Fixed(dscp) => Some(dscp),
+                    Dscp::Copy => model::Dscp::Copy,
+                    Dscp::Priority => model::Dscp::Priority,
+                    Dscp::Fixed(dscp) => model::Dscp::Fixed(dscp),
                 },
                 ttl: match marking.ttl {
                     Ttl::Inherit => None,
@@ -344,16 +348,16 @@ impl Parts {
         self.ports.get(index).map_or(String::new(), |port| port.name().to_owned())
     }
 
-    /// Port, VLAN and peer, or underlay group, of an adjacency.
-    pub(super) fn place(
-        &self,
-        adjacency: AdjacencyIndex,
-    ) -> (Option<String>, Option<u16>, Option<IpAddr>) {
+    /// Port and VLAN, peer, or underlay group, of an adjacency.
+    pub(super) fn place(&self, adjacency: AdjacencyIndex) -> Place {
         match self.adjacencies.get(adjacency) {
-            Some(Way::Local { port, vlan }) => (Some(self.port_name(*port)), vlan_of(*vlan), None),
-            Some(Way::Peer { address, .. }) => (None, None, Some(*address)),
-            Some(Way::Group(hop)) => (None, None, Some(hop.address)),
-            None => (None, None, None),
+            Some(Way::Local { port, vlan }) => {
+                let (vlan, inner_vlan) = ids_of(*vlan);
+                Place { port: Some(self.port_name(*port)), vlan, inner_vlan, peer: None }
+            }
+            Some(Way::Peer { address, .. }) => Place { peer: Some(*address), ..Place::default() },
+            Some(Way::Group(hop)) => Place { peer: Some(hop.address), ..Place::default() },
+            None => Place::default(),
         }
     }
 }
@@ -409,6 +413,8 @@ fn all_drops(port: &PortCounters) -> u64 {
     DropReason::ALL.iter().map(|reason| port.drops(*reason)).sum()
 }
 
-fn vlan_of(vlan: u16) -> Option<u16> {
-    (vlan != 0).then_some(vlan)
+/// The IDs of a VLAN's tags, of two the outer one first.
+fn ids_of(vlan: Option<Vlan>) -> (Option<u16>, Option<u16>) {
+    let ids = vlan.map(Vlan::ids);
+    (ids.map(|(id, _)| id), ids.and_then(|(_, inner)| inner))
 }

@@ -10,6 +10,7 @@ use super::ports::{ControlPort, Ports, Role};
 use crate::config::{Config, ReservedBits, ZeroChecksum};
 use crate::fib::Location;
 use crate::tunnel::Vtep;
+use crate::wire::Vlan;
 use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, Twin, UnderlayPort};
 
 /// What workers read.
@@ -65,6 +66,7 @@ fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -
             PortEntry::Access(AccessPort {
                 untagged: Attachment::NONE,
                 vlans: None,
+                pairs: None,
                 storm: storm.clone(),
                 takes_unfinished: port.takes_unfinished(),
             })
@@ -79,11 +81,14 @@ fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -
                 continue;
             };
             let attachment = Attachment::new(network, Location::new(*adjacency, generation));
-            match vlan {
-                0 => access.untagged = attachment,
-                vlan => {
+            match *vlan {
+                None => access.untagged = attachment,
+                Some(Vlan::Single(id)) => {
                     let none = || Box::new([Attachment::NONE; 4096]);
-                    access.vlans.get_or_insert_with(none)[usize::from(*vlan)] = attachment;
+                    access.vlans.get_or_insert_with(none)[usize::from(id)] = attachment;
+                }
+                Some(pair) => {
+                    access.pairs.get_or_insert_default().insert(pair, attachment);
                 }
             }
         }

@@ -265,6 +265,22 @@ impl Mbuf {
         header.pkt_len += length;
     }
 
+    /// Notes the control word of a VLAN tag that was taken off, as devices do that strip tags.
+    #[inline]
+    pub fn note_tag(&mut self, control: u16) {
+        let header = self.header_mut();
+        header.ol_flags |= dpdk_sys::SHIM_MBUF_RX_VLAN_STRIPPED;
+        header.vlan_tci = control;
+    }
+
+    /// Priority and drop eligibility of the tag that was taken off, at their place in a control word; zero where there was none.
+    #[inline]
+    pub fn priority(&self) -> u16 {
+        let header = self.header();
+        let has_had_tag = header.ol_flags & dpdk_sys::SHIM_MBUF_RX_VLAN_STRIPPED != 0;
+        if has_had_tag { header.vlan_tci & 0xf000 } else { 0 }
+    }
+
     /// Has the device compute the checksum of a UDP datagram behind Ethernet and IP without options or extension headers.
     /// In the checksum's place is the sum of the pseudo-header, as DPDK's `rte_eth_tx_prepare` would write it.
     #[inline]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader, SequenceNumbers, SummedBy, Ttl};
+use super::{Dscp, Encap, OuterHeader, SequenceNumbers, SummedBy, Ttl};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
@@ -25,6 +25,7 @@ pub struct AnyTemplate {
     /// The bits of the traffic class that are the inner packet's.
     copied: u8,
     inherits_ttl: bool,
+    maps_priority: bool,
     /// One's-complement sum of the IPv4 header with length and checksum zero.
     ip_sum: u16,
     /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers; where a device computes it,
@@ -132,6 +133,7 @@ impl AnyTemplate {
             id: outer.id,
             copied: outer.marking.copied(),
             inherits_ttl: outer.marking.ttl == Ttl::Inherit,
+            maps_priority: outer.marking.dscp == Dscp::Priority,
             ip_sum,
             encap_sum: encap_sum.get(),
             numbers: numbers.cloned(),
@@ -155,6 +157,12 @@ impl AnyTemplate {
     #[inline(always)]
     pub fn inherits_ttl(&self) -> bool {
         self.inherits_ttl
+    }
+
+    /// Whether the DSCP is to be the priority of the VLAN tag that the frame came with.
+    #[inline(always)]
+    pub fn maps_priority(&self) -> bool {
+        self.maps_priority
     }
 
     /// Whether the device must complete the UDP checksum, and of a packet over IPv6.
@@ -282,7 +290,7 @@ fn fold(sum: u32) -> u16 {
 pub(super) mod tests {
     use super::*;
     use crate::tunnel::{
-        Dscp, Form, GRE_TEMPLATE_LENGTH, Marking, Sequence, TEMPLATE_LENGTH, Template, UdpChecksum,
+        Form, GRE_TEMPLATE_LENGTH, Marking, Sequence, TEMPLATE_LENGTH, Template, UdpChecksum,
     };
     use proptest::prelude::*;
 

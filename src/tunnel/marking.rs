@@ -17,6 +17,8 @@ pub struct Marking {
 pub enum Dscp {
     /// That of the inner packet, 0 where it is not IP: the uniform model of RFC 2983.
     Copy,
+    /// The class selector (RFC 2474 section 4.2.2) of the priority that the frame's VLAN tag had at its port, 0 where it had none.
+    Priority,
     /// The same for all, 0 to 63: its pipe model.
     Fixed(u8),
 }
@@ -51,7 +53,7 @@ impl Marking {
     /// The traffic class as far as it is the same for all packets.
     pub(super) fn traffic_class(self) -> u8 {
         match self.dscp {
-            Dscp::Copy => 0,
+            Dscp::Copy | Dscp::Priority => 0,
             Dscp::Fixed(dscp) => dscp << 2,
         }
     }
@@ -59,9 +61,14 @@ impl Marking {
     /// The bits of the traffic class that are those of the inner packet.
     pub(super) fn copied(self) -> u8 {
         match self.dscp {
-            Dscp::Copy => 0xff,
+            Dscp::Copy | Dscp::Priority => 0xff,
             Dscp::Fixed(_) => ECN,
         }
+    }
+
+    /// Whether all that differs between packets is in their own headers, and in the traffic class.
+    pub(super) fn is_plain(self) -> bool {
+        self.dscp != Dscp::Priority && self.ttl != Ttl::Inherit
     }
 
     /// The time to live as far as it is the same for all packets.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Encap, OuterHeader, Sequence, SummedBy, Ttl, Variable};
+use super::{Encap, OuterHeader, Sequence, SummedBy, Variable};
 use crate::wire::{checksum, gre, ipv4};
 
 /// Bytes of Ethernet, IPv4, UDP and VXLAN headers.
@@ -77,7 +77,7 @@ impl Template {
         else {
             return None;
         };
-        let form = Form::of(outer).filter(|_| outer.marking.ttl != Ttl::Inherit)?;
+        let form = Form::of(outer).filter(|_| outer.marking.is_plain())?;
         let mut bytes = [0; TEMPLATE_LENGTH];
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
         bytes[6..12].copy_from_slice(&outer.source_mac);
@@ -180,7 +180,7 @@ fn put<const N: usize>(to: &mut [u8; N], offset: usize, value: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::{Dscp, Marking};
+    use crate::tunnel::{Dscp, Marking, Ttl};
     use crate::wire::{ethernet, udp, vxlan};
     use proptest::prelude::*;
 

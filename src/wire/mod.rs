@@ -23,10 +23,12 @@ pub mod pim;
 pub mod traffic_class;
 pub mod transport;
 pub mod udp;
+mod vlan;
 mod vni;
 pub mod vxlan;
 
 pub use mac::{MacAddr, MacAddrError};
+pub use vlan::Vlan;
 pub use vni::{Vni, VniError};
 
 /// Why bytes are not the header they were taken for.

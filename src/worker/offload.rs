@@ -68,7 +68,7 @@ fn way(
 ) -> Option<Work> {
     let Adjacency { kind, vlan_or_limit, .. } = *target.adjacency;
     let (checksums, tcp4, tcp6) = match kind {
-        Kind::Local | Kind::LocalVlan => {
+        Kind::Local | Kind::LocalVlan | Kind::LocalPair => {
             (Offloads::CHECKSUMS, Offloads::TCP4_SEGMENTS, Offloads::TCP6_SEGMENTS)
         }
         Kind::Tunnel => {
@@ -105,9 +105,7 @@ fn way(
         let is_ip = frame.len() + TEMPLATE_LENGTH - OUTER.0 <= usize::from(u16::MAX);
         return (fits && is_ip).then_some(work);
     }
-    if kind == Kind::LocalVlan {
-        work.before_ip += output::TAG;
-    }
+    work.before_ip += output::length_of_tags(kind);
     Some(work)
 }
 
@@ -118,13 +116,13 @@ fn pass_on(
     work: &Work,
     target: Target,
 ) -> Result<Mbuf, DropReason> {
-    let Adjacency { kind, vlan_or_limit, .. } = *target.adjacency;
+    let kind = target.adjacency.kind;
     if kind == Kind::Tunnel {
         let packet = output::variable(&frame, Flow::of(frame.data()), target);
         let room = output::outer_room(&mut frame).ok_or(DropReason::NoHeadroom)?;
         target.adjacency.template.write(room, packet);
-    } else if kind == Kind::LocalVlan {
-        frame = output::push_tag(frame, vlan_or_limit, &context.headers)?;
+    } else if output::length_of_tags(kind) > 0 {
+        frame = output::push_tags(frame, target, &context.headers)?;
     }
     frame.leave(work);
     Ok(frame)

@@ -216,7 +216,7 @@ mod tests {
             port: 0,
             generation: 1,
             vlan_or_limit: 0,
-            any_template: 0,
+            pair_or_template: 0,
         };
         let mut any_peers = AnyPeers::default();
         let peer = AnyPeer { dialect, adjacency: Some(PEER), networks: HashMap::new() };

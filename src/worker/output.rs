@@ -8,14 +8,15 @@ use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Ttl, Variable};
+use crate::wire::checksum;
+use crate::wire::ethernet::{self, ethertype};
 use crate::wire::flow::Flow;
-use crate::wire::traffic_class::hop_limit;
-use crate::wire::{checksum, ethernet};
+use crate::wire::traffic_class::{ECN, hop_limit};
 
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
 const MACS: usize = 12;
 /// Bytes of a VLAN tag.
-pub(super) const TAG: usize = 4;
+const TAG: usize = size_of::<ethernet::Tag>();
 
 /// A way out, with its index for messages to the control core.
 #[derive(Clone, Copy)]
@@ -147,9 +148,9 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
 /// What is neither encapsulated nor sent as it is.
 #[inline(never)]
 fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Target) {
-    let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
+    let Adjacency { kind, port, .. } = *target.adjacency;
     match kind {
-        Kind::LocalVlan => match push_tag(frame, vlan_or_limit, &context.headers) {
+        Kind::LocalVlan | Kind::LocalPair => match push_tags(frame, target, &context.headers) {
             Ok(frame) => context.transmitter.send(port, frame),
             Err(reason) => context.count_drop(origin.port, reason),
         },
@@ -192,10 +193,10 @@ pub(super) fn send_copy(
             encapsulated_copy(context, frame, flow, target)
         }
         Kind::Local => frame.share(&context.headers).ok_or(DropReason::NoMbuf),
-        Kind::LocalVlan => frame
+        Kind::LocalVlan | Kind::LocalPair => frame
             .share(&context.headers)
             .ok_or(DropReason::NoMbuf)
-            .and_then(|copy| tagged_chain(copy, vlan_or_limit, &context.headers)),
+            .and_then(|copy| push_tags(copy, target, &context.headers)),
         Kind::Unresolved => {
             context.report(Event::Unresolved { adjacency: target.index });
             Err(DropReason::NextHopUnresolved)
@@ -270,15 +271,23 @@ fn any_header<'r>(
     frame: &Mbuf,
     flow: Flow,
 ) -> Result<AnyHeader<'r>, DropReason> {
-    let template = snapshot.templates.get(target.adjacency.any_template as usize);
+    let template = snapshot.templates.get(target.adjacency.pair_or_template as usize);
     let template = template.ok_or(DropReason::PortRemoved)?;
     let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
     let mut packet = variable(frame, flow, target);
+    if template.maps_priority() {
+        packet.traffic_class = packet.traffic_class & ECN | class_of(frame.priority());
+    }
     if template.inherits_ttl() {
         // Packets with zero are not sent (RFC 1122 section 3.2.1.7).
         packet.hop_limit = hop_limit(frame.data()).map_or(Ttl::USUAL, |limit| limit.max(1));
     }
     Ok(AnyHeader { template, packet, inner_sum })
+}
+
+/// The class selector (RFC 2474 section 4.2.2) with the priority of a VLAN tag's control word, as a traffic class.
+fn class_of(control: u16) -> u8 {
+    (control >> 13 << 5) as u8
 }
 
 #[inline(always)]
@@ -308,48 +317,83 @@ pub(super) fn outer_room(frame: &mut Mbuf) -> Option<&mut [u8; TEMPLATE_LENGTH]>
     frame.prepend(TEMPLATE_LENGTH)?.first_chunk_mut()
 }
 
-/// Puts an 802.1Q tag behind the MAC addresses.
+/// The tags that frames get at a port.
+struct Tags {
+    bytes: [u8; 2 * TAG],
+    length: usize,
+}
+
+impl Tags {
+    /// With the priority of the tag that the frame came with. Of two tags both have it.
+    fn of(adjacency: &Adjacency, priority: u16) -> Self {
+        let Adjacency { kind, vlan_or_limit: vlan, pair_or_template: pair, .. } = *adjacency;
+        let (tpid, inner) = match kind {
+            Kind::LocalPair => ((pair >> 16) as u16, pair as u16),
+            _ => (ethertype::VLAN, 0),
+        };
+        let words = [tpid, priority | vlan, ethertype::VLAN, priority | inner];
+        let [[a, b], [c, d], [e, f], [g, h]] = words.map(u16::to_be_bytes);
+        Self { bytes: [a, b, c, d, e, f, g, h], length: length_of_tags(kind) }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Bytes of the tags that frames get at a port.
+pub(super) fn length_of_tags(kind: Kind) -> usize {
+    match kind {
+        Kind::LocalVlan => TAG,
+        Kind::LocalPair => 2 * TAG,
+        _ => 0,
+    }
+}
+
+/// Puts a port's VLAN tags behind the MAC addresses.
 #[inline]
-pub(super) fn push_tag(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReason> {
+pub(super) fn push_tags(
+    mut frame: Mbuf,
+    target: Target,
+    pool: &Mempool,
+) -> Result<Mbuf, DropReason> {
+    let tags = Tags::of(target.adjacency, frame.priority());
     // Moving the addresses writes over bytes that a copy of the frame may be looking at.
     if frame.is_shared() {
-        return tagged_chain(frame, vlan, pool);
+        return tagged_chain(frame, &tags, pool);
     }
-    if frame.prepend(TAG).is_none() {
+    if frame.prepend(tags.length).is_none() {
         return Err(DropReason::NoHeadroom);
     }
     let data = frame.data_mut().ok_or(DropReason::NoHeadroom)?;
-    let header: &mut [u8; MACS + TAG] =
-        data.first_chunk_mut().ok_or(DropReason::TruncatedEthernet)?;
-    header.copy_within(TAG.., 0);
-    header[MACS..].copy_from_slice(&tag(vlan));
+    let header = data.get_mut(..MACS + tags.length).ok_or(DropReason::TruncatedEthernet)?;
+    header.copy_within(tags.length.., 0);
+    header[MACS..].copy_from_slice(tags.bytes());
     Ok(frame)
 }
 
 /// The tagged Ethernet header in an mbuf of its own, before shared bytes.
-fn tagged_chain(mut frame: Mbuf, vlan: u16, pool: &Mempool) -> Result<Mbuf, DropReason> {
+fn tagged_chain(mut frame: Mbuf, tags: &Tags, pool: &Mempool) -> Result<Mbuf, DropReason> {
     let mut header = pool.allocate().ok_or(DropReason::NoMbuf)?;
     let macs: [u8; MACS] =
         *frame.data().first_chunk::<MACS>().ok_or(DropReason::TruncatedEthernet)?;
-    if !header.append(&macs) || !header.append(&tag(vlan)) || !frame.trim_front(MACS) {
+    if !header.append(&macs) || !header.append(tags.bytes()) || !frame.trim_front(MACS) {
         return Err(DropReason::NoHeadroom);
     }
     header.chain(frame);
     Ok(header)
 }
 
-fn tag(vlan: u16) -> [u8; TAG] {
-    let [high, low] = vlan.to_be_bytes();
-    [0x81, 0x00, high, low]
-}
-
-/// Takes the 802.1Q tag behind the MAC addresses away.
-#[inline]
-pub(super) fn pop_tag(frame: &mut Mbuf) -> Result<(), DropReason> {
+/// Takes the VLAN tags behind the MAC addresses away, so many, and remembers the priority of the outermost.
+#[inline(always)]
+pub(super) fn pop_tags<const COUNT: usize>(
+    frame: &mut Mbuf,
+    control: u16,
+) -> Result<(), DropReason> {
     let data = frame.data_mut().ok_or(DropReason::Segmented)?;
-    let header: &mut [u8; ethernet::LENGTH + TAG] =
-        data.first_chunk_mut().ok_or(DropReason::TruncatedVlan)?;
-    header.copy_within(..MACS, TAG);
-    frame.trim_front(TAG);
+    let header = data.get_mut(..ethernet::LENGTH + COUNT * TAG).ok_or(DropReason::TruncatedVlan)?;
+    header.copy_within(..MACS, COUNT * TAG);
+    frame.trim_front(COUNT * TAG);
+    frame.note_tag(control);
     Ok(())
 }

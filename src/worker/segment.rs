@@ -36,6 +36,7 @@ pub(super) fn cut(
         }
         let end = length.min(offset + size);
         let mut segment = context.packets.allocate().ok_or(DropReason::NoMbuf)?;
+        segment.note_tag(packet.priority());
         let room = segment.append(headers);
         if !room || !fill(&mut segment, end - offset, &mut chunk, &mut chunks) {
             return Err(DropReason::Oversize);

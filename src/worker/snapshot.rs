@@ -13,6 +13,7 @@ use super::stranger::Admissions;
 use super::suppression::Suppression;
 use crate::fib::{Entry, Fib, Location, MacKey};
 use crate::tunnel::{AnyTemplate, Form, Order, Template, Vtep};
+use crate::wire::Vlan;
 
 /// Index of an [`Adjacency`] in [`Snapshot::adjacencies`]; it fits 24 bits.
 pub type AdjacencyIndex = u32;
@@ -67,6 +68,8 @@ pub struct AccessPort {
     pub untagged: Attachment,
     /// By VLAN ID, on a trunk.
     pub vlans: Option<Box<[Attachment; 4096]>>,
+    /// By two tags, where networks are told by such: always [`Vlan::Pair`].
+    pub pairs: Option<Box<HashMap<Vlan, Attachment>>>,
     /// What of its frames may be flooded.
     pub storm: Option<Arc<StormControl>>,
     /// Whether senders may have left work to their device.
@@ -216,10 +219,12 @@ pub struct Adjacency {
     pub port: u16,
     /// Learned entries made under another generation are void: how a flush is one store.
     pub generation: u16,
-    /// For [`Kind::LocalVlan`]: the tag to push. For a tunnel: the longest inner frame.
+    /// For [`Kind::LocalVlan`] and [`Kind::LocalPair`]: the tag to push, of two the outer one. For a tunnel: the longest inner
+    /// frame.
     pub vlan_or_limit: u16,
-    /// For [`Kind::AnyTunnel`]: index into [`Snapshot::templates`].
-    pub any_template: u32,
+    /// For [`Kind::LocalPair`]: EtherType of the outer tag (16 bits), the inner tag (16). For [`Kind::AnyTunnel`]: index into
+    /// [`Snapshot::templates`].
+    pub pair_or_template: u32,
 }
 
 /// What an adjacency is.
@@ -231,6 +236,8 @@ pub enum Kind {
     Local,
     /// A VLAN of an access port.
     LocalVlan,
+    /// The same by two tags.
+    LocalPair,
     /// A peer by VXLAN over IPv4 without UDP checksums, whose next hop is known.
     Tunnel,
     /// The same, where the device completes the checksums.
@@ -249,7 +256,7 @@ impl Adjacency {
     /// Whether it leads to an access port.
     #[inline(always)]
     pub fn is_local(&self) -> bool {
-        matches!(self.kind, Kind::Local | Kind::LocalVlan)
+        matches!(self.kind, Kind::Local | Kind::LocalVlan | Kind::LocalPair)
     }
 }
 

@@ -206,16 +206,18 @@ impl Ferry {
         }
     }
 
-    /// The learned or static place of a MAC in a network: `port`, `port.vlan` or the peer's address.
+    /// The learned or static place of a MAC in a network: `port`, `port.vlan`, `port.vlan.inner` or the peer's address.
     pub fn place(&self, vni: u32, mac: [u8; 6]) -> Option<String> {
         let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
         let macs = self.show("macs");
         let found =
             macs.as_array().unwrap().iter().find(|row| row["vni"] == vni && row["mac"] == mac)?;
-        Some(match (found["port"].as_str(), found["vlan"].as_u64()) {
-            (Some(port), Some(vlan)) => format!("{port}.{vlan}"),
-            (Some(port), None) => port.to_owned(),
-            _ => found["peer"].as_str().unwrap().to_owned(),
+        Some(match found["port"].as_str() {
+            Some(port) => {
+                let tags = ["vlan", "inner_vlan"].into_iter().filter_map(|key| found[key].as_u64());
+                tags.fold(port.to_owned(), |name, id| format!("{name}.{id}"))
+            }
+            None => found["peer"].as_str().unwrap().to_owned(),
         })
     }
 

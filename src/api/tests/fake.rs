@@ -8,9 +8,9 @@ use std::thread;
 use tempfile::TempDir;
 
 use crate::api::model::{
-    DropCount, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind, MacMove,
-    MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize, PathMtu, Peer,
-    PeerState, Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
+    DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
+    MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize,
+    PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
 };
 use crate::api::{
     self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage,
@@ -163,6 +163,7 @@ pub(crate) fn mac(vni: u32, number: u32) -> Mac {
         kind: if number == 0 { MacKind::Static } else { MacKind::Learned },
         port: even.then(|| "vm1".to_owned()),
         vlan: (number == 2).then_some(10),
+        inner_vlan: None,
         peer: (!even).then(|| ip("192.0.2.2")),
         frozen: number == 2,
         age_seconds: (number > 0).then_some(u64::from(number) * 61),
@@ -227,8 +228,8 @@ pub(crate) fn world() -> World {
             name: "tenant-101".to_owned(),
             encap: Encap::Vxlan,
             ports: vec![
-                NetworkPort { port: "vm1".to_owned(), vlan: None },
-                NetworkPort { port: "trunk0".to_owned(), vlan: Some(10) },
+                NetworkPort { port: "vm1".to_owned(), vlan: None, inner_vlan: None },
+                NetworkPort { port: "trunk0".to_owned(), vlan: Some(10), inner_vlan: Some(20) },
             ],
             peers: (2..8).map(|host| ip(&format!("192.0.2.{host}"))).collect(),
             learns_peers: true,
@@ -304,7 +305,7 @@ pub(crate) fn world() -> World {
                 encap: Encap::Vxlan,
                 id: None,
                 udp_checksum: Some(UdpChecksum::Device),
-                dscp: None,
+                dscp: Dscp::Copy,
                 ttl: Some(64),
                 state: PeerState::Resolved,
                 learned: true,
@@ -321,7 +322,7 @@ pub(crate) fn world() -> World {
                 encap: Encap::Vxlan,
                 id: None,
                 udp_checksum: None,
-                dscp: Some(46),
+                dscp: Dscp::Fixed(46),
                 ttl: None,
                 state: PeerState::NoRoute,
                 learned: false,
@@ -371,6 +372,7 @@ fn member() -> Group {
         kind: MemberKind::Static,
         port: None,
         vlan: None,
+        inner_vlan: None,
         peer: None,
         version: None,
         address: None,

@@ -27,8 +27,8 @@ ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_
 #[test]
 fn networks_with_the_first_of_many_peers() {
     let expected = "\
-VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING   MTU  ARP ANSWERED  FLOODED  PORTS          GROUP  PEERS
-101  tenant-101  vxlan        2  8_192       1  on            5m  1450         1_234        5  vm1 trunk0.10  -      learn 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
+VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING   MTU  ARP ANSWERED  FLOODED  PORTS             GROUP  PEERS
+101  tenant-101  vxlan        2  8_192       1  on            5m  1450         1_234        5  vm1 trunk0.10.20  -      learn 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
 ";
     assert_eq!(table(&world().networks), expected);
 }

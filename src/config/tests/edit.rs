@@ -23,9 +23,14 @@ fn what_is_written_reads_the_same() {
     let moves = moves.map(|value| keys(&format!("mac_move: {value}")));
     let all = "{router_ports: [{port: trunk0, vlan: 10}], router_peers: [192.0.2.2], fast_leave: true, \
                querier: 10.0.0.250, query_interval: 2m, response_interval: 2500ms}";
-    let marked = BASE.replace("vxlan_port: 4789", "dscp: copy\n    ttl: inherit");
+    let marked = BASE.replace("vxlan_port: 4789", "dscp: priority\n    ttl: inherit");
     let marked = marked.replace("port: 4790", "dscp: 46, ttl: 9");
-    let texts = [BASE.to_owned(), BASE.to_owned() + group, example(), huge, learned, marked];
+    let pairs = BASE.replace(
+        "vlan: 10}]",
+        "vlan: 10}, {port: trunk0, vlan: 10, inner_vlan: 7}, {port: trunk0, vlan: 10, inner_vlan: 7, tpid: 0x8100}]",
+    );
+    let pairs = pairs.replace("port: vm1}", "port: trunk0, vlan: 10, inner_vlan: 7, tpid: 0x8100}");
+    let texts = [pairs, BASE.to_owned(), BASE.to_owned() + group, example(), huge, learned, marked];
     for text in texts.into_iter().chain(moves).chain(["true", "{querier: true}", all].map(snooping))
     {
         let config = right(&text);
@@ -102,7 +107,7 @@ fn a_network_is_added_or_takes_the_place_of_the_one_with_its_id() {
     let base = right(BASE);
     let added = base.with_network(Vni::try_from(103).unwrap(), "body", text).unwrap();
     assert_eq!(vnis(&added), [101, 102, 103]);
-    assert_eq!(added.networks[2].members[0].vlan, Some(30));
+    assert_eq!(added.networks[2].members[0].vlan, Some(Vlan::Single(30)));
     for (old, new) in base.networks.iter().zip(&added.networks) {
         assert!(Arc::ptr_eq(old, new), "others stay the same");
     }

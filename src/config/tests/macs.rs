@@ -41,7 +41,7 @@ fn all_that_is_wrong_with_a_set_is_told_at_once() {
          set:4: macs[2].peer: 2001:db8::1 cannot be reached: this VTEP has no IPv6 address; add underlay.vtep.ipv6\n\
          set:5: macs[3].port: 'up0' is an underlay port; name an access port\n\
          set:6: macs[4].vlan: of this port, network 'tenant-a' has not VLAN 20 but VLAN 10; name the right one by 'vlan'\n\
-         set:7: macs[5].ip: unknown key; did you mean 'ips'? allowed here: mac, peer, port, vlan, ips"
+         set:7: macs[5].ip: unknown key; did you mean 'ips'? allowed here: mac, peer, port, vlan, inner_vlan, tpid, ips"
     );
     let told = |set: &str| read(BASE, set).unwrap_err();
     assert_eq!(told(""), "set:1: macs: expected a list, found nothing");

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::too_big::Gateways;
 use crate::tunnel::{Dscp, Encap, Marking, Ttl};
+use crate::wire::Vlan;
 use crate::worker::MovePolicy;
 
 mod edit;
@@ -107,7 +108,7 @@ fn values_and_references_arrive() {
 
     let [a, b] = &config.networks[..] else { panic!("two networks") };
     let member = |port: &str, vlan| Member { port: port.to_owned(), vlan };
-    assert_eq!(a.members, [member("vm1", None), member("trunk0", Some(10))]);
+    assert_eq!(a.members, [member("vm1", None), member("trunk0", Some(Vlan::Single(10)))]);
     let peer = |last, port| Peer {
         address: Ipv4Addr::new(192, 0, 2, last).into(),
         encap: Encap::vxlan(port),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Multicast;
 use super::member::Member;
 use super::snooper::Snooper;
-use crate::api::model;
+use crate::api::{Place, model};
 use crate::control::core::Control;
 use crate::control::network::Network;
 use crate::wire::membership::{Family, Version};
@@ -84,8 +84,8 @@ impl Control {
 
     /// Says where an adjacency is.
     fn row(&self, network: &Network, way: AdjacencyIndex) -> model::Group {
-        let (port, vlan, peer) = self.parts.place(way);
-        model::Group { port, vlan, peer, ..named(network) }
+        let Place { port, vlan, inner_vlan, peer } = self.parts.place(way);
+        model::Group { port, vlan, inner_vlan, peer, ..named(network) }
     }
 }
 
@@ -98,6 +98,7 @@ fn named(network: &Network) -> model::Group {
         kind: model::MemberKind::Static,
         port: None,
         vlan: None,
+        inner_vlan: None,
         peer: None,
         version: None,
         address: None,
