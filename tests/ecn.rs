@@ -262,3 +262,59 @@ fn t20_another_marking_disturbs_nothing() {
     lab.expect_silence(&[]);
     lab.finish();
 }
+
+/// A multicast group of the underlay marks as a peer does, and learned peers are marked as the VTEP has it.
+#[test]
+fn by_a_group_ecn_goes_both_ways() {
+    const GROUP: [u8; 4] = [239, 129, 1, 1];
+    let networks = "
+  - {vni: 1000, name: a, ports: [vm1], flood: {group: 239.129.1.1, ttl: 9}}
+";
+    let lab = Lab::with_vtep("ipv4: 192.0.2.1, dscp: 46, ttl: 100", networks, "");
+    let text = std::fs::read_to_string(lab.ferry.file()).unwrap();
+    for dscp in [46, 10] {
+        let text = text.replace("dscp: 46", &format!("dscp: {dscp}"));
+        lab.ferry.expect_change("apply -", &text);
+        for ecn in ORDER {
+            lab.vm1.send(&v4(BROADCAST, mac(1), 0x14 | ecn, 33));
+            let packet =
+                lab.underlay.expect("a packet to the group", |found| found[30..34] == GROUP);
+            assert_eq!((class(&packet), ttl(&packet)), (dscp << 2 | ecn, 9));
+            assert_eq!(frames::internet_sum(&packet[14..34]), 0xffff, "IPv4 checksum");
+        }
+    }
+    for (sent, arrives) in [(ECT_0, Some(CE)), (CE, Some(CE)), (NOT_ECT, None)] {
+        let mut packet =
+            vxlan([0x01, 0, 0x5e, 1, 1, 1], PEER1, 1000, &v4(BROADCAST, mac(9), 0x14 | sent, 33));
+        packet[30..34].copy_from_slice(&GROUP);
+        set_class(&mut packet, CE);
+        lab.underlay.send(&packet);
+        match arrives {
+            Some(ecn) => lab.vm1.expect_frame(&v4(BROADCAST, mac(9), 0x14 | ecn, 33)),
+            None => lab.ferry.expect_dropped("up0", "congestion_without_ecn", 1),
+        }
+    }
+    lab.expect_silence(&[]);
+    lab.finish();
+}
+
+#[test]
+fn two_networks_may_mark_packets_to_one_peer_otherwise() {
+    let networks = "
+  - {vni: 1000, name: a, ports: [vm1], flood: {peers: [192.0.2.2]}}
+  - {vni: 2000, name: b, ports: [vm2], flood: {peers: [{address: 192.0.2.2, dscp: 46, ttl: 7}]}}
+";
+    let lab = Lab::with(networks);
+    for (vni, vm, marked) in [(1000, &lab.vm1, (0, 64)), (2000, &lab.vm2, (0xb8, 7))] {
+        let there = ethernet(BROADCAST, mac(9), 60);
+        lab.underlay.send(&vxlan(lab.mac, PEER1, vni, &there));
+        vm.expect_frame(&there);
+        lab.ferry.expect_place(vni, mac(9), "192.0.2.2");
+        let back = ethernet(mac(9), mac(1), 60);
+        vm.send(&back);
+        let packet = lab.underlay.expect("the way back", |packet| packet[..6] == PEER1_MAC);
+        assert_eq!((inner(&packet), class(&packet), ttl(&packet)), (&back[..], marked.0, marked.1));
+    }
+    lab.expect_silence(&[]);
+    lab.finish();
+}
