@@ -13,7 +13,8 @@ mod template;
 pub use any_template::{AnyTemplate, Variable};
 pub use congestion::Mark;
 pub use decapsulate::{
-    Inner, Keyed, Label, Outer, Plain, Received, Vtep, decapsulate, keyed, plain,
+    Inner, Keyed, Label, Outer, Plain, PlainIpv6, Received, Vtep, decapsulate, keyed, plain,
+    plain_ipv6,
 };
 pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
 pub use group::group_of;

@@ -8,7 +8,7 @@ use super::snapshot::{AdjacencyIndex, Attachment, Snapshot};
 use super::stranger::{Strangers, uninvited};
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
-use crate::tunnel::{Inner, Keyed, Label, Plain};
+use crate::tunnel::{Inner, Keyed, Label, Plain, PlainIpv6};
 
 /// What a peer speaks. NVGRE and Ethernet over GRE look the same, so a peer speaks one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +60,7 @@ pub(super) struct Origins<'r> {
     snapshot: &'r Snapshot,
     last: Option<(u64, Attachment)>,
     last_keyed: Option<(Keyed, KeyedOrigin)>,
+    last_ipv6: Option<(PlainIpv6, Attachment)>,
     last_other: Option<(Inner, Attachment)>,
     /// Senders that the control core should make peers of.
     pub strangers: Strangers,
@@ -81,6 +82,7 @@ impl<'r> Origins<'r> {
             snapshot,
             last: None,
             last_keyed: None,
+            last_ipv6: None,
             last_other: None,
             strangers: Strangers::new(),
         }
@@ -135,6 +137,24 @@ impl<'r> Origins<'r> {
         let is_nvgre = peer.is_some_and(|peer| peer.dialect == Dialect::Nvgre);
         let naming = if is_nvgre { !0xff } else { !0 };
         self.last_keyed = Some((*packet, KeyedOrigin { attachment, naming }));
+        Ok(attachment)
+    }
+
+    /// Of VXLAN over IPv6.
+    #[inline(always)]
+    pub fn of_ipv6(&mut self, packet: &PlainIpv6) -> Result<Attachment, DropReason> {
+        match &self.last_ipv6 {
+            Some((last, attachment)) if last.source == packet.source && last.vni == packet.vni => {
+                Ok(*attachment)
+            }
+            _ => self.find_ipv6(packet),
+        }
+    }
+
+    #[inline(never)]
+    fn find_ipv6(&mut self, packet: &PlainIpv6) -> Result<Attachment, DropReason> {
+        let attachment = self.find_any(packet.address().into(), Label::Vxlan(packet.vni))?;
+        self.last_ipv6 = Some((*packet, attachment));
         Ok(attachment)
     }
 

@@ -11,7 +11,9 @@ use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
-use crate::tunnel::{Inner, Keyed, Outer, Plain, Received, decapsulate, keyed, plain};
+use crate::tunnel::{
+    Inner, Keyed, Outer, Plain, PlainIpv6, Received, decapsulate, keyed, plain, plain_ipv6,
+};
 use crate::wire::ethernet::{self, is_tag};
 
 /// Where the most frequent kind has the VNI.
@@ -122,11 +124,15 @@ fn unwrap_any<'r>(
     lanes: &mut Lanes<'r>,
     frame: &mut Mbuf,
 ) -> Result<bool, DropReason> {
-    let Some(packet) = keyed(frame.data(), &snapshot.vtep, received(frame)) else {
+    let (data, received) = (frame.data(), received(frame));
+    let (ingress, span) = if let Some(packet) = keyed(data, &snapshot.vtep, received) {
+        (origins.of_keyed(&packet)?, (Keyed::OFFSET, packet.end))
+    } else if let Some(packet) = plain_ipv6(data, &snapshot.vtep, received) {
+        (origins.of_ipv6(&packet)?, (PlainIpv6::OFFSET, packet.end))
+    } else {
         return unwrap_other(snapshot, tick, origins, classifier, lanes, frame);
     };
-    let ingress = origins.of_keyed(&packet)?;
-    lanes.push(unwrap(classifier, frame, ingress, (Keyed::OFFSET, packet.end))?);
+    lanes.push(unwrap(classifier, frame, ingress, span)?);
     Ok(true)
 }
 

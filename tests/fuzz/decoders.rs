@@ -3,7 +3,8 @@
 
 use ferry::neighbours::{self, Binding, Heard, Kind};
 use ferry::tunnel::{
-    Inner, Keyed, Outer, Plain, Received, Vtep, decapsulate, group_of, keyed, plain,
+    Inner, Keyed, Outer, Plain, PlainIpv6, Received, Vtep, decapsulate, group_of, keyed, plain,
+    plain_ipv6,
 };
 use ferry::wire::{
     MacAddr, arp, checksum, dhcp, ethernet, flow, gre, icmp, ipv4, ipv6, multicast, nd,
@@ -55,7 +56,8 @@ pub fn tunnel(packet: &[u8], vtep: Vtep, (ipv4_verified, udp_verified): (bool, b
     };
     let plain = plain(packet, &vtep, received).map(|plain| (Plain::OFFSET, plain.end));
     let keyed = keyed(packet, &vtep, received).map(|keyed| (Keyed::OFFSET, keyed.end));
-    let short = plain.or(keyed);
+    let ipv6 = plain_ipv6(packet, &vtep, received).map(|ipv6| (PlainIpv6::OFFSET, ipv6.end));
+    let short = plain.or(keyed).or(ipv6);
     let Ok(Outer::Tunnel(Inner { offset, end, .. })) = decapsulate(packet, &vtep, received) else {
         return assert_eq!(short, None);
     };

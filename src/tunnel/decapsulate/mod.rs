@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::drop_reason::DropReason;
 use crate::tunnel::Mark;
-pub use shape::{Keyed, Plain, keyed, plain};
+pub use shape::{Keyed, Plain, PlainIpv6, keyed, plain, plain_ipv6};
 
 /// Our own tunnel end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,8 @@ pub enum Label {
     },
 }
 
-/// Decides on an Ethernet frame from an underlay port. [`plain`] and [`keyed`] recognise the most frequent kinds faster.
+/// Decides on an Ethernet frame from an underlay port. [`plain`], [`keyed`] and [`plain_ipv6`] recognise the most
+/// frequent kinds faster.
 ///
 /// # Errors
 /// The reason to drop it.

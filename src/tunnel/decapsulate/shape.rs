@@ -1,7 +1,7 @@
 //! The shapes that nearly all tunnel packets have, each recognised some words at a time: no options, extension headers
 //! or fragments, and lengths that agree. Whatever else a packet is, [`super::ip`] tells.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Inner, Label, Received, Vtep};
 use crate::tunnel::Mark;
@@ -45,6 +45,29 @@ impl Keyed {
     }
 }
 
+/// VXLAN over IPv6 without a [`Mark`], its UDP checksum right, or none where that may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainIpv6 {
+    /// The 24-bit network ID.
+    pub vni: u32,
+    /// The sending VTEP, as two numbers of this machine: packets are compared by them.
+    pub source: [u64; 2],
+    /// Bytes up to the inner frame's end; what follows is Ethernet padding.
+    pub end: usize,
+}
+
+impl PlainIpv6 {
+    const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
+    /// Bytes before the inner frame.
+    pub const OFFSET: usize = Self::UDP + udp::LENGTH + vxlan::LENGTH;
+
+    /// The sending VTEP.
+    pub fn address(&self) -> Ipv6Addr {
+        let [first, second] = self.source.map(u128::from);
+        (first | second << 64).to_le_bytes().into()
+    }
+}
+
 /// Recognises the most frequent kind.
 #[inline(always)]
 pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
@@ -73,14 +96,52 @@ pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
     Some(Keyed { key: header.half(38).swap_bytes(), source, end })
 }
 
-/// Recognises any of the shapes but [`plain`] and [`keyed`].
+/// Recognises VXLAN over IPv6.
+#[inline(always)]
+pub fn plain_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<PlainIpv6> {
+    const UDP: usize = PlainIpv6::UDP;
+    let header = Words(frame.first_chunk::<{ PlainIpv6::OFFSET + ethernet::LENGTH }>()?);
+    // EtherType, version, and the mark's bit of the traffic class.
+    let bits = 0x00f0_ffff | u32::from(Mark::BIT) << 28;
+    if header.half(12) & bits != 0x0060_dd86 || header.0[20] != ipv4::UDP {
+        return None;
+    }
+    let own = Words(&vtep.ipv6?.octets());
+    // Destination; port; the I flag and GPE's P flag.
+    let strange = (header.word(38) ^ own.word(0))
+        | (header.word(46) ^ own.word(8))
+        | u64::from(header.number(56) ^ vtep.udp_port)
+        | (header.word(62) ^ 0x08) & 0x0c;
+    let datagram = usize::from(header.number(58));
+    let end = UDP + datagram;
+    let whole = end <= received.length && end >= PlainIpv6::OFFSET + ethernet::LENGTH;
+    if strange != 0 || datagram != usize::from(header.number(18)) || !whole {
+        return None;
+    }
+    if vtep.drops_reserved_bits && has_reserved_bits(header.word(62)) {
+        return None;
+    }
+    if header.number(60) == 0 {
+        if !vtep.zero_checksum {
+            return None;
+        }
+    } else if !received.udp_verified {
+        // The addresses lie before the datagram.
+        let covered = frame.get(UDP - 32..end)?;
+        if !checksum::verify_udp_behind_addresses(covered, datagram) {
+            return None;
+        }
+    }
+    let source = [header.word(22), header.word(30)];
+    Some(PlainIpv6 { vni: header.half(66).swap_bytes() >> 8, source, end })
+}
+
+/// Recognises VXLAN over IPv4 that has a mark, or a UDP checksum which no device has looked at.
 #[inline(always)]
 pub(super) fn other(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
-    vxlan_over_ipv6(frame, vtep, received).or_else(|| {
-        let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
-        let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
-        Some(Inner { mark: Mark::of(frame[15]), ..inner })
-    })
+    let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
+    let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
+    Some(Inner { mark: Mark::of(frame[15]), ..inner })
 }
 
 /// Headers as numbers, in the order of their bytes in a little-endian machine.
@@ -177,44 +238,4 @@ fn vxlan_over_ipv4<const ANY: bool>(
 #[inline(always)]
 fn has_reserved_bits(header: u64) -> bool {
     header & 0xff00_0000_ffff_fff7 != 0
-}
-
-#[inline(always)]
-fn vxlan_over_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
-    const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
-    const OFFSET: usize = UDP + udp::LENGTH + vxlan::LENGTH;
-    let header = Words(frame.first_chunk::<{ OFFSET + ethernet::LENGTH }>()?);
-    // EtherType and version.
-    if header.half(12) & 0x00f0_ffff != 0x0060_dd86 || header.0[20] != ipv4::UDP {
-        return None;
-    }
-    let own = Words(&vtep.ipv6?.octets());
-    // Destination; port; the I flag and GPE's P flag.
-    let strange = (header.word(38) ^ own.word(0))
-        | (header.word(46) ^ own.word(8))
-        | u64::from(header.number(56) ^ vtep.udp_port)
-        | (header.word(62) ^ 0x08) & 0x0c;
-    let datagram = usize::from(header.number(58));
-    let end = UDP + datagram;
-    let whole = end <= received.length && end >= OFFSET + ethernet::LENGTH;
-    if strange != 0 || datagram != usize::from(header.number(18)) || !whole {
-        return None;
-    }
-    if vtep.drops_reserved_bits && has_reserved_bits(header.word(62)) {
-        return None;
-    }
-    if header.number(60) == 0 {
-        if !vtep.zero_checksum {
-            return None;
-        }
-    } else if !received.udp_verified {
-        let covered = frame.get(22..end)?;
-        if !checksum::verify_udp_behind_addresses(covered, datagram) {
-            return None;
-        }
-    }
-    let source: [u8; 16] = *header.0[22..].first_chunk()?;
-    let label = Label::Vxlan(header.half(66).swap_bytes() >> 8);
-    let inner = Inner::new(IpAddr::V6(source.into()), label, OFFSET, end);
-    Some(Inner { mark: Mark::of(header.0[15] >> 4), ..inner })
 }

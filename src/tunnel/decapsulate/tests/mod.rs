@@ -32,6 +32,11 @@ fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropRe
     if let Some(inner) = shape::other(packet, vtep, received) {
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
     }
+    if let Some(packet) = plain_ipv6(packet, vtep, received) {
+        let (source, label) = (packet.address().into(), Label::Vxlan(packet.vni));
+        let inner = Inner::new(source, label, PlainIpv6::OFFSET, packet.end);
+        assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
+    }
     if let Some(packet) = keyed(packet, vtep, received) {
         let inner = Inner::new(packet.source.into(), packet.label(), Keyed::OFFSET, packet.end);
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
@@ -90,9 +95,12 @@ fn the_frequent_shapes_are_recognised() {
             }
             _ => continue,
         };
-        let is_keyed = keyed(&packet, &vtep, received).is_some();
-        let is_other = shape::other(&packet, &vtep, received).is_some();
-        assert!(is_keyed != is_other, "{outer:?}");
+        let ways = [
+            keyed(&packet, &vtep, received).is_some(),
+            plain_ipv6(&packet, &vtep, received).is_some(),
+            shape::other(&packet, &vtep, received).is_some(),
+        ];
+        assert_eq!(ways.into_iter().filter(|way| *way).count(), 1, "{outer:?}");
         let is_plain = over_ipv4 && !checksum;
         assert_eq!(plain(&packet, &vtep, received).is_some(), is_plain, "{outer:?}");
     }
