@@ -15,6 +15,7 @@ use super::model::{Changed, Difference};
 use super::query::{ApplyError, Handle, Query, Running};
 use super::routes::Refusal;
 use crate::config::{Config, ConfigErrors};
+use crate::dpdk::trim_heap;
 
 /// What errors in a request's body name as their file.
 pub(super) const BODY: &str = "body";
@@ -91,7 +92,9 @@ pub(super) async fn edit(
     // A large body takes a while to read: others are answered meanwhile.
     let read = tokio::task::spawn_blocking(move || {
         let edited = edit(&base)?;
-        Ok::<_, Refusal>((base.difference(&edited), Arc::new(edited)))
+        let differences = base.difference(&edited);
+        trim_heap();
+        Ok::<_, Refusal>((differences, Arc::new(edited)))
     });
     let failed = |error| {
         let error = format!("the body cannot be read: {error}");

@@ -8,6 +8,7 @@ use super::exit::Exit;
 use crate::api::{self, SocketError};
 use crate::config::{Config, ConfigErrors};
 use crate::control::{self, StartError, Stopped};
+use crate::dpdk;
 
 /// Why Ferry did not run.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,7 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
     control.announce_to(handle.events().clone());
     let telemetry = api::answer_telemetry(handle)
         .inspect_err(|error| tracing::warn!("no /ferry in DPDK's telemetry: {error}"));
+    dpdk::trim_heap();
     tracing::info!("forwarding; API at {}", control.config().api.socket.path.display());
     control::ready();
     control.run(&stop, &queries);
@@ -67,7 +69,7 @@ pub fn run(file: &Path) -> Result<Exit, RunError> {
 
 /// What runs.
 pub fn version() -> api::model::Version {
-    let dpdk = crate::dpdk::version();
+    let dpdk = dpdk::version();
     api::model::Version {
         ferry: env!("CARGO_PKG_VERSION").to_owned(),
         dpdk: dpdk.strip_prefix("DPDK ").unwrap_or(&dpdk).to_owned(),

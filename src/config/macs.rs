@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::item::{Fields, Item, Keys};
 use super::network::Member;
 use super::peer::{EncapName, Peer, PeerReader};
@@ -11,6 +13,9 @@ use super::vlan;
 use crate::neighbours::Address;
 use crate::wire::{MacAddr, Vlan};
 
+/// Nearly always one: kept in place, since there may be millions.
+pub type Addresses = SmallVec<[Address; 1]>;
+
 /// A MAC whose place is known in advance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMac {
@@ -19,7 +24,7 @@ pub struct StaticMac {
     /// Where it is.
     pub place: MacPlace,
     /// Its addresses, each unique within the network.
-    pub ips: Vec<Address>,
+    pub ips: Addresses,
 }
 
 /// Where a static MAC is.
@@ -92,7 +97,9 @@ impl MacReader<'_, '_> {
                 None
             }
         };
-        let ips = fields.or("ips", Vec::new(), |item| item.list_of(|item| self.seen.ip(&item)));
+        let ips = fields.or("ips", Addresses::new(), |item| {
+            Some(item.list()?.iter().filter_map(|item| self.seen.ip(item)).collect())
+        });
         Some(StaticMac { mac: mac?, place: place?, ips: ips? })
     }
 

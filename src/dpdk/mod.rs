@@ -8,6 +8,7 @@
 mod burst;
 mod eal;
 mod error;
+mod heap;
 mod hugepages;
 mod ip_frag;
 mod log;
@@ -24,6 +25,7 @@ mod vhost;
 pub use burst::{BURST, Burst, sift, sift_ahead};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
 pub use error::{Error, Result};
+pub use heap::trim_heap;
 pub use hugepages::{free_hugepages, has_hugetlbfs};
 pub use ip_frag::{CutError, Pieces, cut_ipv4, cut_ipv6};
 pub use mbuf::{Checksum, Mbuf};
