@@ -26,5 +26,5 @@ mod tests;
 
 pub use entry::{Entry, Location, MacKey};
 pub use qsbr::{Domain, Published, Reader, Reclaimer, TooManyReaders};
-pub use read::{Buckets, Fib, Hit, Probe};
+pub use read::{Buckets, Fib, Hit, Probe, prefetch};
 pub use write::{Change, FibWriter, InsertError};

@@ -245,13 +245,13 @@ impl Hit<'_> {
 /// Into the second-level cache: a burst's packets and the two lines of each are more than the first level keeps until
 /// they are looked at.
 #[inline(always)]
-pub(super) fn prefetch(bucket: *const Bucket) {
+pub fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(bucket.cast());
+        _mm_prefetch::<_MM_HINT_T1>(place.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = bucket;
+    let _ = place;
 }

@@ -70,7 +70,9 @@ pub fn concerns(frame: &[u8]) -> bool {
 }
 
 /// What an untagged frame says and asks. Damaged packets, which stations discard, say nothing.
-#[inline(never)]
+///
+/// Inlined with ARP: as a whole, the answer is copied by wider loads than the stores that made it, which waits for those.
+#[inline(always)]
 pub fn hear(frame: &[u8]) -> Heard {
     let Ok((header, packet)) = ethernet::Header::parse(frame) else { return Heard::default() };
     let heard = match header.ethertype.get() {
@@ -92,6 +94,7 @@ fn is_station(mac: MacAddr) -> bool {
     !mac.is_multicast() && !mac.is_zero()
 }
 
+#[inline(always)]
 fn in_arp(packet: &[u8]) -> Option<Heard> {
     let (packet, _) = arp::Packet::parse(packet).ok()?;
     let asks = match packet.operation.get() {
@@ -108,6 +111,7 @@ fn in_arp(packet: &[u8]) -> Option<Heard> {
     Some(Heard { claim: Some(claim), question })
 }
 
+#[inline(never)]
 fn in_ipv6(packet: &[u8]) -> Option<Heard> {
     let (ip, rest) = ipv6::Header::parse(packet).ok()?;
     if ip.next_header != ipv6::ICMPV6 {
@@ -136,6 +140,7 @@ fn in_ipv6(packet: &[u8]) -> Option<Heard> {
     }
 }
 
+#[inline(never)]
 fn in_ipv4(packet: &[u8]) -> Option<Claim> {
     let (ip, _) = ipv4::Header::parse(packet).ok()?;
     if ip.protocol != ipv4::UDP || ip.is_fragment() {

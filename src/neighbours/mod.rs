@@ -1,6 +1,6 @@
 //! Which address has which MAC, one table a network: what ARP and neighbour discovery are answered from.
 //!
-//! Who may call what: workers look up ([`Neighbours::find`], wait-free) under their [`Reader`](crate::fib::Reader),
+//! Who may call what: workers look up ([`Neighbours::begin`], wait-free) under their [`Reader`](crate::fib::Reader),
 //! and write nothing but the tick of a binding that they heard again. The control core alone holds the
 //! [`NeighbourWriter`]s.
 //!
@@ -22,6 +22,6 @@ mod write;
 pub use address::Address;
 pub use answer::answer;
 pub use hear::{Claim, Heard, Protocol, Question, concerns, hear};
-pub use read::{Known, Neighbours};
+pub use read::{Begun, Known, Neighbours, Reached};
 pub use record::{Binding, Kind};
 pub use write::{NeighbourWriter, Refused};

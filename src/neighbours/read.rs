@@ -1,10 +1,10 @@
-//! The readers' side.
+//! The readers' side: lookups in three steps, so that the cache misses of many overlap.
 
 use std::sync::Arc;
 
 use super::address::{Address, Seed};
 use super::record::{Binding, Record};
-use crate::fib::{Fib, Hit, Published, Reader};
+use crate::fib::{Fib, Hit, Probe, Published, Reader, prefetch};
 
 /// A network's bindings as workers see them. On cache lines of its own: counting references to it disturbs no reader.
 #[repr(align(128))]
@@ -25,11 +25,48 @@ pub struct Known<'r> {
 
 impl Neighbours {
     /// Looks an address up.
-    #[inline]
     pub fn find<'r>(&'r self, address: Address, reader: &'r Reader) -> Option<Known<'r>> {
-        let probe = self.fib.buckets(reader).probe(self.seed.key(address));
-        let hit = probe.finish(&self.fib, reader)?;
-        let record = self.records.load(reader).get(hit.entry().adjacency() as usize)?;
+        self.begin(address, reader).reach(self, reader)?.finish()
+    }
+
+    /// Begins to look an address up: asks the cache for its bucket.
+    #[inline]
+    pub fn begin<'r>(&'r self, address: Address, reader: &'r Reader) -> Begun<'r> {
+        Begun { address, probe: self.fib.buckets(reader).probe(self.seed.key(address)) }
+    }
+}
+
+/// A lookup that has been begun.
+#[derive(Clone, Copy)]
+pub struct Begun<'r> {
+    address: Address,
+    probe: Probe<'r>,
+}
+
+impl<'r> Begun<'r> {
+    /// Looks into the bucket, of the same table, and asks the cache for the record. `None`: there is none.
+    #[inline]
+    pub fn reach(self, table: &'r Neighbours, reader: &'r Reader) -> Option<Reached<'r>> {
+        let hit = self.probe.finish(&table.fib, reader)?;
+        let record = table.records.load(reader).get(hit.entry().adjacency() as usize)?;
+        prefetch(record);
+        Some(Reached { address: self.address, hit, record })
+    }
+}
+
+/// A lookup that has come to a record.
+#[derive(Clone, Copy)]
+pub struct Reached<'r> {
+    address: Address,
+    hit: Hit<'r>,
+    record: &'r Record,
+}
+
+impl<'r> Reached<'r> {
+    /// What is known, if the record is of the address.
+    #[inline]
+    pub fn finish(self) -> Option<Known<'r>> {
+        let Self { address, hit, record } = self;
         (record.address() == address).then(|| Known { hit, binding: record.binding() })
     }
 }

@@ -7,21 +7,22 @@ use super::offload;
 use super::replicate::{self, Origin};
 use super::snapshot::{PortEntry, Snapshot};
 use super::storm::Kind;
-use super::suppression;
+use super::suppression::{self, Aside};
 use crate::dpdk::{Mbuf, cycles};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::wire::ethernet;
 
-/// Floods a frame to its network, or to the members of its multicast group.
+/// Floods a frame to its network, or to the members of its multicast group; or puts it aside for [`answer`].
 #[inline(never)]
-pub(super) fn forward(
+pub(super) fn forward<'l, 'r>(
     context: &mut Context,
-    reader: &Reader,
+    reader: &'r Reader,
     snapshot: &Snapshot,
-    lane: &Lane,
+    lane: &'l Lane<'r>,
     origin: Origin,
     frame: Mbuf,
+    aside: &mut Aside<'l, 'r>,
 ) {
     if !origin.from_tunnel
         && let Err(reason) = police(snapshot, lane, origin, &frame)
@@ -29,10 +30,35 @@ pub(super) fn forward(
         return context.drop(origin.port, frame, reason);
     }
     let frame = match &lane.network.suppression {
-        Some(with) => suppression::answer(context, reader, snapshot, lane, with, origin, frame),
+        Some(with) => aside.put(lane, with, origin, frame),
         None => Some(frame),
     };
-    let Some(mut frame) = frame else { return };
+    if let Some(frame) = frame {
+        flood(context, reader, snapshot, lane, origin, frame);
+    }
+}
+
+/// Deals with what was put aside.
+#[inline(never)]
+pub(super) fn answer<'r>(
+    context: &mut Context,
+    reader: &'r Reader,
+    snapshot: &Snapshot,
+    aside: Aside<'_, 'r>,
+) {
+    suppression::answer(context, reader, snapshot, aside, |context, lane, origin, frame| {
+        flood(context, reader, snapshot, lane, origin, frame);
+    });
+}
+
+fn flood(
+    context: &mut Context,
+    reader: &Reader,
+    snapshot: &Snapshot,
+    lane: &Lane,
+    origin: Origin,
+    mut frame: Mbuf,
+) {
     let chosen = match &lane.network.multicast {
         Some(multicast) => multicast.choose(context, reader, lane, &mut frame),
         None => Ok((Audience::Network, &*lane.network.flood)),

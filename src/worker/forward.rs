@@ -11,7 +11,7 @@ use super::offload;
 use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::{Attachment, Network, Snapshot};
-use super::suppression;
+use super::suppression::{self, Aside};
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
 use crate::fib::{Buckets, Entry, Location, MacKey, Probe, Reader};
@@ -125,6 +125,7 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
     lanes: &mut Lanes<'r>,
 ) {
     let mut decision = Decision::Flood;
+    let mut aside = Aside::new();
     let mut lanes = lanes.as_mut_slice();
     for frame in burst.drain(..) {
         let Some((lane, behind)) = lanes.split_first_mut() else { break };
@@ -162,9 +163,14 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
                     output::send(context, snapshot, origin, frame, target);
                 }
             }
-            Decision::Flood => bum::forward(context, reader, snapshot, lane, origin(), frame),
+            Decision::Flood => {
+                bum::forward(context, reader, snapshot, lane, origin(), frame, &mut aside);
+            }
             Decision::Drop(reason) => context.drop(port, frame, reason),
         }
+    }
+    if !aside.is_empty() {
+        bum::answer(context, reader, snapshot, aside);
     }
 }
 

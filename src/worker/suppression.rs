@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use crossbeam::utils::CachePadded;
 
 use super::context::Context;
@@ -11,10 +12,12 @@ use super::forward::Lane;
 use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::Snapshot;
-use crate::dpdk::Mbuf;
+use crate::dpdk::{BURST, Mbuf};
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
-use crate::neighbours::{self, Binding, Claim, Kind, Neighbours, Question};
+use crate::neighbours::{
+    self, Begun, Binding, Claim, Heard, Kind, Known, Neighbours, Question, Reached,
+};
 
 /// What becomes of a question that cannot be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,45 @@ pub struct SuppressionCounters {
     pub flooded: Counter,
 }
 
+/// Frames of one burst that would be flooded and say or ask something: put aside, so that their lookups overlap.
+pub(super) struct Aside<'l, 'r>(ArrayVec<(&'l Lane<'r>, &'r Suppression, Origin, Mbuf), BURST>);
+
+impl<'l, 'r> Aside<'l, 'r> {
+    /// None.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self(ArrayVec::new())
+    }
+
+    /// Whether there are none.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Puts a frame aside; gives it back if it says and asks nothing.
+    #[inline]
+    pub fn put(
+        &mut self,
+        lane: &'l Lane<'r>,
+        suppression: &'r Suppression,
+        origin: Origin,
+        frame: Mbuf,
+    ) -> Option<Mbuf> {
+        if !neighbours::concerns(frame.data()) {
+            return Some(frame);
+        }
+        self.0.try_push((lane, suppression, origin, frame)).err().map(|full| full.element().3)
+    }
+}
+
+/// What a frame says and asks, and the lookups of both.
+struct Lookups<'r> {
+    heard: Heard,
+    begun: [Option<Begun<'r>>; 2],
+    reached: [Option<Reached<'r>>; 2],
+}
+
 /// Notes what a unicast frame says.
 #[inline(never)]
 pub(super) fn listen(
@@ -58,55 +100,63 @@ pub(super) fn listen(
     if neighbours::concerns(frame.data())
         && let Some(claim) = neighbours::hear(frame.data()).claim
     {
-        note(context, reader, lane, suppression, claim);
+        let known = suppression.neighbours.find(claim.address, reader);
+        note(context, lane, suppression, &claim, known);
     }
 }
 
-/// Notes what a frame says that would be flooded, and answers what it asks. Returns it where it is to be flooded.
+/// Notes what frames say that would be flooded, answers what they ask, and gives back those that are to be flooded.
 ///
 /// Only who asks at an access port is answered: what comes by a tunnel was not answered where it came in, and may be
 /// meant for a station here.
 #[inline(never)]
-pub(super) fn answer(
+pub(super) fn answer<'l, 'r>(
     context: &mut Context,
-    reader: &Reader,
+    reader: &'r Reader,
     snapshot: &Snapshot,
-    lane: &Lane,
-    suppression: &Suppression,
-    origin: Origin,
-    mut frame: Mbuf,
-) -> Option<Mbuf> {
-    if !neighbours::concerns(frame.data()) {
-        return Some(frame);
-    }
-    let heard = neighbours::hear(frame.data());
-    if let Some(claim) = heard.claim {
-        note(context, reader, lane, suppression, claim);
-    }
-    let Some(question) = heard.question.filter(|_| !origin.from_tunnel) else {
-        return Some(frame);
+    aside: Aside<'l, 'r>,
+    mut flood: impl FnMut(&mut Context, &'l Lane<'r>, Origin, Mbuf),
+) {
+    let begin = |(_, suppression, origin, frame): &(_, &'r Suppression, Origin, Mbuf)| {
+        let mut heard = neighbours::hear(frame.data());
+        heard.question.take_if(|_| origin.from_tunnel);
+        let addresses = [heard.claim.map(|said| said.address), heard.question.map(|of| of.asked)];
+        let begin = |address| suppression.neighbours.begin(address, reader);
+        Lookups { heard, begun: addresses.map(|address| address.map(begin)), reached: [None; 2] }
     };
-    let known = suppression.neighbours.find(question.asked, reader);
-    let counters = suppression.counters.get(context.number);
-    match known.map(|known| known.binding) {
-        // Its own address: somebody else may have it too.
-        Some(binding) if binding.mac == question.asker => Some(frame),
-        Some(binding) if rewrite(&mut frame, &question, &binding) => {
-            if let Some(counters) = counters {
-                counters.answered.add(1);
-            }
-            reply(context, snapshot, lane, origin, frame);
-            None
+    let mut all: ArrayVec<Lookups, BURST> = aside.0.iter().map(begin).collect();
+    for (lookups, (_, suppression, ..)) in all.iter_mut().zip(&aside.0) {
+        let reach = |begun: Begun<'r>| begun.reach(&suppression.neighbours, reader);
+        lookups.reached = lookups.begun.map(|begun| begun.and_then(reach));
+    }
+    for (lookups, (lane, suppression, origin, mut frame)) in all.iter().zip(aside.0) {
+        let [said, asked] = lookups.reached.map(|reached| reached.and_then(Reached::finish));
+        if let Some(claim) = &lookups.heard.claim {
+            note(context, lane, suppression, claim, said);
         }
-        None if suppression.unknown == Unknown::Drop => {
-            context.drop(origin.port, frame, DropReason::UnknownNeighbour);
-            None
-        }
-        _ => {
-            if let Some(counters) = counters {
-                counters.flooded.add(1);
+        let Some(question) = &lookups.heard.question else {
+            flood(context, lane, origin, frame);
+            continue;
+        };
+        let counters = suppression.counters.get(context.number);
+        match asked.map(|known| known.binding) {
+            // Its own address: somebody else may have it too.
+            Some(binding) if binding.mac == question.asker => flood(context, lane, origin, frame),
+            Some(binding) if rewrite(&mut frame, question, &binding) => {
+                if let Some(counters) = counters {
+                    counters.answered.add(1);
+                }
+                reply(context, snapshot, lane, origin, frame);
             }
-            Some(frame)
+            None if suppression.unknown == Unknown::Drop => {
+                context.drop(origin.port, frame, DropReason::UnknownNeighbour);
+            }
+            _ => {
+                if let Some(counters) = counters {
+                    counters.flooded.add(1);
+                }
+                flood(context, lane, origin, frame);
+            }
         }
     }
 }
@@ -134,15 +184,15 @@ fn reply(context: &mut Context, snapshot: &Snapshot, lane: &Lane, origin: Origin
 /// Marks a binding as heard of, or reports a new or changed one.
 fn note(
     context: &mut Context,
-    reader: &Reader,
     lane: &Lane,
     suppression: &Suppression,
-    claim: Claim,
+    claim: &Claim,
+    known: Option<Known>,
 ) {
     if !lane.network.sources.are_learned() {
         return;
     }
-    if let Some(known) = suppression.neighbours.find(claim.address, reader) {
+    if let Some(known) = known {
         let Binding { mac, kind, router } = known.binding;
         let fixed = kind == Kind::Static;
         if mac != claim.mac && (fixed || !claim.overrides) {
@@ -155,5 +205,5 @@ fn note(
             return;
         }
     }
-    context.report(Event::Bind { network: lane.ingress.network(), claim });
+    context.report(Event::Bind { network: lane.ingress.network(), claim: *claim });
 }
