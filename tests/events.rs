@@ -73,6 +73,20 @@ fn ferry_events_prints_them_until_ferry_ends() {
 }
 
 #[test]
+fn what_is_watched_ends_when_interrupted() {
+    let lab = Lab::new();
+    let mut watching = lab.ferry.command("show macs --json --watch=1");
+    let mut child = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "[]");
+    lab.vm1.send(&ethernet(mac(255), mac(1), 60));
+    assert!(lines.any(|line| line.contains("02:00:00:00:aa:01")));
+    support::namespace::run("kill", &["-s", "INT", &child.id().to_string()]);
+    assert!(child.wait().unwrap().success());
+    lab.finish();
+}
+
+#[test]
 fn peers_ports_and_links_come_and_go() {
     let host = Namespace::new("host");
     let config = |ports: &str| {

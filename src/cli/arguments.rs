@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -119,6 +120,8 @@ pub struct Show {
     pub resource: Resource,
     /// Whether to print JSON rather than a table.
     pub json: bool,
+    /// How long to wait before it is shown again; `None`: once.
+    pub watch: Option<Duration>,
     /// Where the process answers.
     pub socket: PathBuf,
 }
@@ -330,6 +333,17 @@ enum Command {
         /// Print JSON, as GET /v1/... answers it
         #[arg(long, global = true)]
         json: bool,
+        /// Show it again every so many seconds, 2 if not said; with --json, one document a line
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            value_parser = clap::value_parser!(u32).range(1..),
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "2",
+            global = true
+        )]
+        watch: Option<u32>,
         #[command(flatten)]
         at: At,
     },
@@ -430,8 +444,9 @@ pub fn parse(
             at.change(Wanted::Macs { vni, file })
         }
         Command::Events { json, at: At { socket } } => Plan::Events { json, socket },
-        Command::Show { resource, json, at: At { socket } } => {
-            Plan::Show(Show { resource, json, socket })
+        Command::Show { resource, json, watch, at: At { socket } } => {
+            let watch = watch.map(|seconds| Duration::from_secs(seconds.into()));
+            Plan::Show(Show { resource, json, watch, socket })
         }
     };
     Ok((plan, log_level))

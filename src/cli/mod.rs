@@ -14,6 +14,7 @@ mod run;
 mod show;
 mod table;
 mod units;
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::arguments::{Resource, Show};
 use super::list::{self, List};
+use super::watch::watch;
 use crate::api::client::{Client, ClientError};
 use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Worker};
 
@@ -21,42 +22,77 @@ pub enum ShowError {
     Output(#[from] io::Error),
 }
 
-/// Asks the running process and writes what it says. Ends without an error when the reader of the output goes
-/// away, as `head` does.
+/// Asks the running process and writes what it says, once or until told to stop. Ends without an error when the reader of
+/// the output goes away, as `head` does.
 pub fn show(show: &Show, output: impl Write) -> Result<(), ShowError> {
-    let mut output = BufWriter::new(output);
-    match answer(show, &mut output).and_then(|()| Ok(output.flush()?)) {
+    let shown = match show.watch {
+        Some(pause) => watch(show, pause),
+        None => {
+            let mut output = BufWriter::new(output);
+            answer(show, &mut output).and_then(|()| Ok(output.flush()?))
+        }
+    };
+    match shown {
         Err(ShowError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
 }
 
-fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowError> {
-    let json = show.json;
+/// Asks once.
+pub(super) fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowError> {
+    let form = match (show.json, show.watch) {
+        (false, _) => Form::Table,
+        (true, None) => Form::Json,
+        (true, Some(_)) => Form::JsonLine,
+    };
     let mut client = Client::connect(&show.socket)?;
     match &show.resource {
-        Resource::Ports => get::<Port>(&mut client, "/v1/ports", json, output),
-        Resource::Networks => get::<Network>(&mut client, "/v1/networks", json, output),
-        Resource::Macs(macs) => print(&client.macs(&macs.filter())?, json, output),
-        Resource::Neighbours(of) => print(&client.neighbours(&of.filter())?, json, output),
-        Resource::Groups => get::<Group>(&mut client, "/v1/groups", json, output),
-        Resource::Peers => get::<Peer>(&mut client, "/v1/peers", json, output),
-        Resource::Workers => get::<Worker>(&mut client, "/v1/workers", json, output),
-        Resource::Drops { all: false } => get::<DropCount>(&mut client, "/v1/drops", json, output),
+        Resource::Ports => get::<Port>(&mut client, "/v1/ports", form, output),
+        Resource::Networks => get::<Network>(&mut client, "/v1/networks", form, output),
+        Resource::Macs(macs) => print(&client.macs(&macs.filter())?, form, output),
+        Resource::Neighbours(of) => print(&client.neighbours(&of.filter())?, form, output),
+        Resource::Groups => get::<Group>(&mut client, "/v1/groups", form, output),
+        Resource::Peers => get::<Peer>(&mut client, "/v1/peers", form, output),
+        Resource::Workers => get::<Worker>(&mut client, "/v1/workers", form, output),
+        Resource::Drops { all: false } => get::<DropCount>(&mut client, "/v1/drops", form, output),
         Resource::Drops { all: true } => {
-            get::<DropCount>(&mut client, "/v1/drops?all=true", json, output)
+            get::<DropCount>(&mut client, "/v1/drops?all=true", form, output)
         }
         Resource::Config => {
-            Ok(list::write_json(&client.get::<serde_json::Value>("/v1/config")?, output)?)
+            let config = client.get::<serde_json::Value>("/v1/config")?;
+            Ok(form.write(&config, |config, output| list::write_json(config, output), output)?)
         }
         Resource::Totals => {
-            let totals: Totals = client.get("/v1/totals")?;
-            if json {
-                list::write_json(&totals, output)?;
-            } else {
-                list::write_totals(&totals, output)?;
+            let totals = client.get::<Totals>("/v1/totals")?;
+            Ok(form.write(&totals, |totals, output| list::write_totals(totals, output), output)?)
+        }
+    }
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy)]
+enum Form {
+    /// For people.
+    Table,
+    Json,
+    /// JSON that is a line.
+    JsonLine,
+}
+
+impl Form {
+    fn write<T: Serialize, W: Write>(
+        self,
+        value: &T,
+        table: impl FnOnce(&T, &mut W) -> io::Result<()>,
+        output: &mut W,
+    ) -> io::Result<()> {
+        match self {
+            Form::Table => table(value, output),
+            Form::Json => list::write_json(value, output),
+            Form::JsonLine => {
+                serde_json::to_writer(&mut *output, value)?;
+                writeln!(output)
             }
-            Ok(())
         }
     }
 }
@@ -64,21 +100,16 @@ fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowError> {
 fn get<T: List + Serialize + DeserializeOwned>(
     client: &mut Client,
     path: &str,
-    json: bool,
+    form: Form,
     output: &mut impl Write,
 ) -> Result<(), ShowError> {
-    print::<T>(&client.get::<Vec<T>>(path)?, json, output)
+    print::<T>(&client.get::<Vec<T>>(path)?, form, output)
 }
 
 fn print<T: List + Serialize>(
     list: &[T],
-    json: bool,
+    form: Form,
     output: &mut impl Write,
 ) -> Result<(), ShowError> {
-    if json {
-        list::write_json(&list, output)?;
-    } else {
-        list::write(list, output)?;
-    }
-    Ok(())
+    Ok(form.write(&list, |list, output| list::write(list, output), output)?)
 }

@@ -40,14 +40,19 @@ pub(crate) struct Fake {
 
 impl Fake {
     pub(crate) fn new(world: World) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut fake = Self { folder: tempfile::tempdir().unwrap(), server: None };
+        fake.start(world);
+        fake
+    }
+
+    /// Starts it again after a stop.
+    pub(crate) fn start(&mut self, world: World) {
         let (handle, queries) = api::channel(version());
         thread::spawn(move || {
             let mut running = Running { config: config(), version: 0 };
             queries.into_iter().for_each(|query| world.answer(query, &mut running));
         });
-        let server = serve(&folder.path().join("ferry.sock"), handle).unwrap();
-        Self { folder, server: Some(server) }
+        self.server = Some(serve(&self.socket(), handle).unwrap());
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 
@@ -61,9 +62,13 @@ fn each_command_makes_its_plan() {
 
 #[test]
 fn options_of_show_stand_before_or_after_what_to_show() {
-    let expected = Show { resource: Resource::Ports, json: true, socket: PathBuf::from("/x/s") };
+    let expected =
+        Show { resource: Resource::Ports, json: true, watch: None, socket: PathBuf::from("/x/s") };
     assert_eq!(shown("show --json --socket /x/s ports"), expected);
     assert_eq!(shown("show ports --json --socket /x/s"), expected);
+    for (line, seconds) in [("show --watch ports", 2), ("show ports --watch=5", 5)] {
+        assert_eq!(shown(line).watch, Some(Duration::from_secs(seconds)));
+    }
 }
 
 #[test]

@@ -2,11 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
+use crossbeam::channel::{Sender, bounded, unbounded};
 use serde::de::DeserializeOwned;
 
 use crate::api::model::{DropCount, Mac, Network, Peer, Port, Totals, Worker};
 use crate::api::tests::fake::{Fake, World, mac, serve, totals, version, world};
+use crate::cli::watch::repeat;
 use crate::cli::{Plan, parse, show};
 
 fn shown(socket: &Path, line: &str) -> Result<String, String> {
@@ -99,6 +103,57 @@ fn a_reader_that_goes_away_is_no_error() {
         let Plan::Show(plan) = plan else { panic!("{plan:?}") };
         show(&plan, Gone(io::ErrorKind::BrokenPipe)).unwrap();
         show(&plan, Gone(io::ErrorKind::StorageFull)).unwrap_err();
+    }
+}
+
+/// Sends what is written, a flush at a time.
+struct Blocks(Vec<u8>, Sender<String>);
+
+impl Write for Blocks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        let text = String::from_utf8(std::mem::take(&mut self.0)).unwrap();
+        self.1.send(text).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[test]
+fn what_is_watched_is_shown_again_and_survives_a_restart() {
+    let mut fake = Fake::new(world());
+    for (arguments, is_terminal) in [("ports --json", false), ("ports", false), ("ports", true)] {
+        let line = format!("ferry show {arguments} --watch --socket {}", fake.socket().display());
+        let (plan, _) = parse(line.split_whitespace(), &version()).unwrap();
+        let Plan::Show(plan) = plan else { panic!("{plan:?}") };
+        let (sender, blocks) = unbounded();
+        let (end, stop) = bounded(1);
+        let output = Blocks(Vec::new(), sender);
+        let (mut errors, pause) = (Vec::new(), Duration::from_millis(20));
+        thread::scope(|scope| {
+            let both = (output, &mut errors);
+            let watching = scope.spawn(move || repeat(&plan, pause, is_terminal, both, &stop));
+            let (first, second) = (blocks.recv().unwrap(), blocks.recv().unwrap());
+            if arguments.ends_with("--json") {
+                assert_eq!(first.lines().count(), 1, "a document a line: {first}");
+                assert_eq!(serde_json::from_str::<Vec<Port>>(&first).unwrap(), world().ports);
+                assert_eq!(first, second);
+            } else if is_terminal {
+                assert!(first.starts_with("\x1b[H\x1b[2J"), "{first:?}");
+                assert_eq!(first, second);
+            } else {
+                assert_eq!(format!("\n{first}"), second);
+            }
+            fake.stop();
+            while blocks.recv_timeout(Duration::from_millis(300)).is_ok() {}
+            fake.start(world());
+            assert_eq!(blocks.recv().unwrap(), second);
+            end.send(()).unwrap();
+            watching.join().unwrap().unwrap();
+        });
+        let errors = String::from_utf8(errors).unwrap();
+        assert!(errors.ends_with("; trying on\n"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "said once: {errors}");
     }
 }
 
