@@ -2,15 +2,16 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 PREFIX ?= /usr/local
+BINARY ?= target/release/ferry
 
 # What a Debian 12 machine needs to build, test and show Ferry.
 PACKAGES := build-essential busybox-static clang curl dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
-	libclang-dev libdpdk-dev openssl openvswitch-switch pkg-config procps qemu-system-x86 tcpdump tshark valgrind
+	libclang-dev libdpdk-dev openssl openvswitch-switch pkg-config procps qemu-system-x86 systemd tcpdump tshark valgrind
 
 # What 'make bench' compares with.
 BENCH_PACKAGES := dpdk-dev linux-perf openvswitch-switch-dpdk
 
-.PHONY: help deps build demo lint test bench install clean
+.PHONY: help deps build demo lint test bench install deb clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,17 +66,21 @@ bench: build ## Measure, beside testpmd and OVS-DPDK on the same devices (perf/R
 	$(CARGO) bench --locked --bench forward -- $(ARGS)
 
 install: build ## Install the binary, its manual, completions, a systemd unit and example configurations
-	install -D -m 0755 target/release/ferry $(DESTDIR)$(PREFIX)/bin/ferry
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/ferry
 	install -d $(DESTDIR)$(PREFIX)/share/ferry
 	install -m 0644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/ferry/
 	install -d $(DESTDIR)$(PREFIX)/share/ferry/monitoring
 	install -m 0644 configs/monitoring/* $(DESTDIR)$(PREFIX)/share/ferry/monitoring/
-	target/release/ferry manual $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BINARY) manual $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	target/release/ferry completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ferry
-	target/release/ferry completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ferry
+	$(BINARY) completions bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ferry
+	$(BINARY) completions zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ferry
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|' configs/ferry.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/ferry.service
+
+deb: build ## Make target/deb/ferry_*.deb, which installs a service that starts
+	@mkdir -p target/deb
+	@configs/debian/package.sh $(BINARY) target/deb
 
 clean: ## Remove what was built
 	$(CARGO) clean
