@@ -62,3 +62,30 @@ fn e3_the_device_completes_udp_checksums_of_single_packets_and_of_copies() {
     ferry.expect_balance();
     ferry.stop();
 }
+
+/// The last copy of a flood is the frame itself, whose bytes the other copies share.
+#[test]
+fn e3_the_device_completes_the_udp_checksum_of_what_is_flooded_to_a_port_too() {
+    let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
+    host.veth("eth2", &wires, "one");
+    host.veth("eth3", &wires, "two");
+    let config = CONFIG
+        .replace(
+            "iface=eth2\"}",
+            "iface=eth2\"}, {name: vm2, device: \"net_af_packet2,iface=eth3\"}",
+        )
+        .replace("ports: [vm1]", "ports: [vm1, vm2]")
+        .replace(", {address: 192.0.2.3, checksum: off}, \"2001:db8::2\"", "");
+    let ferry = Ferry::start(&host, &config);
+    let wire = RawPort::open(&host, "wire");
+    let [vm1, vm2] = ["one", "two"].map(|interface| RawPort::open(&wires, interface));
+    for length in [60, 1399] {
+        let flood = ethernet(BROADCAST, mac(1), length);
+        vm1.send(&flood);
+        vm2.expect_frame(&flood);
+        let packet = wire.expect("the peer's", is_vxlan_to(PEER1));
+        assert_eq!(open_summed_vxlan(&packet), (1000, flood));
+    }
+    ferry.expect_balance();
+    ferry.stop();
+}

@@ -48,7 +48,8 @@ pub(super) fn send(
                 Some(room) => {
                     target.adjacency.template.write(room, packet);
                     if kind == Kind::SummedTunnel {
-                        leave_checksum(&mut frame);
+                        Template::finish_pseudo_header(room);
+                        frame.have_udp_checksum_computed(false);
                     }
                     return context.transmitter.send(port, frame);
                 }
@@ -227,21 +228,12 @@ fn encapsulated_copy(
         let room = outer_room(&mut header).ok_or(DropReason::NoHeadroom)?;
         target.adjacency.template.write(room, packet);
         if kind == Kind::SummedTunnel {
-            leave_checksum(&mut header);
+            Template::finish_pseudo_header(room);
+            header.have_udp_checksum_computed(false);
         }
     }
     header.chain(rest);
     Ok(header)
-}
-
-/// To the device, of a packet whose header the template has written.
-#[inline(never)]
-fn leave_checksum(packet: &mut Mbuf) {
-    let header = packet.data_mut().and_then(|data| data.first_chunk_mut());
-    if let Some(header) = header {
-        Template::finish_pseudo_header(header);
-        packet.have_udp_checksum_computed(false);
-    }
 }
 
 /// The outer header of one packet that has no short one.
