@@ -107,7 +107,8 @@ pub fn behind_tags(frame: &[u8]) -> Result<(u16, &[u8]), Malformed> {
 /// Whether a VLAN tag follows an EtherType.
 #[inline(always)]
 pub fn is_tag(ethertype: u16) -> bool {
-    matches!(ethertype, ethertype::VLAN | ethertype::SERVICE_VLAN)
+    // Of IPv4, one comparison tells.
+    ethertype >= ethertype::VLAN && matches!(ethertype, ethertype::VLAN | ethertype::SERVICE_VLAN)
 }
 
 #[cfg(test)]

@@ -124,15 +124,29 @@ fn unwrap_any<'r>(
     lanes: &mut Lanes<'r>,
     frame: &mut Mbuf,
 ) -> Result<bool, DropReason> {
-    let (data, received) = (frame.data(), received(frame));
-    let (ingress, span) = if let Some(packet) = keyed(data, &snapshot.vtep, received) {
-        (origins.of_keyed(&packet)?, (Keyed::OFFSET, packet.end))
-    } else if let Some(packet) = plain_ipv6(data, &snapshot.vtep, received) {
-        (origins.of_ipv6(&packet)?, (PlainIpv6::OFFSET, packet.end))
-    } else {
+    let Some(packet) = keyed(frame.data(), &snapshot.vtep, received(frame)) else {
+        return unwrap_ipv6(snapshot, tick, origins, classifier, lanes, frame);
+    };
+    let ingress = origins.of_keyed(&packet)?;
+    lanes.push(unwrap(classifier, frame, ingress, (Keyed::OFFSET, packet.end))?);
+    Ok(true)
+}
+
+/// Apart, so that each way keeps its state in registers.
+#[inline(never)]
+fn unwrap_ipv6<'r>(
+    snapshot: &'r Snapshot,
+    tick: u16,
+    origins: &mut Origins<'r>,
+    classifier: &mut Classifier<'r>,
+    lanes: &mut Lanes<'r>,
+    frame: &mut Mbuf,
+) -> Result<bool, DropReason> {
+    let Some(packet) = plain_ipv6(frame.data(), &snapshot.vtep, received(frame)) else {
         return unwrap_other(snapshot, tick, origins, classifier, lanes, frame);
     };
-    lanes.push(unwrap(classifier, frame, ingress, span)?);
+    let ingress = origins.of_ipv6(&packet)?;
+    lanes.push(unwrap(classifier, frame, ingress, (PlainIpv6::OFFSET, packet.end))?);
     Ok(true)
 }
 
