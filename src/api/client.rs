@@ -17,9 +17,10 @@ use tokio::runtime::{self, Runtime};
 
 use super::edit::BODY;
 use super::events::Event;
-use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges};
+use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges, Trace, TraceRequest};
 use super::page::{MacFilter, NeighbourFilter};
 use super::routes::target;
+use super::trace::to_hex;
 
 /// How long a client waits for an answer: longer than the server waits for the control core.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -129,6 +130,15 @@ impl Client {
             next = next_page(&headers);
         }
         Ok(list)
+    }
+
+    /// What would become of a frame that comes in by a port.
+    pub fn trace(&mut self, port: &str, frame: &[u8]) -> Result<Trace, ClientError> {
+        let request = TraceRequest { port: port.to_owned(), frame: to_hex(frame) };
+        let body =
+            serde_json::to_string(&request).map_err(|error| protocol(&self.socket, error))?;
+        let head = Request::post("/v1/trace").header(header::CONTENT_TYPE, "application/json");
+        Ok(self.exchange(head, body.into(), TIMEOUT)?.1)
     }
 
     fn fetch<T: DeserializeOwned>(&mut self, target: &str) -> Result<(HeaderMap, T), ClientError> {

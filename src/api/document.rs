@@ -21,6 +21,8 @@ pub(super) struct Operation {
     parameters: Option<MakeSchema>,
     /// What its body is.
     body: Option<&'static str>,
+    /// How that is made, where it is JSON only.
+    body_schema: Option<MakeSchema>,
     media_type: &'static str,
     answer: MakeSchema,
 }
@@ -32,6 +34,7 @@ pub(super) const fn reads<T: JsonSchema>(summary: &'static str) -> Operation {
         summary,
         parameters: None,
         body: None,
+        body_schema: None,
         media_type: "application/json",
         answer: schema::<T>,
     }
@@ -58,6 +61,11 @@ impl Operation {
     /// With a body, in YAML or JSON.
     pub const fn of(self, body: &'static str) -> Self {
         Self { body: Some(body), ..self }
+    }
+
+    /// With a body of a type, in JSON.
+    pub const fn taking<T: JsonSchema>(self, body: &'static str) -> Self {
+        Self { body: Some(body), body_schema: Some(schema::<T>), ..self }
     }
 
     /// With another answer than JSON.
@@ -92,7 +100,10 @@ impl Operation {
         });
         if let Some(body) = self.body {
             let any = json!({"schema": {}});
-            let content = json!({"application/yaml": any, "application/json": any});
+            let content = match self.body_schema {
+                Some(make) => json!({"application/json": {"schema": make(generator)}}),
+                None => json!({"application/yaml": any, "application/json": any}),
+            };
             operation["requestBody"] =
                 json!({"description": body, "required": true, "content": content});
         }

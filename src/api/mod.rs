@@ -28,6 +28,7 @@ mod socket;
 mod telemetry;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trace;
 
 pub use events::{Event, Events, MacEvent, Place};
 pub use listen::ListenError;
@@ -37,6 +38,7 @@ pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unansw
 pub use server::{STOP_TIMEOUT, Server, serve};
 pub use socket::SocketError;
 pub use telemetry::answer_telemetry;
+pub use trace::{TraceError, from_hex, to_hex};
 
 /// Where Ferry answers unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";

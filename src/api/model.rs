@@ -6,6 +6,10 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::events::Place;
+pub use super::trace::{
+    Decision, Effect, FloodKind, Ingress, Outer, Sent, Station, Trace, TraceRequest, Udp,
+};
 pub use crate::config::{Changes, Difference, StaticChanges};
 
 /// A DPDK port.

@@ -9,8 +9,9 @@ use tokio::sync::{Mutex, MutexGuard, oneshot};
 
 use super::events::Events;
 use super::metrics::Reading;
-use super::model::{DropCount, Group, Network, Peer, Port, Totals, Version, Worker};
+use super::model::{DropCount, Group, Network, Peer, Port, Totals, Trace, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
+use super::trace::TraceError;
 use crate::config::Config;
 
 /// How long a request waits for the control core.
@@ -51,6 +52,15 @@ pub enum Query {
         all: bool,
         /// The way back.
         reply: Reply<Vec<DropCount>>,
+    },
+    /// What would become of a frame.
+    Trace {
+        /// Name of the port that it comes in by.
+        port: String,
+        /// The frame.
+        frame: Vec<u8>,
+        /// The way back.
+        reply: Reply<Result<Trace, TraceError>>,
     },
     /// The sums.
     Totals(Reply<Totals>),

@@ -1,12 +1,12 @@
 //! What each path answers.
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query as Parameters, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,11 @@ use super::listen::Token;
 use super::metrics;
 use super::model::{
     Changed, DropCount, Failure, Group, Mac, Neighbour, Network, Peer, Port, StaticChanges, Totals,
-    Version, Worker,
+    Trace, TraceRequest, Version, Worker,
 };
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::query::{Handle, Query, Reply, Unanswered};
+use super::trace::{TraceError, from_hex};
 use crate::config::Metrics;
 
 /// Every path there is, for those who ask for another.
@@ -45,7 +46,8 @@ const PATHS: [&str; 12] = [
 /// Those routes that change nothing.
 pub(super) fn read_only(handle: Handle, metrics: Metrics) -> Router {
     routes(handle, metrics).layer(from_fn(async |request: Request, next: Next| {
-        if matches!(*request.method(), Method::GET | Method::HEAD) {
+        let is_trace = request.uri().path() == "/v1/trace";
+        if is_trace || matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(next.run(request).await);
         }
         let error = "this socket is only for reading; what changes something goes to api.socket";
@@ -158,6 +160,12 @@ pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
             &[reads::<Totals>("Where all packets went")],
         )
         .at("/v1/version", get(version), &[reads::<Version>("What runs")])
+        .at(
+            "/v1/trace",
+            post(trace),
+            &[changes::<Trace>("post", "What would become of a frame; nothing does")
+                .taking::<TraceRequest>("The frame, and where it comes in")],
+        )
         .finish()
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -183,6 +191,23 @@ impl From<Unanswered> for Refusal {
 impl From<QueryRejection> for Refusal {
     fn from(rejection: QueryRejection) -> Self {
         Self(StatusCode::BAD_REQUEST, rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<TraceError> for Refusal {
+    fn from(error: TraceError) -> Self {
+        let status = match error {
+            TraceError::UnknownPort { .. } => StatusCode::NOT_FOUND,
+            TraceError::TooLong { .. } => StatusCode::BAD_REQUEST,
+            TraceError::NoMbuf => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
     }
 }
 
@@ -261,13 +286,26 @@ async fn drops(
     Ok(answer(state, |reply| Query::Drops { all, reply }).await.into_response())
 }
 
+/// What would become of a frame. Nothing does, so whoever may read may ask.
+async fn trace(
+    State(handle): State<Handle>,
+    request: Result<Json<TraceRequest>, JsonRejection>,
+) -> Result<Json<Trace>, Refusal> {
+    let Json(TraceRequest { port, frame }) = request?;
+    let frame = from_hex(&frame)
+        .map_err(|error| Refusal(StatusCode::BAD_REQUEST, format!("frame: {error}")))?;
+    let traced = handle.ask(|reply| Query::Trace { port, frame, reply }).await?;
+    Ok(Json(traced?))
+}
+
 async fn version(State(handle): State<Handle>) -> Json<Version> {
     Json(handle.version().clone())
 }
 
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
-        "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; and of a network, /v1/networks/VNI and /v1/networks/VNI/macs",
+        "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; and of a network, /v1/networks/VNI and \
+         /v1/networks/VNI/macs; and for POST, /v1/trace",
         uri.path(),
         PATHS.join(", ")
     );
@@ -278,6 +316,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     let parts: Vec<&str> = uri.path().split('/').skip(2).collect();
     let can = match parts[..] {
         ["config"] => "GET or PUT",
+        ["trace"] => "POST",
         ["networks", _] => "GET, PUT or DELETE",
         ["networks", _, "macs"] => "PUT",
         _ => "GET",

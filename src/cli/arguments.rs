@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::Exit;
+use super::frame;
 use super::log::Filter;
 use crate::api::model::{MacKind, NeighbourKind, Version};
 use crate::api::{DEFAULT_SOCKET, MacFilter, NeighbourFilter};
@@ -51,6 +53,30 @@ pub enum Plan {
     },
     /// Have a running process follow another configuration.
     Change(Change),
+    /// Ask a running process what would become of frames.
+    Trace(Trace),
+}
+
+/// Frames, and who is asked what would become of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Name of the port that they come in by.
+    pub port: String,
+    /// The frames.
+    pub frames: Frames,
+    /// Whether to print JSON.
+    pub json: bool,
+    /// Where the process answers.
+    pub socket: PathBuf,
+}
+
+/// Where frames come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// One, from the command line.
+    One(Vec<u8>),
+    /// All of a capture; `-` is the standard input.
+    Capture(PathBuf),
 }
 
 /// What a running process's configuration should be.
@@ -326,6 +352,24 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Say what a running Ferry would do with a frame, and why, without sending anything
+    #[command(after_help = frame::HELP)]
+    Trace {
+        /// The port that the frame comes in by
+        #[arg(value_name = "PORT")]
+        port: String,
+        /// The frame, without its FCS: hexadecimal digits, or words
+        #[arg(value_name = "FRAME", required_unless_present = "read")]
+        frame: Vec<String>,
+        /// The frames of a capture instead (pcap or pcapng); - is the standard input
+        #[arg(short, long, value_name = "FILE", conflicts_with = "frame")]
+        read: Option<PathBuf>,
+        /// Print JSON, as POST /v1/trace answers it
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        at: At,
+    },
     /// Show what a running Ferry knows
     Show {
         #[command(subcommand)]
@@ -444,6 +488,15 @@ pub fn parse(
             at.change(Wanted::Macs { vni, file })
         }
         Command::Events { json, at: At { socket } } => Plan::Events { json, socket },
+        Command::Trace { port, frame, read, json, at: At { socket } } => {
+            let frames = match read {
+                Some(file) => Frames::Capture(file),
+                None => Frames::One(frame::parse(&frame).map_err(|error| {
+                    clap::Error::raw(ErrorKind::ValueValidation, error).format(&mut command)
+                })?),
+            };
+            Plan::Trace(Trace { port, frames, json, socket })
+        }
         Command::Show { resource, json, watch, at: At { socket } } => {
             let watch = watch.map(|seconds| Duration::from_secs(seconds.into()));
             Plan::Show(Show { resource, json, watch, socket })

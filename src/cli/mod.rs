@@ -7,19 +7,21 @@ mod check;
 mod doctor;
 mod events;
 mod exit;
+mod frame;
 mod list;
 pub mod log;
 mod reference;
 mod run;
 mod show;
 mod table;
+mod trace;
 mod units;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{Change, Plan, Resource, Show, Wanted, parse};
+pub use arguments::{Change, Frames, Plan, Resource, Show, Trace, Wanted, parse};
 pub use change::{ChangeError, change};
 pub use check::check;
 pub use doctor::doctor;
@@ -28,3 +30,4 @@ pub use exit::Exit;
 pub use reference::{completions, manual};
 pub use run::{RunError, run, version};
 pub use show::show;
+pub use trace::trace;

@@ -30,6 +30,7 @@ mod report;
 mod service;
 mod snapshot;
 mod startup;
+mod trace;
 
 pub use self::core::{Control, Stopped};
 pub use self::service::{ready, stopping};

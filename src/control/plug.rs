@@ -78,7 +78,7 @@ impl Control {
                 Purpose::Twin(of) => Role::Twin(ports.index(of)),
             };
             let (limits, storm) = (None, None);
-            let running = ControlPort { wanted, role, port, limits, storm, rings, _share: share };
+            let running = ControlPort { wanted, role, port, limits, storm, rings, share };
             self.announcer.say(|| Event::PortAdded { port: running.name().to_owned() });
             ports.put(index, running);
             for (worker, transmit) in workers.iter().zip(transmit) {

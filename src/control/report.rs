@@ -45,6 +45,7 @@ impl Control {
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
+            Query::Trace { port, frame, reply } => reply.send(self.trace(&port, &frame)),
             Query::Totals(reply) => reply.send(self.report_totals()),
             Query::Reading { networks, reply } => reply.send(self.read(networks)),
         }
@@ -77,11 +78,7 @@ impl Control {
             };
             model::Port {
                 name: port.name().to_owned(),
-                role: match port.role {
-                    Role::Access => model::Role::Access,
-                    Role::Underlay => model::Role::Underlay,
-                    Role::Twin(_) => model::Role::Twin,
-                },
+                role: port.role.into(),
                 device: port.wanted.device.clone(),
                 mac: MacAddr(mac_of.port.mac()).to_string(),
                 link: if link.up { model::Link::Up } else { model::Link::Down },
@@ -205,12 +202,12 @@ impl Control {
     }
 
     /// Whether an entry was not voided by a flush.
-    fn is_valid(&self, entry: Entry) -> bool {
+    pub(super) fn is_valid(&self, entry: Entry) -> bool {
         let generation = self.parts.adjacencies.generation(entry.adjacency());
         entry.is_static() || generation == Some(entry.generation())
     }
 
-    fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
+    pub(super) fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
         let Place { port, vlan, inner_vlan, peer } = self.parts.place(entry.adjacency());
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
         model::Mac {
@@ -244,11 +241,7 @@ impl Control {
                     Encap::Gre { .. } => model::Encap::Gre,
                 },
                 id: key.id,
-                udp_checksum: hop.and_then(|hop| hop.outer.summed_by()).map(|by| match by {
-                    SummedBy::Nobody => model::UdpChecksum::Zero,
-                    SummedBy::Worker => model::UdpChecksum::Software,
-                    SummedBy::Device => model::UdpChecksum::Device,
-                }),
+                udp_checksum: hop.and_then(|hop| hop.outer.summed_by()).map(Into::into),
                 dscp: match marking.dscp {
                     Dscp::Copy => model::Dscp::Copy,
                     Dscp::Priority => model::Dscp::Priority,
@@ -329,13 +322,7 @@ impl Control {
                 let packets =
                     self.counters().map(|of| of.ports[usize::from(index)].drops(*reason)).sum();
                 if packets > 0 || all {
-                    drops.push(model::DropCount {
-                        port: port.name().to_owned(),
-                        reason: reason.name().to_owned(),
-                        packets,
-                        meaning: reason.meaning().to_owned(),
-                        remedy: reason.remedy().to_owned(),
-                    });
+                    drops.push(drop_count(port.name(), *reason, packets));
                 }
             }
         }
@@ -359,6 +346,27 @@ impl Parts {
             Some(Way::Group(hop)) => Place { peer: Some(hop.address), ..Place::default() },
             None => Place::default(),
         }
+    }
+}
+
+impl From<SummedBy> for model::UdpChecksum {
+    fn from(by: SummedBy) -> Self {
+        match by {
+            SummedBy::Nobody => Self::Zero,
+            SummedBy::Worker => Self::Software,
+            SummedBy::Device => Self::Device,
+        }
+    }
+}
+
+/// Drops of one reason at a port.
+pub(super) fn drop_count(port: &str, reason: DropReason, packets: u64) -> model::DropCount {
+    model::DropCount {
+        port: port.to_owned(),
+        reason: reason.name().to_owned(),
+        packets,
+        meaning: reason.meaning().to_owned(),
+        remedy: reason.remedy().to_owned(),
     }
 }
 

@@ -126,7 +126,8 @@ impl Control {
     /// With nothing yet, not even workers.
     fn new(config: &Config, eal: Eal) -> Self {
         let workers = config.cores.workers.len();
-        let domain = Domain::new(workers);
+        // And the control core, when it traces a frame.
+        let domain = Domain::new(workers + 1);
         let pools = Pools::new(workers, config.eal.mbufs);
         let (ports, neighbours) = (Vec::new(), Vec::new());
         let underlay = Underlay { ports, vtep: config.underlay.vtep, neighbours };

@@ -211,17 +211,21 @@ impl Mbuf {
         true
     }
 
+    /// Bytes that the first segment's buffer has behind the data.
+    pub fn room(&self) -> usize {
+        let header = self.header();
+        usize::from(header.buf_len)
+            .saturating_sub(usize::from(header.data_off) + usize::from(header.data_len))
+    }
+
     /// Appends bytes to a one-segment packet; `false` where the buffer ends before.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
-        let header = self.header();
-        let room = usize::from(header.buf_len)
-            .saturating_sub(usize::from(header.data_off) + usize::from(header.data_len));
-        if room < bytes.len() || header.nb_segs != 1 || self.is_shared() {
+        if self.room() < bytes.len() || self.segments() != 1 || self.is_shared() {
             return false;
         }
         // SAFETY: `room` bytes of the buffer lie behind the data, and nobody else sees them.
         unsafe {
-            let end = self.start().add(usize::from(header.data_len));
+            let end = self.start().add(self.data().len());
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len());
         }
         let header = self.header_mut();

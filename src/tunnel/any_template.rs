@@ -56,6 +56,11 @@ pub struct Variable {
 }
 
 impl AnyTemplate {
+    /// The same with numbers of its own.
+    pub fn detached(&self) -> Self {
+        Self { numbers: self.numbers.as_ref().map(SequenceNumbers::detached), ..self.clone() }
+    }
+
     /// Bytes of the longest header: Ethernet, IPv6, UDP and VXLAN, or as long, GRE with all options.
     pub const LONGEST: usize = ethernet::LENGTH + ipv6::LENGTH + udp::LENGTH + vxlan::LENGTH;
 

@@ -32,6 +32,11 @@ impl Sequence {
 pub struct SequenceNumbers(Arc<CachePadded<AtomicU32>>);
 
 impl SequenceNumbers {
+    /// Others that go on from the same one.
+    pub fn detached(&self) -> Self {
+        Self(Arc::new(CachePadded::new(self.0.load(Ordering::Relaxed).into())))
+    }
+
     /// The next one.
     #[inline]
     pub fn take(&self) -> u32 {
@@ -50,6 +55,11 @@ impl Order {
     const TICK: u32 = 32;
     /// Beside number and tick: there was one.
     const BEGUN: u64 = 1 << 48;
+
+    /// Another one that goes on from the same number.
+    pub fn detached(&self) -> Self {
+        Self(Arc::new(CachePadded::new(self.0.load(Ordering::Relaxed).into())))
+    }
 
     /// Whether a packet that comes at `tick` of the coarse clock is in order. One without a number is not.
     #[inline]

@@ -22,9 +22,9 @@ pub(super) fn process<'r>(
     context: &mut Context,
     reader: &'r Reader,
     snapshot: &'r Snapshot,
-    index: u16,
-    port: &AccessPort,
+    (index, port): (u16, &AccessPort),
     burst: &mut Burst,
+    observe: impl FnOnce(&Lanes<'r>),
 ) -> u64 {
     let mut lanes = Lanes::new();
     let mut classifier = Classifier::new(reader, snapshot);
@@ -42,6 +42,7 @@ pub(super) fn process<'r>(
         }
         Some(frame)
     });
+    observe(&lanes);
     if port.takes_unfinished {
         forward::<false, true>(context, reader, snapshot, index, burst, &mut lanes);
     } else {

@@ -28,6 +28,13 @@ impl Bucket {
         Self { limit, gap, tolerance, due: AtomicU64::new(0), refused: AtomicU64::new(0) }
     }
 
+    /// Another one that is as full, and has refused nothing yet.
+    pub fn detached(&self) -> Self {
+        let Self { limit, gap, tolerance, due, .. } = self;
+        let due = due.load(Ordering::Relaxed).into();
+        Self { limit: *limit, gap: *gap, tolerance: *tolerance, due, refused: AtomicU64::new(0) }
+    }
+
     /// Packets a second.
     pub fn limit(&self) -> u32 {
         self.limit

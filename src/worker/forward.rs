@@ -31,6 +31,11 @@ impl<'r> Lane<'r> {
         let ingress = Attachment::new(index, Location::from_bits(0));
         Self { network, ingress, source: None, destination: None }
     }
+
+    /// Both lookups, of source and destination: of a burst's first frame, which takes after none.
+    pub(super) fn lookups(&self) -> Option<(Probe<'r>, Probe<'r>)> {
+        self.source.zip(self.destination)
+    }
 }
 
 /// Of the frames of a burst, in their order.

@@ -10,6 +10,7 @@ mod bucket;
 mod bum;
 mod context;
 mod counters;
+mod dry_run;
 mod event;
 mod flood_group;
 mod forward;
@@ -37,6 +38,7 @@ mod underlay;
 
 pub use context::{Context, Pools};
 pub use counters::{Counter, PortCount, PortCounters, WorkerCounters};
+pub use dry_run::{DryRun, Found, Sighting, Verdict, dry_run};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use idle::Idle;
 pub use mailbox::{Mailbox, Order, Receiver, Released};

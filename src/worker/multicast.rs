@@ -25,7 +25,7 @@ pub struct Multicast {
 }
 
 /// A network's groups: built by the control core, replaced whole.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Groups {
     /// Where each group's frames go.
     pub lists: HashMap<IpAddr, Arc<Listeners>>,
@@ -66,6 +66,14 @@ impl Listeners {
 }
 
 impl Multicast {
+    /// Another one, of the groups as they are now.
+    pub(super) fn detached(&self, reader: &Reader) -> Self {
+        Self {
+            groups: Published::new(Box::new(self.groups.load(reader).clone())),
+            snooping: self.snooping.as_ref().map(|snooping| Arc::new(snooping.detached())),
+        }
+    }
+
     /// Who gets a broadcast, unknown unicast or multicast frame of a network.
     #[inline(never)]
     pub(super) fn choose<'r>(

@@ -34,6 +34,12 @@ impl Oversize {
         Self { gateways, answers, answered: AtomicU64::new(0) }
     }
 
+    /// Another one with as many answers left, that has told nobody yet.
+    pub(super) fn detached(&self) -> Self {
+        let (gateways, answers) = (self.gateways, self.answers.detached());
+        Self { gateways, answers, answered: AtomicU64::new(0) }
+    }
+
     /// What it did.
     pub fn report(&self) -> OversizeReport {
         OversizeReport {

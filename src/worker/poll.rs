@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::context::Context;
+use super::forward::Lanes;
 use super::idle::{Idle, Idler};
 use super::mailbox::{Mailbox, Order, Receiver, Released};
 use super::outbox::{self, Outbox};
@@ -110,7 +111,7 @@ impl Worker {
                 }
                 active = true;
                 let packets = burst.len() as u64;
-                let bytes = dispatch(context, reader, snapshot, *port, &mut burst);
+                let bytes = dispatch(context, reader, snapshot, *port, &mut burst, |_| ());
                 let counters = &context.counters.ports[usize::from(*port)];
                 counters.rx_packets.add(packets);
                 counters.rx_bytes.add(bytes);
@@ -125,21 +126,23 @@ impl Worker {
     }
 }
 
-/// Sends a burst on its way. Returns its bytes.
+/// Sends a burst on its way; `observe` sees what has been found of its frames before anything comes of it. Returns its
+/// bytes.
 #[inline(always)]
-fn dispatch<'r>(
+pub(super) fn dispatch<'r>(
     context: &mut Context,
     reader: &'r Reader,
     snapshot: &'r Snapshot,
     index: u16,
     burst: &mut Burst,
+    observe: impl FnOnce(&Lanes<'r>),
 ) -> u64 {
     match snapshot.ports.get(usize::from(index)) {
         Some(PortEntry::Access(port)) => {
-            access::process(context, reader, snapshot, index, port, burst)
+            access::process(context, reader, snapshot, (index, port), burst, observe)
         }
         Some(PortEntry::Underlay(port)) => {
-            underlay::process(context, reader, snapshot, index, port, burst)
+            underlay::process(context, reader, snapshot, (index, port), burst, observe)
         }
         Some(PortEntry::Twin { underlay }) => sift(burst, |frame| {
             context.transmitter.send(*underlay, frame);

@@ -154,7 +154,7 @@ pub struct Network {
 }
 
 /// Where a network's BUM frames go.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct FloodList {
     /// Adjacency indices, local ports first, each part in ascending order.
     targets: Box<[AdjacencyIndex]>,

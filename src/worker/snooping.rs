@@ -45,6 +45,10 @@ impl Snooping {
         Self { limit: StormControl::new(&limits, hertz) }
     }
 
+    pub(super) fn detached(&self) -> Self {
+        Self { limit: self.limit.detached() }
+    }
+
     /// The most messages in a second.
     pub fn message_limit(&self) -> u32 {
         self.limit.report(Kind::Multicast).map_or(0, |report| report.limit)

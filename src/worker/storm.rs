@@ -71,6 +71,14 @@ impl StormControl {
         Self { buckets: [broadcast, multicast, unknown_unicast].map(bucket) }
     }
 
+    /// Another one with as many tokens.
+    pub(super) fn detached(&self) -> Self {
+        let copy = |bucket: &Option<CachePadded<Bucket>>| {
+            bucket.as_ref().map(|bucket| CachePadded::new(bucket.detached()))
+        };
+        Self { buckets: self.buckets.each_ref().map(copy) }
+    }
+
     /// Takes a packet's token; `false`, and counted, where there is none.
     #[inline]
     pub(super) fn admits(&self, kind: Kind, now: u64) -> bool {

@@ -49,6 +49,18 @@ pub struct SuppressionCounters {
     pub flooded: Counter,
 }
 
+impl Suppression {
+    /// Another one of the same bindings, which it never marks as heard of, with one counter.
+    pub(super) fn detached(&self) -> Self {
+        Self {
+            neighbours: self.neighbours.clone(),
+            unknown: self.unknown,
+            refresh_after: u16::MAX,
+            counters: [CachePadded::default()].into(),
+        }
+    }
+}
+
 /// Frames of one burst that would be flooded and say or ask something: put aside, so that their lookups overlap.
 pub(super) struct Aside<'l, 'r>(ArrayVec<(&'l Lane<'r>, &'r Suppression, Origin, Mbuf), BURST>);
 

@@ -12,6 +12,8 @@ pub enum TxPath {
     Queue(TxQueue),
     /// The device has fewer queues than there are workers: another worker sends for this one.
     Handoff(Arc<MbufRing>),
+    /// Nowhere: what would be sent is kept, to be looked at.
+    Kept(Vec<Mbuf>),
 }
 
 /// A port, as one worker sends to it: in cache lines of its own, because each packet writes to the buffer.
@@ -35,6 +37,11 @@ impl TxPort {
     pub fn new(port: &Port, pool: &Mempool, path: Option<TxPath>) -> Self {
         let flat = (!port.sends_chains()).then(|| pool.clone());
         Self { path, flat, state: Some(port.state()), ..Self::vacant() }
+    }
+
+    /// In place of a port with such another side, for whoever wants to see what would be sent there.
+    pub(super) fn keeping(state: Arc<PortState>) -> Self {
+        Self { path: Some(TxPath::Kept(Vec::new())), state: Some(state), ..Self::vacant() }
     }
 
     fn vacant() -> Self {
@@ -110,6 +117,18 @@ impl Transmitter {
         active
     }
 
+    /// Takes what was kept in the place of ports, with their indices.
+    pub(super) fn kept(&mut self) -> impl Iterator<Item = (u16, Mbuf)> {
+        let ports = (0..).zip(&mut self.ports);
+        ports.flat_map(|(index, port)| {
+            let kept = match &mut port.path {
+                Some(TxPath::Kept(kept)) => std::mem::take(kept),
+                _ => Vec::new(),
+            };
+            kept.into_iter().map(move |frame| (index, frame))
+        })
+    }
+
     #[cold]
     fn count_drop(&self, index: u16, reason: DropReason) {
         let port = usize::from(index).min(self.counters.ports.len() - 1);
@@ -139,6 +158,12 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
         Some(TxPath::Handoff(ring)) => {
             ring.enqueue(&mut port.buffer);
             DropReason::HandoffFull
+        }
+        Some(TxPath::Kept(kept)) => {
+            if port.state.as_ref().is_none_or(|state| state.is_up()) {
+                kept.extend(port.buffer.drain(..));
+            }
+            DropReason::LinkDown
         }
         None => DropReason::PortRemoved,
     };

@@ -26,9 +26,9 @@ pub(super) fn process<'r>(
     context: &mut Context,
     reader: &'r Reader,
     snapshot: &'r Snapshot,
-    index: u16,
-    port: &UnderlayPort,
+    (index, port): (u16, &UnderlayPort),
     burst: &mut Burst,
+    observe: impl FnOnce(&Lanes<'r>),
 ) -> u64 {
     let mut lanes = Lanes::new();
     let mut origins = Origins::new(snapshot);
@@ -65,6 +65,7 @@ pub(super) fn process<'r>(
     for (network, address) in origins.strangers {
         context.report(Event::Stranger { network, address });
     }
+    observe(&lanes);
     forward::<true, false>(context, reader, snapshot, index, burst, &mut lanes);
     bytes
 }

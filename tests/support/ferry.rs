@@ -117,6 +117,13 @@ impl Ferry {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
+    /// What `ferry trace … --json` says of a frame that comes in by a port.
+    pub fn trace(&self, port: &str, frame: &[u8]) -> Value {
+        let digits: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        let output = self.expect_change(&format!("trace {port} {digits} --json"), "");
+        serde_json::from_str(&output).unwrap()
+    }
+
     /// What `ferry mac replace` says: its output, or else its error.
     pub fn replace_macs(&self, vni: u32, set: &str) -> Result<String, String> {
         let file = self.folder.path().join("set.yaml");

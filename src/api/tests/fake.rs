@@ -7,14 +7,15 @@ use std::thread;
 
 use tempfile::TempDir;
 
+use super::trace::unicast;
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
     MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize,
-    PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, UdpChecksum, Version, Worker,
+    PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum, Version, Worker,
 };
 use crate::api::{
     self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage,
-    NetworkName, Query, Reading, Running, Server, SocketError, Table, Tables,
+    NetworkName, Query, Reading, Running, Server, SocketError, Table, Tables, TraceError,
 };
 use crate::config::{Api, Config, Metrics, Socket};
 
@@ -99,6 +100,15 @@ impl World {
                 reply.send(happened.cloned().collect());
             }
             Query::Totals(reply) => reply.send(totals()),
+            Query::Trace { port, frame, reply } => {
+                reply.send(match self.ports.iter().find(|of| of.name == port) {
+                    Some(of) => Ok(Trace { port, role: of.role, length: frame.len(), ..unicast() }),
+                    None => {
+                        let ports = self.ports.iter().map(|of| of.name.clone()).collect();
+                        Err(TraceError::UnknownPort { port, ports })
+                    }
+                });
+            }
             Query::Reading { networks, reply } => reply.send(self.reading(networks)),
         }
     }

@@ -8,3 +8,4 @@ mod macs;
 mod metrics;
 mod requests;
 mod sockets;
+pub(crate) mod trace;

@@ -67,6 +67,10 @@ fn groups_may_read_or_read_and_write() {
             let answer = fake::raw(&socket.path, &request);
             assert_eq!(&answer[9..12], status, "{answer}");
         }
+        // A trace changes nothing.
+        let request = "POST /v1/trace HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let answer = fake::raw(&socket.path, request);
+        assert_eq!(&answer[9..12], "415", "{answer}");
     }
     server.stop();
     assert!(!all.path.exists() && !reading.path.exists());

@@ -5,3 +5,4 @@ mod arguments;
 mod change;
 mod show;
 mod tables;
+mod trace;

@@ -9,6 +9,7 @@ use hashbrown::HashSet;
 
 pub use self::open::{Opened, Purpose, Wanted, open, wanted};
 pub use self::pools::{Pools, Share};
+use crate::api::model;
 use crate::config::{self, Config};
 use crate::dpdk::{MbufRing, Port, cycles_per_second};
 use crate::wire::MacAddr;
@@ -28,6 +29,16 @@ pub enum Role {
     Twin(u16),
 }
 
+impl From<Role> for model::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Access => Self::Access,
+            Role::Underlay => Self::Underlay,
+            Role::Twin(_) => Self::Twin,
+        }
+    }
+}
+
 /// A running port.
 pub struct ControlPort {
     /// What was asked for.
@@ -43,7 +54,7 @@ pub struct ControlPort {
     /// Between workers that have a transmit queue and those that have none.
     pub rings: Vec<Arc<MbufRing>>,
     /// Its packet memory.
-    pub _share: Share,
+    pub share: Share,
 }
 
 impl ControlPort {

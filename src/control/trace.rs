@@ -1,0 +1,201 @@
+//! `ferry trace`: what the workers would do with a frame, by a dry run of their own stages, in the operator's words.
+
+use std::net::IpAddr;
+
+use super::adjacency::{NextHop, Way};
+use super::core::{Control, Parts};
+use super::network::Network;
+use super::ports::{ControlPort, Role};
+use super::report::drop_count;
+use super::snapshot;
+use crate::api::model::{self, Decision, Effect, Ingress, Outer, Sent, Station, Udp};
+use crate::api::{TraceError, to_hex};
+use crate::fib::MacKey;
+use crate::tunnel::Encap;
+use crate::wire::{MacAddr, ethernet, gre, ipv4, ipv6, udp, vxlan};
+use crate::worker::{AdjacencyIndex, DryRun, Event, FloodKind, Found, Verdict, dry_run};
+
+impl Control {
+    /// What would become of a frame that comes in by a port. Nothing does.
+    pub(super) fn trace(&self, port: &str, frame: &[u8]) -> Result<model::Trace, TraceError> {
+        let Parts { config, ports, adjacencies, networks, peers, domain, .. } = &self.parts;
+        let found = ports.iter().find(|(_, of)| of.name() == port);
+        let Some((index, of)) = found else {
+            let ports = ports.iter().map(|(_, of)| of.name().to_owned()).collect();
+            return Err(TraceError::UnknownPort { port: port.to_owned(), ports });
+        };
+        let mut mbuf = of.share.pool().allocate().ok_or(TraceError::NoMbuf)?;
+        if !mbuf.append(frame) {
+            let (port, length, most) = (port.to_owned(), frame.len(), mbuf.room());
+            return Err(TraceError::TooLong { port, length, most });
+        }
+        let node = self.parts.eal.lcores().first().map_or(0, |lcore| lcore.socket as i32);
+        let pools = self.parts.pools.of_worker(node).ok_or(TraceError::NoMbuf)?;
+        // There is a place for the control core, which takes it nowhere else.
+        let reader = domain.register().map_err(|_| TraceError::NoMbuf)?;
+        let mut snapshot = snapshot::build(config, ports, adjacencies, networks, peers);
+        snapshot.detach(&reader);
+        let states = ports.iter().map(|(index, port)| (index, port.port.state()));
+        let run = dry_run(&snapshot, &reader, pools, states, self.tick(), (index, mbuf));
+        Ok(self.report_trace(of, frame.len(), run))
+    }
+
+    fn report_trace(&self, port: &ControlPort, length: usize, run: DryRun) -> model::Trace {
+        let mut trace = model::Trace {
+            port: port.name().to_owned(),
+            role: port.role.into(),
+            length,
+            ingress: None,
+            source: None,
+            destination: None,
+            decision: None,
+            effects: self.effects(&run),
+            sent: Vec::new(),
+            more: run.more,
+            drops: Vec::new(),
+        };
+        let is_forwarded = run.sighting.is_some();
+        if let Some(sighting) = run.sighting
+            && let Some(network) = self.parts.networks.get(sighting.ingress.network() as usize)
+        {
+            trace.ingress = Some(Ingress {
+                vni: network.vni(),
+                network: network.name().to_owned(),
+                place: self.parts.place(sighting.ingress.location().adjacency()),
+            });
+            trace.source = Some(self.station(network, &sighting.source));
+            trace.destination = Some(self.station(network, &sighting.destination));
+            trace.decision = Some(match sighting.verdict {
+                Verdict::Send(index) => Decision::Send { to: self.parts.place(index) },
+                Verdict::Flood(kind) => Decision::Flood {
+                    kind: match kind {
+                        FloodKind::Broadcast => model::FloodKind::Broadcast,
+                        FloodKind::Multicast => model::FloodKind::Multicast,
+                        FloodKind::UnknownUnicast => model::FloodKind::UnknownUnicast,
+                    },
+                },
+                Verdict::Drop(reason) => Decision::Drop { reason: reason.name().to_owned() },
+            });
+        }
+        let sent = run.sent.iter().filter_map(|(index, packet)| {
+            let port = self.parts.ports.get(*index)?;
+            let encapsulated = is_forwarded && port.role == Role::Underlay;
+            Some(Sent {
+                port: port.name().to_owned(),
+                role: port.role.into(),
+                length: packet.len(),
+                outer: if encapsulated { self.outer(packet) } else { None },
+                packet: to_hex(packet),
+            })
+        });
+        trace.sent = sent.collect();
+        let drops = run.drops.into_iter();
+        trace.drops = drops
+            .map(|(port, reason, packets)| drop_count(&self.port_name(port), reason, packets))
+            .collect();
+        trace
+    }
+
+    fn station(&self, network: &Network, found: &Found) -> Station {
+        let valid = found.entry.filter(|entry| self.is_valid(*entry));
+        Station {
+            mac: text(found.mac),
+            known: valid.map(|entry| self.report_mac(network, found.mac, entry)),
+        }
+    }
+
+    fn effects(&self, run: &DryRun) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for event in &run.events {
+            effects.push(match event {
+                Event::Learn { ingress, mac } => {
+                    let place = self.parts.place(ingress.location().adjacency());
+                    Effect::Learn { mac: text(*mac), place }
+                }
+                Event::Bind { claim, .. } => {
+                    Effect::Bind { ip: claim.address.ip(), mac: claim.mac.to_string() }
+                }
+                Event::Stranger { address, .. } => Effect::LearnPeer { peer: *address },
+                Event::Unresolved { adjacency } => {
+                    Effect::Resolve { peer: self.parts.place(*adjacency).peer }
+                }
+                Event::TooBig(report) => Effect::Narrow { peer: report.peer, mtu: report.mtu },
+            });
+        }
+        let others = [
+            (run.is_heard, Effect::Snoop),
+            (run.is_suppressed, Effect::Suppress),
+            (run.is_told_of_size, Effect::TellSize),
+        ];
+        effects.extend(others.into_iter().filter(|(is, _)| *is).map(|(_, effect)| effect));
+        effects
+    }
+
+    /// What the outer headers of a packet say.
+    fn outer(&self, packet: &[u8]) -> Option<Outer> {
+        let (link, behind) = ethernet::Header::parse(packet).ok()?;
+        let (source, destination, ttl, protocol, payload) = match link.ethertype.get() {
+            ethernet::ethertype::IPV4 => {
+                let (ip, payload) = ipv4::Header::parse(behind).ok()?;
+                let (from, to) = (IpAddr::from(ip.source()), IpAddr::from(ip.destination()));
+                (from, to, ip.ttl, ip.protocol, payload)
+            }
+            ethernet::ethertype::IPV6 => {
+                let (ip, payload) = ipv6::Header::parse(behind).ok()?;
+                let (from, to) = (IpAddr::from(ip.source()), IpAddr::from(ip.destination()));
+                (from, to, ip.hop_limit, ip.next_header, payload)
+            }
+            _ => return None,
+        };
+        let hop = self.next_hop_of(destination, protocol);
+        let encap = hop.map(|hop| hop.outer.encap);
+        let (udp, encap, id, inner) = if protocol == ipv4::UDP {
+            let (udp, payload) = udp::Header::parse(payload).ok()?;
+            let (header, inner) = vxlan::Header::parse(payload).ok()?;
+            let udp = Udp {
+                source: udp.source_port.get(),
+                destination: udp.destination_port.get(),
+                checksum: hop.and_then(|hop| hop.outer.summed_by()).map(Into::into),
+            };
+            (Some(udp), model::Encap::Vxlan, Some(header.vni()), inner)
+        } else {
+            let (header, payload) = gre::Header::parse(payload).ok()?;
+            let options = header.options(payload).ok()?;
+            let inner = payload.get(options.length - gre::LENGTH..)?;
+            match encap {
+                Some(Encap::Nvgre { .. }) => {
+                    (None, model::Encap::Nvgre, options.key.map(|key| key >> 8), inner)
+                }
+                _ => (None, model::Encap::Gre, options.key, inner),
+            }
+        };
+        Some(Outer {
+            source_mac: link.source.to_string(),
+            destination_mac: link.destination.to_string(),
+            next_hop: hop.map(|hop| hop.address).filter(|_| !destination.is_multicast()),
+            source,
+            destination,
+            ttl,
+            udp,
+            encap,
+            id,
+            inner_length: inner.len(),
+        })
+    }
+
+    /// The way to a peer that is spoken to by an IP protocol.
+    fn next_hop_of(&self, address: IpAddr, protocol: u8) -> Option<&NextHop> {
+        let mut peers = self.parts.peers.iter();
+        let is_it =
+            |key: &crate::config::Peer| key.address == address && key.encap.protocol() == protocol;
+        let (_, peer) = peers.find(|(key, _)| is_it(key))?;
+        match self.parts.adjacencies.get(peer.adjacency)? {
+            Way::Peer { next_hop, .. } => next_hop.as_ref(),
+            Way::Local { .. } | Way::Group(_) => None,
+        }
+    }
+}
+
+fn text(mac: MacKey) -> String {
+    MacAddr(mac.octets()).to_string()
+}
