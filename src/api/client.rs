@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Request, StatusCode, header, request};
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::{self, Runtime};
 
+use super::capture::CaptureRequest;
 use super::edit::BODY;
 use super::events::Event;
 use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges, Trace, TraceRequest};
@@ -139,6 +141,46 @@ impl Client {
             serde_json::to_string(&request).map_err(|error| protocol(&self.socket, error))?;
         let head = Request::post("/v1/trace").header(header::CONTENT_TYPE, "application/json");
         Ok(self.exchange(head, body.into(), TIMEOUT)?.1)
+    }
+
+    /// Streams what passes a port to `sink`, until that says `false`, the other side ends, or SIGINT.
+    pub fn capture(
+        &mut self,
+        request: &CaptureRequest,
+        mut sink: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ClientError> {
+        let socket = &self.socket;
+        let body = serde_json::to_string(request).map_err(|error| protocol(socket, error))?;
+        let request = Request::post("/v1/capture")
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.into())
+            .map_err(|error| protocol(socket, error))?;
+        let requests = &mut self.requests;
+        self.runtime.block_on(async {
+            requests.ready().await.map_err(|error| protocol(socket, error))?;
+            let answer = requests.send_request(request);
+            let answer = tokio::time::timeout(TIMEOUT, answer)
+                .await
+                .map_err(|_| ClientError::TimedOut(socket.clone(), TIMEOUT))?;
+            let (head, mut body) = answer.map_err(|error| protocol(socket, error))?.into_parts();
+            if head.status != StatusCode::OK {
+                let body = body.collect().await.map_err(|error| protocol(socket, error))?;
+                return Err(refused(socket, head.status, &body.to_bytes()));
+            }
+            let mut interrupted = pin!(tokio::signal::ctrl_c());
+            loop {
+                let frame = tokio::select! {
+                    frame = body.frame() => frame,
+                    _ = &mut interrupted => return Ok(()),
+                };
+                let Some(frame) = frame else { return Ok(()) };
+                let frame = frame.map_err(|error| protocol(socket, error))?;
+                if frame.data_ref().is_some_and(|bytes| !sink(bytes)) {
+                    return Ok(());
+                }
+            }
+        })
     }
 
     fn fetch<T: DeserializeOwned>(&mut self, target: &str) -> Result<(HeaderMap, T), ClientError> {
@@ -272,9 +314,14 @@ impl Client {
                 serde_json::from_slice(&body).map_err(|error| protocol(socket, error))?,
             ));
         }
-        let Failure { error } =
-            serde_json::from_slice(&body).map_err(|error| protocol(socket, error))?;
-        Err(ClientError::Refused { status: head.status, error })
+        Err(refused(socket, head.status, &body))
+    }
+}
+
+fn refused(socket: &Path, status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice(body) {
+        Ok(Failure { error }) => ClientError::Refused { status, error },
+        Err(error) => protocol(socket, error),
     }
 }
 

@@ -11,6 +11,7 @@
 //! answer comes back through the query's own [`Reply`]. A control core that is busy or gone therefore costs a
 //! request a 503, and a slow client costs the control core nothing.
 
+mod capture;
 pub mod client;
 mod config;
 mod document;
@@ -20,6 +21,7 @@ mod listen;
 mod metrics;
 pub mod model;
 mod page;
+pub mod pcapng;
 mod query;
 mod reload;
 mod routes;
@@ -30,6 +32,7 @@ mod telemetry;
 pub(crate) mod tests;
 mod trace;
 
+pub use capture::{CaptureRefusal, CaptureRequest, Direction, Watching, filter};
 pub use events::{Event, Events, MacEvent, Place};
 pub use listen::ListenError;
 pub use metrics::{NetworkName, Reading, Table, Tables};
@@ -38,7 +41,7 @@ pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unansw
 pub use server::{STOP_TIMEOUT, Server, serve};
 pub use socket::SocketError;
 pub use telemetry::answer_telemetry;
-pub use trace::{TraceError, from_hex, to_hex};
+pub use trace::{TraceError, UnknownPort, from_hex, to_hex};
 
 /// Where Ferry answers unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";

@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
+use super::capture::{CaptureRefusal, Direction, Watching};
 use super::events::Events;
 use super::metrics::Reading;
 use super::model::{DropCount, Group, Network, Peer, Port, Totals, Trace, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::trace::TraceError;
 use crate::config::Config;
+use crate::worker::Filter;
 
 /// How long a request waits for the control core.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,6 +63,17 @@ pub enum Query {
         frame: Vec<u8>,
         /// The way back.
         reply: Reply<Result<Trace, TraceError>>,
+    },
+    /// Show what passes a port.
+    Capture {
+        /// Its name.
+        port: String,
+        /// Which frames; `None`: all.
+        filter: Option<Filter>,
+        /// Which way.
+        direction: Direction,
+        /// The way back.
+        reply: Reply<Result<Watching, CaptureRefusal>>,
     },
     /// The sums.
     Totals(Reply<Totals>),

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::capture::{CaptureRequest, capture};
 use super::config;
 use super::document::{Routes, changes, reads};
 use super::edit::{LARGEST, Options};
@@ -166,6 +167,13 @@ pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
             &[changes::<Trace>("post", "What would become of a frame; nothing does")
                 .taking::<TraceRequest>("The frame, and where it comes in")],
         )
+        .at(
+            "/v1/capture",
+            post(capture),
+            &[changes::<String>("post", "What passes a port, in the format of pcapng")
+                .taking::<CaptureRequest>("The port, and which frames")
+                .in_type("application/x-pcapng")],
+        )
         .finish()
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -203,7 +211,7 @@ impl From<JsonRejection> for Refusal {
 impl From<TraceError> for Refusal {
     fn from(error: TraceError) -> Self {
         let status = match error {
-            TraceError::UnknownPort { .. } => StatusCode::NOT_FOUND,
+            TraceError::UnknownPort(_) => StatusCode::NOT_FOUND,
             TraceError::TooLong { .. } => StatusCode::BAD_REQUEST,
             TraceError::NoMbuf => StatusCode::SERVICE_UNAVAILABLE,
         };
@@ -305,7 +313,7 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
         "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; and of a network, /v1/networks/VNI and \
-         /v1/networks/VNI/macs; and for POST, /v1/trace",
+         /v1/networks/VNI/macs; and for POST, /v1/trace and /v1/capture",
         uri.path(),
         PATHS.join(", ")
     );
@@ -316,7 +324,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     let parts: Vec<&str> = uri.path().split('/').skip(2).collect();
     let can = match parts[..] {
         ["config"] => "GET or PUT",
-        ["trace"] => "POST",
+        ["trace" | "capture"] => "POST",
         ["networks", _] => "GET, PUT or DELETE",
         ["networks", _, "macs"] => "PUT",
         _ => "GET",

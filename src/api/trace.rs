@@ -205,17 +205,22 @@ pub struct Udp {
     pub checksum: Option<UdpChecksum>,
 }
 
+/// A port that there is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no port '{port}'; there is {}", ports.join(", "))]
+pub struct UnknownPort {
+    /// What was asked for.
+    pub port: String,
+    /// What there is.
+    pub ports: Vec<String>,
+}
+
 /// Why there is no trace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TraceError {
     /// No such port.
-    #[error("there is no port '{port}'; there is {}", ports.join(", "))]
-    UnknownPort {
-        /// What was asked for.
-        port: String,
-        /// What there is.
-        ports: Vec<String>,
-    },
+    #[error(transparent)]
+    UnknownPort(#[from] UnknownPort),
     /// The frame is longer than any that the port hands out.
     #[error("the frame has {length} bytes; port {port} has none of more than {most}")]
     TooLong {

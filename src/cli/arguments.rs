@@ -13,7 +13,7 @@ use super::exit::Exit;
 use super::frame;
 use super::log::Filter;
 use crate::api::model::{MacKind, NeighbourKind, Version};
-use crate::api::{DEFAULT_SOCKET, MacFilter, NeighbourFilter};
+use crate::api::{CaptureRequest, DEFAULT_SOCKET, Direction, MacFilter, NeighbourFilter};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,19 @@ pub enum Plan {
     Change(Change),
     /// Ask a running process what would become of frames.
     Trace(Trace),
+    /// Have a running process show what passes a port.
+    Capture(Capture),
+}
+
+/// What to see of a port, and where to put it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// What.
+    pub request: CaptureRequest,
+    /// Where; `-` is the standard output.
+    pub file: PathBuf,
+    /// Where the process answers.
+    pub socket: PathBuf,
 }
 
 /// Frames, and who is asked what would become of them.
@@ -370,6 +383,26 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Write what passes a port to a file (pcapng), until SIGINT; dropped frames come again, with the reason as comment
+    Capture {
+        /// The port
+        #[arg(short, long, value_name = "NAME")]
+        port: String,
+        /// Which frames, as tcpdump has it: 'udp port 53'
+        #[arg(short, long, value_name = "EXPRESSION")]
+        filter: Option<String>,
+        /// Where to; - is the standard output
+        #[arg(short, long, value_name = "FILE", default_value = "-")]
+        write: PathBuf,
+        /// End after so many
+        #[arg(short, long, value_name = "FRAMES", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// Which way, as Ferry sees it
+        #[arg(short, long, value_enum, default_value_t)]
+        direction: Direction,
+        #[command(flatten)]
+        at: At,
+    },
     /// Show what a running Ferry knows
     Show {
         #[command(subcommand)]
@@ -496,6 +529,10 @@ pub fn parse(
                 })?),
             };
             Plan::Trace(Trace { port, frames, json, socket })
+        }
+        Command::Capture { port, filter, write, count, direction, at: At { socket } } => {
+            let request = CaptureRequest { port, filter, direction, count };
+            Plan::Capture(Capture { request, file: write, socket })
         }
         Command::Show { resource, json, watch, at: At { socket } } => {
             let watch = watch.map(|seconds| Duration::from_secs(seconds.into()));

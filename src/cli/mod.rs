@@ -2,6 +2,7 @@
 //! process. Anything that can be wrong with an argument is wrong here, before DPDK starts.
 
 mod arguments;
+mod capture;
 mod change;
 mod check;
 mod doctor;
@@ -21,7 +22,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{Change, Frames, Plan, Resource, Show, Trace, Wanted, parse};
+pub use arguments::{Capture, Change, Frames, Plan, Resource, Show, Trace, Wanted, parse};
+pub use capture::capture;
 pub use change::{ChangeError, change};
 pub use check::check;
 pub use doctor::doctor;

@@ -11,6 +11,7 @@ use hashbrown::HashSet;
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
 use super::announce::{Announcer, LinkWatch};
+use super::capture::Captures;
 use super::clock::{self, Seconds, Tick};
 use super::flood_groups::{self, GroupWays};
 use super::learn::Drained;
@@ -94,6 +95,7 @@ pub struct Control {
     pub(super) announcer: Announcer,
     watchdog: Watchdog,
     pub(super) attendance: Attendance,
+    pub(super) captures: Captures,
     /// Of the configuration: how often it has changed.
     pub(super) version: u64,
     pub(super) parts: Parts,
@@ -121,6 +123,7 @@ impl Control {
             announcer: Announcer::default(),
             watchdog: Watchdog::new(parts.config.cores.workers.len(), clock::TICK),
             attendance: Attendance::default(),
+            captures: Captures::default(),
             version: 0,
             parts,
         }
@@ -190,6 +193,7 @@ impl Control {
             self.age();
             self.reclaim();
             self.collect();
+            self.end_captures();
             pause = match drained {
                 Drained::None => (pause * 2).min(LONGEST_PAUSE),
                 Drained::Some | Drained::Behind => SHORTEST_PAUSE,

@@ -7,6 +7,7 @@ mod adjacency;
 mod ageing;
 mod announce;
 mod apply;
+mod capture;
 mod clock;
 mod core;
 #[cfg(test)]

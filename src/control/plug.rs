@@ -98,7 +98,7 @@ impl Control {
             for (worker, queues) in workers.iter_mut().zip(dealt) {
                 if !queues.is_empty() {
                     worker.queues.extend(queues.iter().map(|queue| (port, queue.number())));
-                    worker.mailbox.order(Order::Receive(Receiver { port, queues }));
+                    worker.mailbox.order(Order::Receive(Receiver { port, queues, watch: None }));
                 }
             }
         }
@@ -123,6 +123,7 @@ impl Control {
         if list.is_empty() {
             return true;
         }
+        list.iter().for_each(|index| self.end_capture_of(*index));
         let Parts { ports, workers, waiting, leaving, .. } = &mut self.parts;
         for index in list {
             waiting.retain(|(waiting, _)| *waiting != index);

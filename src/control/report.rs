@@ -45,6 +45,9 @@ impl Control {
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
+            Query::Capture { port, filter, direction, reply } => {
+                reply.send(self.capture(&port, filter, direction));
+            }
             Query::Trace { port, frame, reply } => reply.send(self.trace(&port, &frame)),
             Query::Totals(reply) => reply.send(self.report_totals()),
             Query::Reading { networks, reply } => reply.send(self.read(networks)),

@@ -13,17 +13,13 @@ use crate::api::{TraceError, to_hex};
 use crate::fib::MacKey;
 use crate::tunnel::Encap;
 use crate::wire::{MacAddr, ethernet, gre, ipv4, ipv6, udp, vxlan};
-use crate::worker::{AdjacencyIndex, DryRun, Event, FloodKind, Found, Verdict, dry_run};
+use crate::worker::{DryRun, Event, FloodKind, Found, Verdict, dry_run};
 
 impl Control {
     /// What would become of a frame that comes in by a port. Nothing does.
     pub(super) fn trace(&self, port: &str, frame: &[u8]) -> Result<model::Trace, TraceError> {
         let Parts { config, ports, adjacencies, networks, peers, domain, .. } = &self.parts;
-        let found = ports.iter().find(|(_, of)| of.name() == port);
-        let Some((index, of)) = found else {
-            let ports = ports.iter().map(|(_, of)| of.name().to_owned()).collect();
-            return Err(TraceError::UnknownPort { port: port.to_owned(), ports });
-        };
+        let (index, of) = ports.named(port)?;
         let mut mbuf = of.share.pool().allocate().ok_or(TraceError::NoMbuf)?;
         if !mbuf.append(frame) {
             let (port, length, most) = (port.to_owned(), frame.len(), mbuf.room());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::capture::Capture;
 use super::counters::WorkerCounters;
 use super::event::{Event, EventQueue, Reported};
 use super::replicate::Replication;
@@ -33,6 +34,8 @@ pub struct Context {
     pub packets: Mempool,
     /// The coarse clock, read once a round.
     pub tick: u16,
+    /// Who wants to see dropped frames, by port index.
+    pub(super) watches: Box<[Option<Arc<Capture>>]>,
     pub(super) replication: Replication,
     pub(super) heard: Arc<HeardQueue>,
     events: Arc<EventQueue>,
@@ -50,6 +53,7 @@ impl Context {
         heard: Arc<HeardQueue>,
     ) -> Self {
         let Pools { headers, packets } = pools;
+        let watches = counters.ports.iter().map(|_| None).collect();
         Self {
             number,
             transmitter,
@@ -57,6 +61,7 @@ impl Context {
             headers,
             packets,
             tick: 0,
+            watches,
             replication: Replication::new(),
             heard,
             events,
@@ -68,6 +73,9 @@ impl Context {
     #[cold]
     #[inline(never)]
     pub fn drop(&self, port: u16, frame: Mbuf, reason: DropReason) {
+        if let Some(Some(watch)) = self.watches.get(usize::from(port)) {
+            watch.lose(&frame, false, reason);
+        }
         drop(frame);
         self.count_drop(port, reason);
     }

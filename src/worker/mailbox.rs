@@ -1,11 +1,13 @@
 //! Ports that come and go while a worker runs: the control core hands over their queues, ready made, and gets back what
 //! it then frees.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
+use super::capture::Capture;
 use super::counters::PortCount;
 use super::transmit::TxPort;
 use crate::dpdk::RxQueue;
@@ -17,6 +19,8 @@ pub enum Order {
     Transmit(u16, TxPort),
     /// Receive from a port from now on.
     Receive(Receiver),
+    /// Show somebody what passes a port, or nobody.
+    Watch(u16, Option<Arc<Capture>>),
     /// Let a port go: no snapshot leads to it any more.
     Release(u16),
 }
@@ -27,6 +31,8 @@ pub struct Receiver {
     pub port: u16,
     /// At least one.
     pub queues: Vec<RxQueue>,
+    /// Who wants to see what comes.
+    pub watch: Option<Arc<Capture>>,
 }
 
 /// What a worker had of a port.
@@ -54,7 +60,7 @@ impl Mailbox {
     pub fn new(ports: usize) -> Self {
         Self {
             posted: CachePadded::default(),
-            orders: ArrayQueue::new(ports * 3),
+            orders: ArrayQueue::new(ports * 4),
             released: ArrayQueue::new(ports),
         }
     }

@@ -8,10 +8,12 @@
 mod access;
 mod bucket;
 mod bum;
+mod capture;
 mod context;
 mod counters;
 mod dry_run;
 mod event;
+mod filter;
 mod flood_group;
 mod forward;
 mod fragment;
@@ -36,10 +38,12 @@ mod suppression;
 mod transmit;
 mod underlay;
 
+pub use capture::{Capture, Captured};
 pub use context::{Context, Pools};
 pub use counters::{Counter, PortCount, PortCounters, WorkerCounters};
 pub use dry_run::{DryRun, Found, Sighting, Verdict, dry_run};
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
+pub use filter::{Filter, Instruction};
 pub use idle::Idle;
 pub use mailbox::{Mailbox, Order, Receiver, Released};
 pub use moves::{MovePolicy, Sources};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use super::capture::Capture;
 use super::context::Context;
 use super::forward::Lanes;
 use super::idle::{Idle, Idler};
@@ -83,7 +84,9 @@ impl Worker {
             match order {
                 Order::Transmit(index, port) => self.context.transmitter.attach(index, port),
                 Order::Receive(receiver) => self.receivers.push(receiver),
+                Order::Watch(port, watch) => self.watch(port, watch),
                 Order::Release(port) => {
+                    self.watch(port, None);
                     let place = self.receivers.iter().position(|of| of.port == port);
                     let receiver = place.map(|place| self.receivers.remove(place));
                     let transmit = self.context.transmitter.detach(port);
@@ -95,6 +98,16 @@ impl Worker {
         }
     }
 
+    fn watch(&mut self, port: u16, watch: Option<Arc<Capture>>) {
+        for receiver in self.receivers.iter_mut().filter(|of| of.port == port) {
+            receiver.watch.clone_from(&watch);
+        }
+        self.context.transmitter.watch(port, watch.clone());
+        if let Some(place) = self.context.watches.get_mut(usize::from(port)) {
+            *place = watch;
+        }
+    }
+
     /// Serves every queue once. Returns whether there was anything to do.
     #[inline]
     fn round(&mut self) -> bool {
@@ -103,11 +116,14 @@ impl Worker {
         context.tick = shared.tick.load(Ordering::Relaxed);
         let mut active = false;
         let mut burst = Burst::new();
-        for Receiver { port, queues } in receivers {
+        for Receiver { port, queues, watch } in receivers {
             for queue in queues {
                 queue.receive(&mut burst);
                 if burst.is_empty() {
                     continue;
+                }
+                if let Some(watch) = watch {
+                    watch.come(&burst);
                 }
                 active = true;
                 let packets = burst.len() as u64;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::capture::Capture;
 use super::counters::WorkerCounters;
 use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, Offloads, Port, PortState, TxQueue};
 use crate::drop_reason::DropReason;
@@ -29,6 +30,8 @@ pub struct TxPort {
     pub substitute: Option<Arc<MbufRing>>,
     /// The other side; `None` where there is no such port.
     pub state: Option<Arc<PortState>>,
+    /// Who wants to see what leaves.
+    watch: Option<Arc<Capture>>,
     buffer: Burst,
 }
 
@@ -46,7 +49,8 @@ impl TxPort {
 
     fn vacant() -> Self {
         let buffer = Burst::new();
-        Self { path: None, handed: None, flat: None, substitute: None, state: None, buffer }
+        let (path, handed, flat, substitute, state, watch) = Default::default();
+        Self { path, handed, flat, substitute, state, watch, buffer }
     }
 }
 
@@ -76,6 +80,13 @@ impl Transmitter {
     pub(super) fn detach(&mut self, index: u16) -> TxPort {
         let port = self.ports.get_mut(usize::from(index));
         port.map_or_else(TxPort::vacant, |port| std::mem::replace(port, TxPort::vacant()))
+    }
+
+    /// Shows somebody what leaves by a port, or nobody.
+    pub(super) fn watch(&mut self, index: u16, watch: Option<Arc<Capture>>) {
+        if let Some(port) = self.ports.get_mut(usize::from(index)) {
+            port.watch = watch;
+        }
     }
 
     /// Queues a frame for a port.
@@ -148,7 +159,11 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
                 flatten(&mut port.buffer, counters, pool);
                 before = weigh(&port.buffer).0;
             }
-            counters.tx_packets.add(queue.send(&mut port.buffer) as u64);
+            let sent = match &port.watch {
+                None => queue.send(&mut port.buffer),
+                Some(watch) => watch.leave(queue, &mut port.buffer),
+            };
+            counters.tx_packets.add(sent as u64);
             counters.tx_bytes.add(before - weigh(&port.buffer).0);
             if port.buffer.is_empty() {
                 return;
@@ -168,6 +183,9 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
         None => DropReason::PortRemoved,
     };
     if !port.buffer.is_empty() {
+        if let Some(watch) = &port.watch {
+            port.buffer.iter().for_each(|frame| watch.lose(frame, true, lost));
+        }
         counters.count_drops(lost, port.buffer.len() as u64);
         port.buffer.clear();
     }

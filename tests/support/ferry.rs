@@ -156,6 +156,14 @@ impl Ferry {
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 
+    /// Starts a command that runs until it is told to stop.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).args(["-l", "error", "--socket"]);
+        command.arg(self.folder.path().join("ferry.sock"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
     /// Such a command, which must succeed; what it says.
     pub fn expect_change(&self, line: &str, input: &str) -> String {
         let (code, output, errors) = self.change(line, input);

@@ -14,8 +14,9 @@ use crate::api::model::{
     PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum, Version, Worker,
 };
 use crate::api::{
-    self, ApplyError, Cursor, Handle, MacFilter, MacPage, NeighbourFilter, NeighbourPage,
-    NetworkName, Query, Reading, Running, Server, SocketError, Table, Tables, TraceError,
+    self, ApplyError, CaptureRefusal, Cursor, Handle, MacFilter, MacPage, NeighbourFilter,
+    NeighbourPage, NetworkName, Query, Reading, Running, Server, SocketError, Table, Tables,
+    UnknownPort,
 };
 use crate::config::{Api, Config, Metrics, Socket};
 
@@ -100,12 +101,13 @@ impl World {
                 reply.send(happened.cloned().collect());
             }
             Query::Totals(reply) => reply.send(totals()),
+            Query::Capture { port, reply, .. } => reply.send(Err(CaptureRefusal::Busy(port))),
             Query::Trace { port, frame, reply } => {
                 reply.send(match self.ports.iter().find(|of| of.name == port) {
                     Some(of) => Ok(Trace { port, role: of.role, length: frame.len(), ..unicast() }),
                     None => {
                         let ports = self.ports.iter().map(|of| of.name.clone()).collect();
-                        Err(TraceError::UnknownPort { port, ports })
+                        Err(UnknownPort { port, ports }.into())
                     }
                 });
             }

@@ -8,9 +8,9 @@ use clap::error::ErrorKind;
 
 use crate::api::model::{MacKind, NeighbourKind};
 use crate::api::tests::fake::{ip, version};
-use crate::api::{MacFilter, NeighbourFilter};
+use crate::api::{CaptureRequest, Direction, MacFilter, NeighbourFilter};
 use crate::cli::log::Filter;
-use crate::cli::{Change, Exit, Plan, Resource, Show, Wanted, check, parse};
+use crate::cli::{Capture, Change, Exit, Plan, Resource, Show, Wanted, check, parse};
 
 fn plan(line: &str) -> Result<Plan, clap::Error> {
     parse(std::iter::once("ferry").chain(line.split_whitespace()), &version()).map(|(plan, _)| plan)
@@ -21,6 +21,24 @@ fn shown(line: &str) -> Show {
         Plan::Show(show) => show,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn a_capture_is_of_a_port_and_goes_to_a_file() {
+    let captured = |line: &str| match plan(line).unwrap() {
+        Plan::Capture(capture) => capture,
+        other => panic!("{other:?}"),
+    };
+    let Capture { request, file, .. } = captured("capture -p vm1");
+    let (filter, count) = (None, None);
+    let all = CaptureRequest { port: "vm1".to_owned(), filter, direction: Direction::Both, count };
+    assert_eq!((request, file), (all.clone(), "-".into()));
+    let line = "capture --port vm1 --filter arp -w f --count 5 --direction out --socket /x";
+    let Capture { request, file, socket } = captured(line);
+    let (filter, count) = (Some("arp".to_owned()), Some(5));
+    let some = CaptureRequest { filter, direction: Direction::Out, count, ..all };
+    assert_eq!((request, file, socket), (some, "f".into(), "/x".into()));
+    assert!(plan("capture -p vm1 --count 0").is_err() && plan("capture").is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hashbrown::HashSet;
 
 pub use self::open::{Opened, Purpose, Wanted, open, wanted};
 pub use self::pools::{Pools, Share};
-use crate::api::model;
+use crate::api::{UnknownPort, model};
 use crate::config::{self, Config};
 use crate::dpdk::{MbufRing, Port, cycles_per_second};
 use crate::wire::MacAddr;
@@ -120,6 +120,17 @@ impl Ports {
             Slot::Leaving(_) | Slot::Free => false,
         };
         self.0.iter().position(is_it).map_or(u16::MAX, |index| index as u16)
+    }
+
+    /// The running port of a name, with its index; a twin has its interface's.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(&self, name: &str) -> Result<(u16, &ControlPort), UnknownPort> {
+        self.iter().find(|(_, port)| port.name() == name).ok_or_else(|| UnknownPort {
+            port: name.to_owned(),
+            ports: self.iter().map(|(_, port)| port.name().to_owned()).collect(),
+        })
     }
 
     /// The twin of an underlay port, with its own index.
