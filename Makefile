@@ -11,7 +11,7 @@ PACKAGES := build-essential busybox-static clang curl dpdk ethtool iperf3 iprout
 # What 'make bench' compares with.
 BENCH_PACKAGES := dpdk-dev linux-perf openvswitch-switch-dpdk
 
-.PHONY: help deps build demo lint test bench install deb clean
+.PHONY: help deps build demo lint test bench install deb book clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -81,6 +81,10 @@ install: build ## Install the binary, its manual, completions, a systemd unit an
 deb: build ## Make target/deb/ferry_*.deb, which installs a service that starts
 	@mkdir -p target/deb
 	@configs/debian/package.sh $(BINARY) target/deb
+
+book: ## Make the book in docs/ into HTML: target/book (needs mdBook: cargo install mdbook)
+	@command -v mdbook >/dev/null || { echo "no mdbook: cargo install mdbook"; exit 2; }
+	mdbook build docs --dest-dir $(CURDIR)/target/book
 
 clean: ## Remove what was built
 	$(CARGO) clean
