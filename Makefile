@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 BINARY ?= target/release/ferry
 
 # What a Debian 12 machine needs to build, test and show Ferry.
-PACKAGES := build-essential busybox-static clang curl dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
+PACKAGES := build-essential busybox-static chromium-headless-shell clang curl dpdk ethtool iperf3 iproute2 iputils-arping iputils-ping jq \
 	libclang-dev libdpdk-dev openssl openvswitch-switch pkg-config procps qemu-system-x86 systemd tcpdump tshark valgrind
 
 # What 'make bench' compares with.

@@ -41,6 +41,17 @@ fn on_loopback_everything_can_be_read_and_nothing_changed() {
         let (status, error) = curl(&host, &[change, &[&*at("/v1/networks/101")][..]].concat());
         assert_eq!(status, 403, "{error}");
     }
+    // A check of a configuration is no change; but a name that leads here is a stranger's.
+    let wrong = ["-X", "PUT", "-d", "x: 1", &at("/v1/config?dry_run=true")];
+    let (status, error) = curl(&host, &wrong);
+    assert_eq!((status, error.contains("x: unknown key")), (400, true), "{error}");
+    for change in ["/v1/config", "/v1/config?dry_run=false", "/v1/networks/101?dry_run=true"] {
+        assert_eq!(curl(&host, &["-X", "PUT", "-d", "x: 1", &at(change)]).0, 403, "{change}");
+    }
+    for (name, status) in [("localhost", 200), ("[::1]:9472", 200), ("ferry.example", 403)] {
+        let header = format!("Host: {name}");
+        assert_eq!(curl(&host, &["-H", &header, &at("/v1/peers")]).0, status, "{name}");
+    }
     assert_eq!(ferry.show("networks").as_array().unwrap().len(), 1);
     let (code, ..) = ferry.change("apply -", &format!("{CONFIG}\napi: {{listen: 127.0.0.1:1}}\n"));
     assert_eq!(code, 1, "the listener stays until a new start");

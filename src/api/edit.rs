@@ -79,7 +79,8 @@ pub(super) async fn edit(
     terms: Terms,
     edit: impl FnOnce(&Config) -> Result<Config, Refusal> + Send + 'static,
 ) -> Result<Edited, Refusal> {
-    let _turn = handle.turn().await;
+    // Who only asks holds up nobody who changes something.
+    let _turn = if terms.dry_run { None } else { Some(handle.turn().await) };
     let Running { config: before, version } = handle.ask(Query::Config).await?;
     let tag = handle.tag(version);
     if let Some(wanted) = &terms.if_match

@@ -14,6 +14,7 @@
 mod capture;
 pub mod client;
 mod config;
+mod console;
 mod document;
 mod edit;
 mod events;

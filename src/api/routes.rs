@@ -1,8 +1,11 @@
 //! What each path answers.
 
+use std::net::IpAddr;
+
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query as Parameters, Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -44,16 +47,37 @@ const PATHS: [&str; 12] = [
     "/v1/openapi.json",
 ];
 
-/// Those routes that change nothing.
+/// Those routes that change nothing, and the check of another configuration.
 pub(super) fn read_only(handle: Handle, metrics: Metrics) -> Router {
     routes(handle, metrics).layer(from_fn(async |request: Request, next: Next| {
-        let is_trace = request.uri().path() == "/v1/trace";
-        if is_trace || matches!(*request.method(), Method::GET | Method::HEAD) {
+        let is_query =
+            request.uri().path() == "/v1/trace" || request.uri() == "/v1/config?dry_run=true";
+        if is_query || matches!(*request.method(), Method::GET | Method::HEAD) {
             return Ok(next.run(request).await);
         }
         let error = "this socket is only for reading; what changes something goes to api.socket";
         Err(Refusal(StatusCode::FORBIDDEN, error.to_owned()))
     }))
+}
+
+/// For requests that name this machine by its address: a stranger's web page, whose own name leads here, gets nothing.
+pub(super) fn local(routes: Router) -> Router {
+    routes.layer(from_fn(async |request: Request, next: Next| {
+        if request.headers().get(HOST).is_none_or(is_address) {
+            return Ok(next.run(request).await);
+        }
+        let error = "without a token, ask by an IP address or as localhost, not by another name";
+        Err(Refusal(StatusCode::FORBIDDEN, error.to_owned()))
+    }))
+}
+
+fn is_address(host: &HeaderValue) -> bool {
+    let authority = Authority::try_from(host.as_bytes());
+    authority.is_ok_and(|authority| {
+        let name = authority.host();
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+    })
 }
 
 /// All routes, for requests that carry a token.

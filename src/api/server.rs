@@ -13,10 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::console;
 use super::listen::{Bound, TlsListener, bind};
 use super::query::Handle;
 use super::reload;
-use super::routes::{guarded, read_only, routes};
+use super::routes::{guarded, local, read_only, routes};
 use super::socket::{SocketError, SocketFile, claim};
 use crate::config::Api;
 
@@ -62,9 +63,9 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
     let bound = bound.map(|Bound { listener, tls, token }| {
         let routes = match token {
             Some(token) => guarded(handle.clone(), api.metrics, token),
-            None => read_only(handle.clone(), api.metrics),
+            None => local(read_only(handle.clone(), api.metrics)),
         };
-        (listener, tls, routes)
+        (listener, tls, routes.merge(console::routes()))
     });
     let (stop, stopping) = watch::channel(false);
     let hangup = {

@@ -2,6 +2,7 @@
 // Each test file uses its own part of this.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, missing_docs)]
 
+pub mod browser;
 pub mod ferry;
 pub mod frames;
 pub mod lab;
@@ -16,6 +17,7 @@ pub mod testpmd;
 pub mod too_big;
 pub mod virtio;
 
+pub use browser::Page;
 pub use ferry::Ferry;
 pub use lab::Lab;
 pub use namespace::Namespace;
