@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         Plan::Events { json, socket } => finish(cli::events(&socket, json, io::stdout())),
         Plan::Capture(plan) => finish(cli::capture(&plan, io::stderr())),
         Plan::Trace(plan) => finish(cli::trace(&plan, io::stdout())),
+        Plan::Top { socket } => finish(cli::top(&socket)),
         Plan::Show(show) => finish(cli::show(&show, io::stdout())),
     };
     exit.into()

@@ -51,6 +51,11 @@ pub enum Plan {
         /// Where the process answers.
         socket: PathBuf,
     },
+    /// Show rates and drops of a running process, full-screen.
+    Top {
+        /// Where the process answers.
+        socket: PathBuf,
+    },
     /// Have a running process follow another configuration.
     Change(Change),
     /// Ask a running process what would become of frames.
@@ -403,6 +408,11 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Rates and drops of a running Ferry, full-screen: ports, networks, peers, workers; q quits
+    Top {
+        #[command(flatten)]
+        at: At,
+    },
     /// Show what a running Ferry knows
     Show {
         #[command(subcommand)]
@@ -534,6 +544,7 @@ pub fn parse(
             let request = CaptureRequest { port, filter, direction, count };
             Plan::Capture(Capture { request, file: write, socket })
         }
+        Command::Top { at: At { socket } } => Plan::Top { socket },
         Command::Show { resource, json, watch, at: At { socket } } => {
             let watch = watch.map(|seconds| Duration::from_secs(seconds.into()));
             Plan::Show(Show { resource, json, watch, socket })

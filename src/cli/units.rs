@@ -39,6 +39,21 @@ pub(super) fn speed(mbps: u32) -> String {
     }
 }
 
+/// Three digits and a prefix: `12.3k`.
+pub(super) fn scaled(value: f64) -> String {
+    let steps = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let (size, prefix) = steps.into_iter().find(|(size, _)| value >= *size).unwrap_or((1.0, ""));
+    let scaled = value / size;
+    let digits = if prefix.is_empty() || scaled >= 100.0 {
+        0
+    } else if scaled >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{scaled:.digits$}{prefix}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +79,14 @@ mod tests {
             (86_400 * 4 + 3_600 * 7 + 59, "4d 7h"),
         ] {
             assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn large_numbers_have_three_digits() {
+        let all = [(0.4, "0"), (999.0, "999"), (1_000.0, "1.00k"), (12_340.0, "12.3k")];
+        for (value, text) in all.into_iter().chain([(987_600_000.0, "988M"), (2.5e9, "2.50G")]) {
+            assert_eq!(scaled(value), text);
         }
     }
 

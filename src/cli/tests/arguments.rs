@@ -61,6 +61,7 @@ fn each_command_makes_its_plan() {
         let change = Change { wanted, socket: socket.clone() };
         assert_eq!(plan(&format!("{line} --socket /x/s")).unwrap(), Plan::Change(change));
     }
+    assert_eq!(plan("top --socket /x/s").unwrap(), Plan::Top { socket });
     for (name, resource) in [
         ("ports", Resource::Ports),
         ("networks", Resource::Networks),
