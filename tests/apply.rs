@@ -105,6 +105,123 @@ fn l9_what_was_learned_becomes_static_and_moves_when_told() {
     lab.finish();
 }
 
+#[test]
+fn single_macs_come_move_and_go() {
+    let lab = Lab::new();
+    let frame = ethernet(mac(5), mac(1), 60);
+    let change = |line: &str| lab.ferry.expect_change(&format!("mac {line}"), "");
+    let changed = |macs: &str, addresses: &str| {
+        format!("~ network 1000\n    macs: MACs: {macs}; addresses: {addresses}\n")
+    };
+    let none = "0 added, 0 changed, 0 removed, 0 kept";
+    assert_eq!(
+        change("add 1000 02:00:00:00:aa:05 --port trunk0 --vlan 10 --ip 10.0.0.5"),
+        changed("1 added, 0 changed, 0 removed, 0 kept", "1 added, 0 changed, 0 removed, 0 kept")
+    );
+    lab.vm1.send(&frame);
+    lab.trunk.expect_frame(&tagged(&frame, 10));
+    lab.expect_silence(&[]);
+    assert_eq!(
+        change("set 1000 02:00:00:00:aa:05 --peer 192.0.2.3"),
+        changed("0 added, 1 changed, 0 removed, 0 kept", "0 added, 0 changed, 1 removed, 0 kept")
+    );
+    lab.vm1.send(&frame);
+    lab.underlay.expect("a packet to its place", is_vxlan_to(PEER2));
+    lab.expect_silence(&[]);
+    let del = "del 1000 02:00:00:00:aa:05";
+    assert_eq!(change(del), changed("0 added, 0 changed, 1 removed, 0 kept", none));
+    assert_eq!(change(del), "nothing differs\n");
+    lab.vm1.send(&frame);
+    lab.vm2.expect_frame(&frame);
+    lab.trunk.expect_frame(&tagged(&frame, 10));
+    for peer in [PEER1, PEER2] {
+        lab.underlay.expect("a copy for each peer", is_vxlan_to(peer));
+    }
+    let (code, _, error) =
+        lab.ferry.change("mac add 1000 02:00:00:00:aa:05 --port trunk --vlan 10", "");
+    let told = "ferry: port: no access port is called 'trunk'; did you mean 'trunk0'?\n";
+    assert_eq!((code, error.as_str()), (1, told));
+    lab.finish();
+}
+
+#[test]
+fn single_peers_come_change_and_go() {
+    let lab =
+        Lab::with("\n  - {vni: 1000, name: a, ports: [vm1, vm2], flood: {peers: [192.0.2.2]}}\n");
+    let flood = ethernet(BROADCAST, mac(1), 60);
+    let from_peer = vxlan(lab.mac, PEER2, 1000, &ethernet(BROADCAST, mac(9), 60));
+    let to_port = |port: u16| {
+        move |packet: &[u8]| {
+            packet[30..34] == PEER2 && packet[23] == 17 && packet[36..38] == port.to_be_bytes()
+        }
+    };
+    lab.underlay.send(&from_peer);
+    lab.ferry.expect_dropped("up0", "unknown_peer", 1);
+    let change = |line: &str| lab.ferry.expect_change(&format!("peer {line}"), "");
+    for (line, told, port) in [
+        ("add 1000 192.0.2.3", "+192.0.2.3", 4789),
+        (
+            "set 1000 192.0.2.3 --port 8472 -o checksum=off",
+            "-192.0.2.3, +{\"address\":\"192.0.2.3\",\"encap\":\"vxlan\",\"port\":8472,\"checksum\":\"off\"}",
+            8472,
+        ),
+    ] {
+        assert_eq!(change(line), format!("~ network 1000\n    flood.peers: {told}\n"));
+        lab.vm1.send(&flood);
+        lab.vm2.expect_frame(&flood);
+        lab.underlay.expect("a copy for the first peer", is_vxlan_to(PEER1));
+        lab.underlay.expect("a copy for the new one", to_port(port));
+        lab.underlay.send(&from_peer);
+        for port in [&lab.vm1, &lab.vm2] {
+            port.expect("the peer's broadcast", |frame| frame[6..12] == mac(9));
+        }
+        lab.expect_silence(&[]);
+    }
+    let (code, _, error) = lab.ferry.change("peer add 1000 192.0.2.3", "");
+    let told = "ferry: there is 192.0.2.3 among the flood peers of network 1000 already\n";
+    assert_eq!((code, error.as_str()), (1, told));
+    change("del 1000 192.0.2.3");
+    assert_eq!(change("del 1000 192.0.2.3"), "nothing differs\n");
+    lab.vm1.send(&flood);
+    lab.vm2.expect_frame(&flood);
+    lab.underlay.expect("a copy for the first peer", is_vxlan_to(PEER1));
+    lab.expect_silence(&[]);
+    lab.underlay.send(&from_peer);
+    lab.ferry.expect_dropped("up0", "unknown_peer", 2);
+    lab.finish();
+}
+
+#[test]
+fn single_ports_come_and_go() {
+    let lab = Lab::with("\n  - {vni: 1000, name: a, ports: [vm1, vm2]}\n");
+    let change = |line: &str, input: &str| lab.ferry.expect_change(line, input);
+    let (code, _, error) = lab.ferry.change("port del vm2", "");
+    let told = "ferry: port 'vm2' is in network 1000 'a'; take it out of that network first\n";
+    assert_eq!((code, error.as_str()), (1, told));
+    change("net set 1000 -", "{name: a, ports: [vm1]}");
+    assert_eq!(change("port del vm2", ""), "- access port vm2\n");
+    assert_eq!(change("port del vm2", ""), "nothing differs\n");
+    let (code, _, error) = lab.ferry.change("port add vm3 net_af_packet1,iface=eth3", "");
+    let told = "ferry: device: device 'net_af_packet1' is already used by port 'vm1'; \
+                give each port its own device\n";
+    assert_eq!((code, error.as_str()), (1, told));
+    assert_eq!(
+        change("port add vm3 net_af_packet2,iface=eth3 --mtu 1400", ""),
+        "+ access port vm3\n"
+    );
+    change("net set 1000 -", "{name: a, ports: [vm1, vm3]}");
+    let flood = ethernet(BROADCAST, mac(1), 60);
+    lab.vm1.send(&flood);
+    lab.vm2.expect_frame(&flood);
+    assert_eq!(
+        change("port set vm3 net_af_packet2,iface=eth3", ""),
+        "~ access port vm3\n    mtu: 1400 -> 1500\n"
+    );
+    lab.vm2.send(&ethernet(mac(1), mac(2), 60));
+    lab.vm1.expect("the frame of the port's station", |frame| frame[6..12] == mac(2));
+    lab.finish();
+}
+
 /// A VLAN that goes from one tenant to another takes nothing with it, not even what was said of it in advance.
 #[test]
 fn a_port_changes_hands() {

@@ -68,6 +68,78 @@ fn macs_are_listed_by_kind_and_age() {
 }
 
 #[test]
+fn l12_a_flush_forgets_exactly_what_it_names_and_that_is_flooded() {
+    let lab = Lab::with(
+        r#"
+  - {vni: 1000, name: a, ports: [vm1, vm2], flood: {peers: [192.0.2.2, 192.0.2.3]}, macs: [{mac: "02:00:00:00:aa:07", port: vm1}]}
+  - {vni: 2000, name: b, ports: [{port: trunk0, vlan: 20}], flood: {peers: [192.0.2.2]}}
+"#,
+    );
+    let known = || {
+        let macs = lab.ferry.show("macs");
+        let row = |row: &serde_json::Value| {
+            (row["vni"].as_u64().unwrap(), row["mac"].as_str().unwrap()[15..].to_owned())
+        };
+        let mut list: Vec<_> = macs.as_array().unwrap().iter().map(row).collect();
+        list.sort();
+        list.iter().map(|(vni, last)| format!("{vni} {last}")).collect::<Vec<_>>().join(", ")
+    };
+    let all = "1000 01, 1000 02, 1000 07, 1000 09, 2000 03, 2000 09";
+    for (options, forgotten, left) in [
+        ("--port vm1", "1 learned MAC", "1000 02, 1000 07, 1000 09, 2000 03, 2000 09"),
+        ("--peer 192.0.2.2", "2 learned MACs", "1000 01, 1000 02, 1000 07, 2000 03"),
+        ("--network 1000", "3 learned MACs", "1000 07, 2000 03, 2000 09"),
+        (
+            "--network 2000 --port trunk0",
+            "1 learned MAC",
+            "1000 01, 1000 02, 1000 07, 1000 09, 2000 09",
+        ),
+        ("--network 2000 --port vm1", "0 learned MACs", all),
+        ("", "5 learned MACs", "1000 07"),
+    ] {
+        lab.vm1.send(&ethernet(BROADCAST, mac(1), 60));
+        lab.vm2.send(&ethernet(BROADCAST, mac(2), 60));
+        lab.trunk.send(&tagged(&ethernet(BROADCAST, mac(3), 60), 20));
+        for vni in [1000, 2000] {
+            lab.underlay.send(&vxlan(lab.mac, PEER1, vni, &ethernet(BROADCAST, mac(9), 60)));
+        }
+        support::eventually("all are learned", || known() == all);
+        let flush = |more: &str| lab.ferry.expect_change(&format!("mac flush {options}{more}"), "");
+        assert_eq!(flush(" --dry-run"), format!("{forgotten} to forget\n"));
+        assert_eq!(known(), all);
+        assert_eq!(flush(""), format!("{forgotten} forgotten\n"));
+        assert_eq!(known(), left, "after a flush {options}");
+        assert_eq!(flush(""), "0 learned MACs forgotten\n");
+
+        for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
+            port.drain();
+        }
+        let frame = ethernet(mac(1), mac(2), 80);
+        lab.vm2.send(&frame);
+        lab.vm1.expect_frame(&frame);
+        if !left.contains("1000 01") {
+            for peer in [PEER1, PEER2] {
+                let packet = lab.underlay.expect("a copy for each peer", is_vxlan_to(peer));
+                assert_eq!(open_vxlan(&packet), (1000, frame.clone()));
+            }
+        }
+        lab.expect_silence(&[]);
+    }
+    for (options, told) in [
+        ("--port vm11", "no access port is called 'vm11'; did you mean 'vm1'?"),
+        ("--network 1001", "no network has the VNI 1001; did you mean 1000?"),
+        (
+            "--network 7",
+            "no network has the VNI 7; 'ferry show networks' lists those that there are",
+        ),
+    ] {
+        let (code, _, error) = lab.ferry.change(&format!("mac flush {options}"), "");
+        assert_eq!((code, error), (1, format!("ferry: {told}\n")));
+    }
+    lab.finish();
+}
+
+#[test]
 fn tenants_with_the_same_macs_never_meet() {
     let lab = Lab::new();
     // Station 1 of network 1000 is at vm1, station 1 of network 2000 behind peer 1.

@@ -21,6 +21,7 @@ use super::edit::BODY;
 use super::events::Event;
 use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges, Trace, TraceRequest};
 use super::page::{MacFilter, NeighbourFilter};
+use super::parts::{Flush, Flushed};
 use super::routes::target;
 use super::trace::to_hex;
 
@@ -224,7 +225,7 @@ impl Client {
         macs: String,
         file: &Path,
     ) -> Result<StaticChanges, ClientError> {
-        self.change(Request::put(format!("/v1/networks/{vni}/macs")), macs, file)
+        self.change(Request::put(format!("/v1/networks/{vni}/macs")), macs, Some(file))
     }
 
     /// Makes `config` the running configuration, or only says what that would change. Errors in it name `file`.
@@ -234,46 +235,52 @@ impl Client {
         file: &Path,
         dry_run: bool,
     ) -> Result<Changed, ClientError> {
-        self.change_config(Request::put(format!("/v1/config?dry_run={dry_run}")), config, file)
+        let request = Request::put(format!("/v1/config?dry_run={dry_run}"));
+        self.change_config(request, config, Some(file))
     }
 
-    /// Adds a network in the form of an element of the configuration's `networks`; where it need not be new, it may take
-    /// the place of the one with its ID. Errors in it name `file`.
-    pub fn set_network(
+    /// Adds a part of the configuration; where it need not be new, it may take the place of the one that is there. Errors
+    /// in it name `file`, or only its keys.
+    pub fn set(
         &mut self,
-        vni: u32,
-        network: String,
-        file: &Path,
+        path: &str,
+        part: String,
+        file: Option<&Path>,
         is_new: bool,
     ) -> Result<Changed, ClientError> {
-        let request = Request::put(format!("/v1/networks/{vni}"));
+        let request = Request::put(path);
         let request = if is_new { request.header(header::IF_NONE_MATCH, "*") } else { request };
-        self.change_config(request, network, file)
+        self.change_config(request, part, file)
     }
 
-    /// Removes a network, if there is one.
-    pub fn remove_network(&mut self, vni: u32) -> Result<Changed, ClientError> {
-        let request = Request::delete(format!("/v1/networks/{vni}"));
-        self.change_config(request, String::new(), Path::new(BODY))
+    /// Removes a part of the configuration, if it is there.
+    pub fn remove(&mut self, path: &str) -> Result<Changed, ClientError> {
+        self.change_config(Request::delete(path), String::new(), None)
+    }
+
+    /// Has learned MACs forgotten.
+    pub fn flush(&mut self, flush: &Flush) -> Result<Flushed, ClientError> {
+        let target = target("/v1/macs", flush).map_err(|error| protocol(&self.socket, error))?;
+        self.change(Request::delete(target), String::new(), None)
     }
 
     fn change_config(
         &mut self,
         request: request::Builder,
         body: String,
-        file: &Path,
+        file: Option<&Path>,
     ) -> Result<Changed, ClientError> {
         let mut changed: Changed = self.change(request, body, file)?;
         changed.warnings.iter_mut().for_each(|warning| *warning = named(warning, file));
         Ok(changed)
     }
 
-    /// Errors in the body name `file`.
+    /// Errors in the body name `file`, or only its keys.
     fn change<T: DeserializeOwned>(
         &mut self,
         request: request::Builder,
         body: String,
-        file: &Path,
+        file: Option<&Path>,
     ) -> Result<T, ClientError> {
         let answer = self.exchange(request, body.into(), LONG_TIMEOUT);
         answer.map(|(_, changes)| changes).map_err(|error| match error {
@@ -325,11 +332,12 @@ fn refused(socket: &Path, status: StatusCode, body: &[u8]) -> ClientError {
     }
 }
 
-/// A message on a body as one on the file that it comes from.
-fn named(message: &str, file: &Path) -> String {
-    match message.strip_prefix(BODY) {
-        Some(rest) if rest.starts_with(':') => format!("{}{rest}", file.display()),
-        _ => message.to_owned(),
+/// A message on a body as one on the file that it comes from, or on arguments, which have no lines.
+fn named(message: &str, file: Option<&Path>) -> String {
+    match (message.strip_prefix(BODY).and_then(|rest| rest.strip_prefix(':')), file) {
+        (Some(rest), Some(file)) => format!("{}:{rest}", file.display()),
+        (Some(rest), None) => rest.split_once(": ").map_or(rest, |(_, message)| message).to_owned(),
+        (None, _) => message.to_owned(),
     }
 }
 

@@ -11,10 +11,10 @@ use super::edit::{BODY, Edited, LARGEST, Terms, edit};
 use super::model::{Network, StaticChanges};
 use super::query::{Handle, Query, Running};
 use super::routes::Refusal;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::wire::Vni;
 
-type Body = Result<String, StringRejection>;
+pub(super) type Body = Result<String, StringRejection>;
 type Id = Result<Path<u32>, PathRejection>;
 
 impl From<PathRejection> for Refusal {
@@ -58,7 +58,10 @@ pub(super) async fn show_network(
 ) -> Result<Json<Network>, Refusal> {
     let Path(vni) = vni?;
     let mut networks = handle.ask(Query::Networks).await?.into_iter();
-    networks.find(|network| network.vni == vni).map(Json).ok_or_else(|| unknown_network(vni))
+    match networks.find(|network| network.vni == vni) {
+        Some(network) => Ok(Json(network)),
+        None => Err(unknown(handle.ask(Query::Config).await?.config.unknown_network(vni))),
+    }
 }
 
 /// A network, in the form of an element of `networks`: a new one, or another in the place of the one with this ID.
@@ -101,7 +104,7 @@ pub(super) async fn replace_macs(
 ) -> Result<Json<StaticChanges>, Refusal> {
     let (Path(vni), body) = (vni?, body?);
     let set = move |config: &Config| {
-        let network = config.network(vni).ok_or_else(|| unknown_network(vni))?;
+        let network = network(config, vni)?;
         Ok(config.with_macs(network, BODY, &body)?)
     };
     let Edited { before, after, .. } = edit(&handle, terms, set).await?;
@@ -109,8 +112,12 @@ pub(super) async fn replace_macs(
     Ok(Json(networks.map(|(old, new)| old.static_changes(new)).unwrap_or_default()))
 }
 
-fn unknown_network(vni: u32) -> Refusal {
-    let error =
-        format!("no network has the VNI {vni}; 'ferry show networks' lists those that there are");
+/// The network with an ID.
+pub(super) fn network(config: &Config, vni: u32) -> Result<&config::Network, Refusal> {
+    let found = config.network(vni).ok_or_else(|| config.unknown_network(vni));
+    found.map(|network| &**network).map_err(unknown)
+}
+
+pub(super) fn unknown(error: String) -> Refusal {
     Refusal(StatusCode::NOT_FOUND, error)
 }

@@ -78,7 +78,10 @@ impl Operation {
             .split(['{', '}'])
             .skip(1)
             .step_by(2)
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "integer"}}))
+            .map(|name| {
+                let kind = if name == "vni" { "integer" } else { "string" };
+                json!({"name": name, "in": "path", "required": true, "schema": {"type": kind}})
+            })
             .collect();
         let fields = self.parameters.map(|fields| fields(generator));
         let fields = fields.and_then(|fields| fields.get("properties").cloned());

@@ -12,6 +12,7 @@ use super::events::Events;
 use super::metrics::Reading;
 use super::model::{DropCount, Group, Network, Peer, Port, Totals, Trace, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
+use super::parts::{Flush, Flushed};
 use super::trace::TraceError;
 use crate::config::Config;
 use crate::worker::Filter;
@@ -44,6 +45,8 @@ pub enum Query {
         /// The way back, for the version then.
         reply: Reply<Result<u64, ApplyError>>,
     },
+    /// Forgets learned MACs.
+    Flush(Flush, Reply<Flushed>),
     /// All peers.
     Peers(Reply<Vec<Peer>>),
     /// All workers.

@@ -27,6 +27,7 @@ use super::model::{
     Trace, TraceRequest, Version, Worker,
 };
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
+use super::parts::{self, Flush, Flushed};
 use super::query::{Handle, Query, Reply, Unanswered};
 use super::trace::{TraceError, from_hex};
 use crate::config::Metrics;
@@ -107,15 +108,29 @@ pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
             &[reads::<Vec<Port>>("DPDK ports")],
         )
         .at(
+            "/v1/ports/{name}",
+            put(parts::set_port).delete(parts::remove_port),
+            &[
+                changes::<Changed>("put", "An access port, new or another one in its place")
+                    .with::<Options>()
+                    .of("An element of the configuration's access.ports"),
+                changes::<Changed>("delete", "Removes an access port, if it is there")
+                    .with::<Options>(),
+            ],
+        )
+        .at(
             "/v1/networks",
             get(|state| answer(state, Query::Networks)),
             &[reads::<Vec<Network>>("Networks")],
         )
         .at(
             "/v1/macs",
-            get(list_macs),
-            &[reads::<Vec<Mac>>("MACs; the Link header leads to the next page")
-                .with::<MacFilter>()],
+            get(list_macs).delete(parts::flush),
+            &[
+                reads::<Vec<Mac>>("MACs; the Link header leads to the next page")
+                    .with::<MacFilter>(),
+                changes::<Flushed>("delete", "Forgets learned MACs").with::<Flush>(),
+            ],
         )
         .at(
             "/v1/neighbours",
@@ -157,6 +172,28 @@ pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
             &[changes::<StaticChanges>("put", "Other static MACs of a network")
                 .with::<Options>()
                 .of("A list as a network's macs in the configuration")],
+        )
+        .at(
+            "/v1/networks/{vni}/macs/{mac}",
+            put(parts::set_mac).delete(parts::remove_mac),
+            &[
+                changes::<Changed>("put", "A static MAC, new or another one in its place")
+                    .with::<Options>()
+                    .of("An element of a network's macs in the configuration"),
+                changes::<Changed>("delete", "Removes a static MAC, if it is there")
+                    .with::<Options>(),
+            ],
+        )
+        .at(
+            "/v1/networks/{vni}/peers/{address}",
+            put(parts::set_peer).delete(parts::remove_peer),
+            &[
+                changes::<Changed>("put", "A flood peer, new or another one in its place")
+                    .with::<Options>()
+                    .of("An element of a network's flood.peers in the configuration, or nothing"),
+                changes::<Changed>("delete", "Removes a flood peer, if it is there")
+                    .with::<Options>(),
+            ],
         )
         .at(
             "/v1/peers",
@@ -336,8 +373,8 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
-        "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; and of a network, /v1/networks/VNI and \
-         /v1/networks/VNI/macs; and for POST, /v1/trace and /v1/capture",
+        "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; of a network, /v1/networks/VNI, and \
+         there macs, macs/MAC and peers/ADDRESS; of a port, /v1/ports/NAME; and for POST, /v1/trace and /v1/capture",
         uri.path(),
         PATHS.join(", ")
     );
@@ -351,6 +388,8 @@ async fn wrong_method(method: Method, uri: Uri) -> Refusal {
         ["trace" | "capture"] => "POST",
         ["networks", _] => "GET, PUT or DELETE",
         ["networks", _, "macs"] => "PUT",
+        ["macs"] => "GET or DELETE",
+        ["networks", _, "macs" | "peers", _] | ["ports", _] => "PUT or DELETE",
         _ => "GET",
     };
     let error = format!("{} cannot be {method}; it can be {can}", uri.path());

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -12,8 +12,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::exit::Exit;
 use super::frame;
 use super::log::Filter;
+use super::parts::{Content, MacChange, NetChange, Part, PeerChange, PortChange};
 use crate::api::model::{MacKind, NeighbourKind, Version};
-use crate::api::{CaptureRequest, DEFAULT_SOCKET, Direction, MacFilter, NeighbourFilter};
+use crate::api::{CaptureRequest, DEFAULT_SOCKET, Direction, Flush, MacFilter, NeighbourFilter};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,20 +122,19 @@ pub enum Wanted {
         /// The configuration file.
         file: PathBuf,
     },
-    /// One network as a file says.
-    Network {
-        /// Its ID.
-        vni: u32,
-        /// An element of `networks`.
-        file: PathBuf,
-        /// Whether there must be none with this ID yet.
+    /// With a part, as an element of its list is.
+    Set {
+        /// Which.
+        part: Part,
+        /// What it is.
+        content: Content,
+        /// Whether it must not be there yet.
         is_new: bool,
     },
-    /// Without a network.
-    NoNetwork {
-        /// Its ID.
-        vni: u32,
-    },
+    /// Without parts.
+    Remove(Vec<Part>),
+    /// Without learned MACs.
+    Flush(Flush),
     /// The static MACs of one network.
     Macs {
         /// Its ID.
@@ -142,19 +142,6 @@ pub enum Wanted {
         /// A list as under `macs`.
         file: PathBuf,
     },
-}
-
-impl Wanted {
-    /// The file that says it.
-    pub(super) fn file(&self) -> Option<&Path> {
-        match self {
-            Wanted::Config { file, .. }
-            | Wanted::Difference { file }
-            | Wanted::Network { file, .. }
-            | Wanted::Macs { file, .. } => Some(file),
-            Wanted::NoNetwork { .. } => None,
-        }
-    }
 }
 
 /// What to ask a running process, and how to print it.
@@ -355,10 +342,24 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// Change the static MACs of a running Ferry, until it is started anew
+    /// Add, replace or remove an access port of a running Ferry, until it is started anew
+    Port {
+        #[command(subcommand)]
+        change: PortChange,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Add, replace or remove static MACs of a running Ferry, until it is started anew; forget learned ones
     Mac {
         #[command(subcommand)]
         change: MacChange,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Add, replace or remove a flood peer of a network of a running Ferry, until it is started anew
+    Peer {
+        #[command(subcommand)]
+        change: PeerChange,
         #[command(flatten)]
         at: At,
     },
@@ -450,38 +451,6 @@ struct File {
     file: PathBuf,
 }
 
-#[derive(Args)]
-struct Part {
-    #[command(flatten)]
-    network: Id,
-    /// YAML or JSON; - is the standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-}
-
-#[derive(Args)]
-struct Id {
-    /// The network's ID
-    #[arg(value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-    vni: u32,
-}
-
-#[derive(Subcommand)]
-enum NetChange {
-    /// Add a network: FILE is an element of 'networks' in the configuration; its 'vni' may be left out
-    Add(Part),
-    /// Add a network, or put another in its place
-    Set(Part),
-    /// Remove a network, if there is one
-    Del(Id),
-}
-
-#[derive(Subcommand)]
-enum MacChange {
-    /// Replace all static MACs of a network: FILE is a list as under 'macs' in the configuration
-    Replace(Part),
-}
-
 impl At {
     fn change(self, wanted: Wanted) -> Plan {
         Plan::Change(Change { wanted, socket: self.socket })
@@ -518,18 +487,10 @@ pub fn parse(
             at.change(Wanted::Config { file, dry_run })
         }
         Command::Diff { file: File { file }, at } => at.change(Wanted::Difference { file }),
-        Command::Net { change, at } => at.change(match change {
-            NetChange::Add(Part { network: Id { vni }, file }) => {
-                Wanted::Network { vni, file, is_new: true }
-            }
-            NetChange::Set(Part { network: Id { vni }, file }) => {
-                Wanted::Network { vni, file, is_new: false }
-            }
-            NetChange::Del(Id { vni }) => Wanted::NoNetwork { vni },
-        }),
-        Command::Mac { change: MacChange::Replace(Part { network: Id { vni }, file }), at } => {
-            at.change(Wanted::Macs { vni, file })
-        }
+        Command::Net { change, at } => at.change(change.wanted()),
+        Command::Port { change, at } => at.change(change.wanted()),
+        Command::Mac { change, at } => at.change(change.wanted()),
+        Command::Peer { change, at } => at.change(change.wanted()),
         Command::Events { json, at: At { socket } } => Plan::Events { json, socket },
         Command::Trace { port, frame, read, json, at: At { socket } } => {
             let frames = match read {

@@ -1,10 +1,12 @@
-//! `ferry apply`, `diff`, `net` and `mac`: other configurations for the running process.
+//! `ferry apply`, `diff`, `net`, `port`, `mac` and `peer`: other configurations for the running process.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::arguments::{Change, Wanted};
 use super::exit::Exit;
+use super::parts::Content;
+use crate::api::Flushed;
 use crate::api::client::{Client, ClientError};
 use crate::api::model::Changed;
 
@@ -36,18 +38,35 @@ pub fn change(
     mut output: impl Write,
     mut errors: impl Write,
 ) -> Result<Exit, ChangeError> {
-    let text = wanted.file().map_or(Ok(String::new()), read)?;
     let mut client = Client::connect(socket)?;
     let changed = match wanted {
         Wanted::Macs { vni, file } => {
-            let changes = client.replace_macs(*vni, text, file)?;
+            let changes = client.replace_macs(*vni, read(file)?, file)?;
             writeln!(output, "{changes}")?;
             return Ok(Exit::Fine);
         }
-        Wanted::Config { file, dry_run } => client.replace_config(text, file, *dry_run)?,
-        Wanted::Difference { file } => client.replace_config(text, file, true)?,
-        Wanted::Network { vni, file, is_new } => client.set_network(*vni, text, file, *is_new)?,
-        Wanted::NoNetwork { vni } => client.remove_network(*vni)?,
+        Wanted::Flush(flush) => {
+            let Flushed { macs } = client.flush(flush)?;
+            let s = if macs == 1 { "" } else { "s" };
+            let done = if flush.dry_run { "to forget" } else { "forgotten" };
+            writeln!(output, "{macs} learned MAC{s} {done}")?;
+            return Ok(Exit::Fine);
+        }
+        Wanted::Config { file, dry_run } => client.replace_config(read(file)?, file, *dry_run)?,
+        Wanted::Difference { file } => client.replace_config(read(file)?, file, true)?,
+        Wanted::Set { part, content: Content::File(file), is_new } => {
+            client.set(&part.path(), read(file)?, Some(file), *is_new)?
+        }
+        Wanted::Set { part, content: Content::Arguments(text), is_new } => {
+            client.set(&part.path(), text.clone(), None, *is_new)?
+        }
+        Wanted::Remove(parts) => {
+            let mut all = Changed { differences: Vec::new(), warnings: Vec::new() };
+            for part in parts {
+                all.differences.extend(client.remove(&part.path())?.differences);
+            }
+            all
+        }
     };
     let Changed { differences, warnings } = changed;
     for warning in warnings {

@@ -147,6 +147,13 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Notes a static MAC that is not being read.
+    pub fn known(&mut self, StaticMac { mac, ips, .. }: &StaticMac) {
+        let owner = mac.to_string();
+        self.macs.known(*mac, &owner);
+        ips.iter().for_each(|address| self.ips.known(*address, &owner));
+    }
+
     fn ip(&mut self, item: &Item<'_>) -> Option<Address> {
         let what = "an IP address such as 10.0.0.1 or fd00::1";
         let ip: IpAddr = item.parse(what)?;

@@ -44,6 +44,7 @@ pub use self::diagnostic::{ConfigErrors, Diagnostic};
 pub use self::difference::{
     Changes, Difference, Edit, Fate, KeyDifference, Resource, StaticChanges,
 };
+pub use self::edit::PortInUse;
 pub use self::flood_group::{FloodGroup, LearnedPeers};
 pub use self::host::{Cores, Eal};
 pub use self::mac_move::{Dampening, MacMove};
@@ -222,18 +223,11 @@ fn access(item: &Item<'_>, ports: &mut Ports) -> Option<Vec<Port>> {
     })
 }
 
-/// Each worker polls RX queues of its own; one that gets none would burn its core for nothing.
 fn check_queues(fields: &Fields<'_>, cores: &Cores, ports: &Ports) {
-    let workers = cores.workers.len();
-    if ports.queues_unknown || ports.queues as usize >= workers {
-        return;
-    }
-    if let Some(item) = fields.get("cores").and_then(|item| item.key("workers")) {
-        item.error(format_args!(
-            "{workers} workers, but the ports have {} RX queue(s) in all, and a worker without a queue does nothing; \
-             list fewer workers or give ports more 'queues'",
-            ports.queues
-        ));
+    if let Some(error) = ports.starved(cores)
+        && let Some(item) = fields.get("cores").and_then(|item| item.key("workers"))
+    {
+        item.error(error);
     }
 }
 

@@ -1,8 +1,10 @@
 //! What access ports and underlay ports have in common.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display};
 
 use super::Config;
+use super::host::Cores;
 use super::item::{Fields, Item, nearest};
 use super::scalar::{self, Unique};
 use super::storm::{StormControl, storm_control};
@@ -52,6 +54,15 @@ pub(super) enum Kind {
     Underlay,
 }
 
+impl Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Access => "access port",
+            Kind::Underlay => "underlay port",
+        })
+    }
+}
+
 /// What is known of all ports, those with errors too.
 #[derive(Default)]
 pub(super) struct Ports {
@@ -87,6 +98,37 @@ impl Ports {
         let underlay = underlay.enumerate().map(of(Kind::Underlay));
         let access = config.access.iter().enumerate().map(of(Kind::Access));
         Ports { by_name: underlay.chain(access).collect(), ..Ports::default() }
+    }
+
+    /// The ports of a configuration but an access port, each of which has its name, device and interface.
+    pub fn beside(config: &Config, name: &str) -> Self {
+        let mut ports = Self::of(config);
+        let underlay = config.underlay.ports.iter();
+        let twins = underlay.clone().filter_map(|of| Some((&of.port, of.twin.as_ref()?)));
+        twins.for_each(|(port, twin)| {
+            ports.interfaces.known(twin.name.clone(), &format!("port '{}'", port.name));
+        });
+        let access = config.access.iter().filter(|port| port.name != name);
+        for port in access.chain(underlay.map(|of| &of.port)) {
+            let owner = format!("port '{}'", port.name);
+            let (device, interface) = parts(&port.device);
+            ports.names.known(port.name.clone(), &owner);
+            ports.devices.known(device, &owner);
+            interface.iter().for_each(|of| ports.interfaces.known((*of).to_owned(), &owner));
+            ports.queues += u32::from(port.queues);
+        }
+        ports
+    }
+
+    /// Each worker polls RX queues of its own; one that gets none would burn its core for nothing. Says so.
+    pub fn starved(&self, Cores { workers, .. }: &Cores) -> Option<String> {
+        let (workers, queues) = (workers.len(), self.queues);
+        (!self.queues_unknown && (queues as usize) < workers).then(|| {
+            format!(
+                "{workers} workers, but the ports have {queues} RX queue(s) in all, and a worker without a queue does nothing; \
+                 list fewer workers or give ports more 'queues'"
+            )
+        })
     }
 
     /// Reads the keys of an access port.
@@ -146,14 +188,13 @@ impl Ports {
         {
             return item.expected(what);
         }
-        let mut parts = text.split(',');
-        let device = canonical_device(parts.next().unwrap_or(text));
+        let (device, interface) = parts(text);
         if let Some(earlier) = self.devices.earlier(device.clone(), owner(item), item) {
             item.error(format_args!(
                 "device '{device}' is already used by {earlier}; give each port its own device"
             ));
         }
-        if let Some(interface) = parts.find_map(|argument| argument.strip_prefix("iface=")) {
+        if let Some(interface) = interface {
             self.interface(item, interface);
         }
         Some(text.to_owned())
@@ -176,33 +217,43 @@ impl Ports {
 
     /// Position of the port that `item` names; it must be of the given kind.
     pub fn find(&self, item: &Item<'_>, kind: Kind) -> Option<usize> {
-        let (what, others) = match kind {
-            Kind::Access => ("access port", "an underlay port; name an access port"),
-            Kind::Underlay => ("underlay port", "an access port; name an underlay port"),
-        };
-        let name = item.text(&format!("the name of an {what}"))?;
+        let name = item.text(&format!("the name of an {kind}"))?;
         match self.by_name.get(name) {
-            Some((found, index)) if *found == kind => return Some(*index),
-            Some(_) => item.error(format_args!("'{name}' is {others}")),
-            None => {
-                let mut names: Vec<&str> =
-                    self.by_name.iter().filter(|(_, p)| p.0 == kind).map(|(n, _)| &**n).collect();
-                names.sort_unstable();
-                let instead = match nearest(name, &names) {
-                    Some(near) => format!("did you mean '{near}'?"),
-                    None if names.is_empty() => format!("the configuration has no {what}s"),
-                    None => format!("name one of {}", names.join(", ")),
-                };
-                item.error(format_args!("no {what} is called '{name}'; {instead}"));
+            Some((found, index)) if *found == kind => Some(*index),
+            _ => {
+                item.error(self.unknown(name, kind));
+                None
             }
         }
-        None
+    }
+
+    /// Says that no port of a kind has a name, and which may have been meant.
+    pub fn unknown(&self, name: &str, kind: Kind) -> String {
+        if let Some((other, _)) = self.by_name.get(name) {
+            return format!("'{name}' is an {other}; name an {kind}");
+        }
+        let of_kind = self.by_name.iter().filter(|(_, (of, _))| *of == kind);
+        let mut names: Vec<&str> = of_kind.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        let instead = match nearest(name, &names) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if names.is_empty() => format!("the configuration has no {kind}s"),
+            None => format!("name one of {}", names.join(", ")),
+        };
+        format!("no {kind} is called '{name}'; {instead}")
     }
 }
 
 /// The path of the port whose name, device or twin `item` is.
 fn owner<'p>(item: &'p Item<'_>) -> &'p str {
     item.path.rsplit_once('.').map_or(item.path.as_str(), |(port, _)| port)
+}
+
+/// What a device is known by, and the interface or socket that it names.
+fn parts(device: &str) -> (String, Option<&str>) {
+    let mut parts = device.split(',');
+    let name = canonical_device(parts.next().unwrap_or(device));
+    (name, parts.find_map(|argument| argument.strip_prefix("iface=")))
 }
 
 /// One spelling for each device.

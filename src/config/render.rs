@@ -178,7 +178,7 @@ pub(super) fn neighbour(Neighbour { ip, mac, port }: &Neighbour) -> Value {
     json!({"ip": ip, "mac": mac.to_string(), "port": port})
 }
 
-fn network(of: &Network, vtep: &Vtep) -> Value {
+pub(super) fn network(of: &Network, vtep: &Vtep) -> Value {
     let macs = of.macs.iter().map(|mac| static_mac(mac, &of.members)).collect();
     with(settings(of, vtep), [("macs", Some(macs))])
 }

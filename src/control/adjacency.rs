@@ -125,6 +125,11 @@ impl Adjacencies {
         self.records.get(index as usize)?.way.as_ref()
     }
 
+    /// All ways.
+    pub fn iter(&self) -> impl Iterator<Item = (AdjacencyIndex, &Way)> {
+        (0..).zip(&self.records).filter_map(|(index, record)| Some((index, record.way.as_ref()?)))
+    }
+
     /// The generation that entries learned now carry.
     pub fn generation(&self, index: AdjacencyIndex) -> Option<u16> {
         self.records.get(index as usize).filter(|of| of.way.is_some()).map(|of| of.generation)

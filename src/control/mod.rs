@@ -13,6 +13,7 @@ mod core;
 #[cfg(test)]
 mod fixture;
 mod flood_groups;
+mod flush;
 mod learn;
 mod learned_peers;
 mod macs;

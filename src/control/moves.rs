@@ -104,6 +104,11 @@ impl Moves {
         self.frozen.len()
     }
 
+    /// Forgets frozen MACs that are gone.
+    pub fn forget(&mut self, fib: &FibWriter) {
+        self.frozen.retain(|(_, mac)| fib.get(*mac).is_some());
+    }
+
     /// Lets those move again that were frozen for long enough.
     pub fn thaw(&mut self, fib: &mut FibWriter, now: Seconds, reclaimer: &mut Reclaimer) {
         while let Some((until, mac)) = self.frozen.front().copied()

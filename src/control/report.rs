@@ -42,6 +42,7 @@ impl Control {
                     other => ApplyError::Failed(other.to_string()),
                 }));
             }
+            Query::Flush(flush, reply) => reply.send(self.flush(&flush)),
             Query::Peers(reply) => reply.send(self.report_peers()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),

@@ -14,9 +14,9 @@ use crate::api::model::{
     PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum, Version, Worker,
 };
 use crate::api::{
-    self, ApplyError, CaptureRefusal, Cursor, Handle, MacFilter, MacPage, NeighbourFilter,
-    NeighbourPage, NetworkName, Query, Reading, Running, Server, SocketError, Table, Tables,
-    UnknownPort,
+    self, ApplyError, CaptureRefusal, Cursor, Flush, Flushed, Handle, MacFilter, MacPage,
+    NeighbourFilter, NeighbourPage, NetworkName, Query, Reading, Running, Server, SocketError,
+    Table, Tables, UnknownPort,
 };
 use crate::config::{Api, Config, Metrics, Socket};
 
@@ -93,6 +93,13 @@ impl World {
                         reply.send(Ok(running.version));
                     }
                 }
+            }
+            Query::Flush(flush, reply) => {
+                let Flush { vni, port, peer, dry_run: _ } = flush;
+                let kind = Some(MacKind::Learned);
+                let filter = MacFilter { vni, port, peer, kind, ..MacFilter::default() };
+                let macs = self.macs.iter().filter(|mac| filter.admits(mac)).count() as u64;
+                reply.send(Flushed { macs });
             }
             Query::Peers(reply) => reply.send(self.peers.clone()),
             Query::Workers(reply) => reply.send(self.workers.clone()),

@@ -34,7 +34,7 @@ fn a_set_is_taken_whole_or_refused_whole() {
         (5..8).map(|last| format!("- {{mac: \"02:00:00:00:00:0{last}\", port: vm1}}\n")).collect();
     let told = "no memory for 2 of the static MACs and addresses; nothing was changed";
     assert_eq!(replace(&fake, 101, &three), Err((507, told.to_owned())));
-    let told = "no network has the VNI 103; 'ferry show networks' lists those that there are";
+    let told = "no network has the VNI 103; did you mean 101?";
     assert_eq!(replace(&fake, 103, SET), Err((404, told.to_owned())));
     assert_eq!(replace(&fake, 102, SET), Err((503, "Ferry is stopping".to_owned())));
 }

@@ -165,7 +165,7 @@ fn an_unknown_path_names_the_known_ones_and_they_exist() {
     let (asked, known) = error.split_once("; there is ").unwrap();
     assert_eq!(asked, "nothing at /v2/ports");
     let known = known
-        .split_once("; /v1/events, which goes on; /metrics for Prometheus; and of a network, /v1/networks/VNI and ")
+        .split_once("; /v1/events, which goes on; /metrics for Prometheus; of a network, ")
         .unwrap()
         .0;
     let known: Vec<_> = known.split(", ").collect();

@@ -8,9 +8,12 @@ use clap::error::ErrorKind;
 
 use crate::api::model::{MacKind, NeighbourKind};
 use crate::api::tests::fake::{ip, version};
-use crate::api::{CaptureRequest, Direction, MacFilter, NeighbourFilter};
+use crate::api::{CaptureRequest, Direction, Flush, MacFilter, NeighbourFilter};
 use crate::cli::log::Filter;
-use crate::cli::{Capture, Change, Exit, Plan, Resource, Show, Wanted, check, parse};
+use crate::cli::{
+    Capture, Change, Content, Exit, Part, Plan, Resource, Show, Wanted, check, parse,
+};
+use crate::wire::MacAddr;
 
 fn plan(line: &str) -> Result<Plan, clap::Error> {
     parse(std::iter::once("ferry").chain(line.split_whitespace()), &version()).map(|(plan, _)| plan)
@@ -49,13 +52,62 @@ fn each_command_makes_its_plan() {
     assert_eq!(plan("check ferry.yaml").unwrap(), Plan::Check { config });
     let socket = PathBuf::from("/x/s");
     let file = || PathBuf::from("new.yaml");
+    let set = |part, content, is_new| Wanted::Set { part, content, is_new };
+    let said = |text: &str| Content::Arguments(text.to_owned());
+    let mac = |last| Part::Mac(101, MacAddr([2, 0, 0, 0, 0, last]));
     for (line, wanted) in [
         ("apply new.yaml", Wanted::Config { file: file(), dry_run: false }),
         ("apply --dry-run new.yaml", Wanted::Config { file: file(), dry_run: true }),
         ("diff new.yaml", Wanted::Difference { file: file() }),
-        ("net add 101 new.yaml", Wanted::Network { vni: 101, file: file(), is_new: true }),
-        ("net set 101 -", Wanted::Network { vni: 101, file: "-".into(), is_new: false }),
-        ("net del 101", Wanted::NoNetwork { vni: 101 }),
+        ("net add 101 new.yaml", set(Part::Network(101), Content::File(file()), true)),
+        ("net set 101 -", set(Part::Network(101), Content::File("-".into()), false)),
+        ("net del 101", Wanted::Remove(vec![Part::Network(101)])),
+        (
+            "port add vm3 net_tap3,iface=vm3 --mtu 9000 -o offloads=off",
+            set(
+                Part::Port("vm3".to_owned()),
+                said(r#"{"device":"net_tap3,iface=vm3","mtu":9000,"offloads":"off"}"#),
+                true,
+            ),
+        ),
+        (
+            "port set vm3 3b:00.0 --queues 2 -o storm_control={\"broadcast\":5}",
+            set(
+                Part::Port("vm3".to_owned()),
+                said(r#"{"device":"3b:00.0","queues":2,"storm_control":{"broadcast":5}}"#),
+                false,
+            ),
+        ),
+        ("port del vm3", Wanted::Remove(vec![Part::Port("vm3".to_owned())])),
+        (
+            "mac add 101 02:00:00:00:00:05 --port t --vlan 10 --ip 10.0.0.5 --ip fd00::5",
+            set(mac(5), said(r#"{"port":"t","vlan":10,"ips":["10.0.0.5","fd00::5"]}"#), true),
+        ),
+        (
+            "mac set 101 02:00:00:00:00:05 --peer 192.0.2.2",
+            set(mac(5), said(r#"{"peer":"192.0.2.2"}"#), false),
+        ),
+        ("mac del 101 02:00:00:00:00:05 02-00-00-00-00-06", Wanted::Remove(vec![mac(5), mac(6)])),
+        ("mac flush", Wanted::Flush(Flush::default())),
+        (
+            "mac flush --network 101 --port vm1 --dry-run",
+            Wanted::Flush(Flush {
+                vni: Some(101),
+                port: Some("vm1".to_owned()),
+                peer: None,
+                dry_run: true,
+            }),
+        ),
+        ("peer add 101 192.0.2.9", set(Part::Peer(101, ip("192.0.2.9")), said("{}"), true)),
+        (
+            "peer set 101 fd00::9 --encap gre --id 7 -o key=true",
+            set(
+                Part::Peer(101, ip("fd00::9")),
+                said(r#"{"encap":"gre","id":7,"key":true}"#),
+                false,
+            ),
+        ),
+        ("peer del 101 fd00::9", Wanted::Remove(vec![Part::Peer(101, ip("fd00::9"))])),
         ("mac replace 101 new.yaml", Wanted::Macs { vni: 101, file: file() }),
     ] {
         let change = Change { wanted, socket: socket.clone() };

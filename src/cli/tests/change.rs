@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::api::Flush;
 use crate::api::tests::fake::{Fake, world};
-use crate::cli::{Change, Exit, Wanted, change};
+use crate::cli::{Change, Content, Exit, Part, Wanted, change};
+use crate::wire::MacAddr;
 
 struct Bench {
     fake: Fake,
@@ -74,7 +76,8 @@ fn a_file_is_compared_and_applied() {
 fn networks_come_and_go() {
     let bench = Bench::new();
     let set = |vni, text: &str, is_new| {
-        bench.run(Wanted::Network { vni, file: bench.file(text), is_new })
+        let content = Content::File(bench.file(text));
+        bench.run(Wanted::Set { part: Part::Network(vni), content, is_new })
     };
     let (exit, output, errors) = set(103, "name: c\n", true).unwrap();
     assert_eq!((exit, output.as_str()), (Exit::Fine, "+ network 103\n"));
@@ -83,9 +86,56 @@ fn networks_come_and_go() {
     assert_eq!(error, "there is a network 103 already: 'c'");
     let (_, output, _) = set(103, "name: d\n", false).unwrap();
     assert_eq!(output, "~ network 103\n    name: c -> d\n");
-    let remove = || bench.run(Wanted::NoNetwork { vni: 103 }).unwrap().1;
+    let remove = || bench.run(Wanted::Remove(vec![Part::Network(103)])).unwrap().1;
     assert_eq!(
         (remove(), remove()),
         ("- network 103\n".to_owned(), "nothing differs\n".to_owned())
     );
+}
+
+#[test]
+fn arguments_make_parts_and_errors_name_their_keys() {
+    let bench = Bench::new();
+    let set = |part: &Part, text: &str, is_new| {
+        let content = Content::Arguments(text.to_owned());
+        bench.run(Wanted::Set { part: part.clone(), content, is_new })
+    };
+    let known = Part::Mac(101, MacAddr([2, 0, 0, 0, 0, 2]));
+    let (_, output, _) = bench.run(Wanted::Remove(vec![known])).unwrap();
+    assert!(output.contains("macs: MACs: 0 added, 0 changed, 1 removed, 1 kept"), "{output}");
+    let mac = Part::Mac(101, MacAddr([2, 0, 0, 0, 0, 0x55]));
+    let (_, output, _) = set(&mac, r#"{"port":"vm1"}"#, true).unwrap();
+    assert!(output.contains("macs: MACs: 1 added, 0 changed, 0 removed"), "{output}");
+    let told = "there is 02:00:00:00:00:55 in network 101 already";
+    assert_eq!(set(&mac, r#"{"port":"vm1"}"#, true).unwrap_err(), told);
+    let (_, output, _) = set(&mac, r#"{"peer":"192.0.2.2"}"#, false).unwrap();
+    assert!(output.contains("macs: MACs: 0 added, 1 changed, 0 removed"), "{output}");
+    let told = "port: no access port is called 'vn1'; did you mean 'vm1'?";
+    assert_eq!(set(&mac, r#"{"port":"vn1"}"#, false).unwrap_err(), told);
+    let (_, output, _) = bench.run(Wanted::Remove(vec![mac.clone(), mac])).unwrap();
+    assert_eq!(output.lines().count(), 2, "the second time nothing differs: {output}");
+
+    let flush = |port: &str| {
+        let port = Some(port.to_owned());
+        bench.run(Wanted::Flush(Flush { port, ..Flush::default() }))
+    };
+    assert_eq!(flush("vm1").unwrap().1, "1 learned MAC forgotten\n");
+    let told = "no access port is called 'vm11'; did you mean 'vm1'?";
+    assert_eq!(flush("vm11").unwrap_err(), told);
+
+    let peer = Part::Peer(101, [192, 0, 2, 9].into());
+    let (_, output, _) = set(&peer, "{}", true).unwrap();
+    assert_eq!(output, "~ network 101\n    flood.peers: +192.0.2.9\n");
+    let error = set(&peer, r#"{"portt":1}"#, false).unwrap_err();
+    assert!(error.contains("portt: unknown key; did you mean 'port'?"), "{error}");
+    let (_, output, _) = bench.run(Wanted::Remove(vec![peer])).unwrap();
+    assert_eq!(output, "~ network 101\n    flood.peers: -192.0.2.9\n");
+
+    let port = Part::Port("vm 9/ü".to_owned());
+    let error = set(&port, r#"{"device":"net_tap9"}"#, true).unwrap_err();
+    assert!(error.contains("name: expected a name of 1 to 63 letters"), "{error}");
+    let port = Part::Port("vm9".to_owned());
+    assert_eq!(set(&port, r#"{"device":"net_tap9"}"#, true).unwrap().1, "+ access port vm9\n");
+    let (_, output, _) = bench.run(Wanted::Remove(vec![port])).unwrap();
+    assert_eq!(output, "- access port vm9\n");
 }

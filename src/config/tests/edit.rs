@@ -1,7 +1,9 @@
 //! Configurations written, compared and edited.
 
+use std::net::IpAddr;
+
 use super::*;
-use crate::wire::Vni;
+use crate::wire::{MacAddr, Vni};
 
 /// The reference's example has nearly every key.
 fn example() -> String {
@@ -159,5 +161,142 @@ fn a_network_is_checked_against_all_others() {
     assert_eq!(
         same.unwrap_err().to_string(),
         "body:1: flood.peers[0]: ID 103 at 192.0.2.3 is already network 'tenant-a'; give each network its own ID there"
+    );
+}
+
+fn list(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_mac_is_checked_beside_the_others_of_its_network() {
+    let base = right(&BASE.replace("port: vm1}", "port: vm1, ips: [10.0.0.1]}"));
+    let network = base.network(101).unwrap();
+    let mac = |last| MacAddr([2, 0, 0, 0, 0, last]);
+    let with = |last, text: &str| {
+        let edited = base.with_mac(network, mac(last), "body", text);
+        edited.map(|new| list(&base.difference(&new))).map_err(|errors| errors.to_string())
+    };
+    let told = |macs: &str, addresses: &str| {
+        Ok(format!("~ network 101\n    macs: MACs: {macs}; addresses: {addresses}"))
+    };
+    let kept = "0 added, 0 changed, 0 removed, 1 kept";
+    assert_eq!(
+        with(7, "{port: trunk0, vlan: 10, ips: [10.0.0.7]}"),
+        told("1 added, 0 changed, 0 removed, 2 kept", "1 added, 0 changed, 0 removed, 1 kept")
+    );
+    assert_eq!(with(1, "{port: vm1, ips: [10.0.0.1]}"), Ok(String::new()), "what it is already");
+    assert_eq!(
+        with(2, "{mac: \"02:00:00:00:00:02\", peer: 192.0.2.2}"),
+        told("0 added, 1 changed, 0 removed, 1 kept", kept)
+    );
+    let error = |last, text: &str| with(last, text).unwrap_err();
+    assert_eq!(
+        error(7, "{mac: \"02:00:00:00:00:08\", port: vm1}"),
+        "body:1: mac: this is 02:00:00:00:00:07; give the same, or none"
+    );
+    assert_eq!(
+        error(7, "{port: vm1, ips: [10.0.0.1]}"),
+        "body:1: ips[0]: 10.0.0.1 is already given by 02:00:00:00:00:01; give each address of a network to one MAC"
+    );
+    assert_eq!(
+        error(7, "port: vm2"),
+        "body:1: port: no access port is called 'vm2'; did you mean 'vm1'?"
+    );
+    assert_eq!(base.without_mac(network, mac(7)).networks, base.networks);
+    assert_eq!(base.without_mac(network, mac(1)).network(101).unwrap().macs.len(), 1);
+}
+
+#[test]
+fn a_peer_takes_what_depends_on_it_along() {
+    let text = BASE.replace(
+        "inner_vlan: drop",
+        "multicast: {groups: [{group: 239.1.1.1, peers: [192.0.2.2]}]}",
+    );
+    let base = right(&text);
+    let network = base.network(101).unwrap();
+    let address = |last| IpAddr::from([192, 0, 2, last]);
+    let with = |last, text: &str| {
+        let edited = base.with_peer(network, address(last), "body", text);
+        edited.map_err(|errors| errors.to_string())
+    };
+    let added = with(9, "").unwrap();
+    assert_eq!(list(&base.difference(&added)), "~ network 101\n    flood.peers: +192.0.2.9");
+    assert_eq!(with(9, "{}").unwrap(), added);
+    assert_eq!(with(2, "").unwrap(), base, "what it is already");
+    // A static MAC behind it is reached as it is.
+    let changed = with(3, "{encap: gre, id: 7}").unwrap();
+    let of = changed.network(101).unwrap();
+    assert_eq!((of.macs[0].place, of.peers.len()), (MacPlace::Peer(of.peers[1]), 2));
+    assert_eq!(of.peers[1].id, Some(7));
+
+    assert_eq!(
+        with(9, "address: 192.0.2.8").unwrap_err(),
+        "body:1: address: this is 192.0.2.9; give the same, or none"
+    );
+    let error = with(9, "{encap: nvgre, port: 1}").unwrap_err();
+    assert!(
+        error.starts_with("body:1: flood.peers[2].port: a UDP port belongs to VXLAN"),
+        "{error}"
+    );
+    let error = base.without_peer(network, address(2), "body").unwrap_err().to_string();
+    assert!(error.starts_with("body:1: multicast.groups[0].peers[0]: "), "{error}");
+    let without = base.without_peer(network, address(3), "body").unwrap();
+    assert_eq!(without.network(101).unwrap().peers.len(), 1);
+    assert_eq!(base.without_peer(network, address(9), "body").unwrap(), base);
+}
+
+#[test]
+fn a_port_has_what_no_other_has_and_workers_keep_theirs() {
+    let base = right(&BASE.replace("workers: [1]", "workers: [1, 2, 3, 4]"));
+    let with = |name: &str, text: &str| {
+        base.with_port(name, "body", text).map_err(|errors| errors.to_string())
+    };
+    let added = with("vm2", "{device: \"net_tap2,iface=vm2\", mtu: 1400}").unwrap();
+    assert_eq!(list(&base.difference(&added)), "+ access port vm2");
+    assert_eq!(added.access_port("vm2").unwrap().mtu, 1400);
+    assert_eq!(with("vm1", "{device: \"net_tap0,iface=vm1\"}").unwrap().access, base.access);
+    for (name, text, told) in [
+        ("vm2", "{name: vm3, device: net_tap2}", "name: this is 'vm2'; give the same, or none"),
+        (
+            "vm2",
+            "device: net_tap1",
+            "device: device 'net_tap1' is already used by port 'trunk0'; give each port its own device",
+        ),
+        (
+            "vm2",
+            "device: 3b:00.0",
+            "device: device '0000:3b:00.0' is already used by port 'up1'; give each port its own device",
+        ),
+        (
+            "vm2",
+            "device: \"net_tap2,iface=ferry-up0\"",
+            "device: interface 'ferry-up0' is already used by port 'up0'; give each port and each twin its own",
+        ),
+        (
+            "up0",
+            "device: net_tap2",
+            "name: 'up0' is already the name of port 'up0'; give each port its own name",
+        ),
+    ] {
+        assert_eq!(with(name, text).unwrap_err(), format!("body:1: {told}"), "{text}");
+    }
+    let told = |name: &str| base.without_port(name).unwrap_err().to_string();
+    assert_eq!(
+        told("vm1"),
+        "port 'vm1' is in network 101 'tenant-a'; take it out of that network first"
+    );
+    assert_eq!(told("up0"), "'up0' is an underlay port, which stays as long as Ferry runs");
+    assert_eq!(base.without_port("vm9").unwrap(), base);
+    let free = base.with_network(Vni::try_from(101).unwrap(), "body", "name: tenant-a").unwrap();
+    let error = free.without_port("vm1").unwrap_err().to_string();
+    assert!(error.starts_with("4 workers, but the ports have 3 RX queue(s) in all"), "{error}");
+    assert_eq!(
+        base.access_port("vn1").unwrap_err(),
+        "no access port is called 'vn1'; did you mean 'vm1'?"
+    );
+    assert_eq!(
+        base.access_port("up0").unwrap_err(),
+        "'up0' is an underlay port; name an access port"
     );
 }
