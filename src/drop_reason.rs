@@ -111,7 +111,13 @@ drop_reasons! {
     /// The outer IPv6 header's version or payload length is wrong.
     Ipv6Header = "ipv6_header", "look at the underlay: the packet is damaged or forged";
     /// A tunnel packet came in fragments, which a VTEP must not make (RFC 7348 section 4.3).
-    Fragment = "fragment", "raise the underlay's MTU along the peer's path";
+    Fragment = "fragment", "raise the underlay's MTU along the peer's path; or set fragments: reassemble on the VTEP";
+    /// A fragment of a tunnel packet of which others did not come in time.
+    FragmentTimeout = "fragment_timeout", "look for loss on the underlay, and whether its NIC spreads the fragments of one packet over queues";
+    /// A fragment of a tunnel packet that was given up because too many others in fragments came after it.
+    FragmentOverflow = "fragment_overflow", "raise fragments.packets on the VTEP, or the underlay's MTU";
+    /// A fragment of a tunnel packet that contradicts others, comes twice, or makes a packet that is longer than a packet buffer.
+    BadFragment = "bad_fragment", "look at the peer, or who forges its packets; packet buffers are made for the ports' largest MTU";
     /// The UDP header is cut off or its length is wrong.
     UdpLength = "udp_length", "look at the underlay: the packet is damaged or forged";
     /// The outer UDP checksum is wrong.

@@ -134,13 +134,16 @@ pub struct Network {
     pub oversize: Oversize,
 }
 
-/// What became of frames that did not fit the underlay. They are dropped for the reason `oversize`.
+/// What became of frames that did not fit the underlay. But for those in fragments they are dropped for the reason `oversize`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Oversize {
     /// Senders that were told what fits, by ICMP.
     pub answered: u64,
     /// Senders that were not, because so many had been told in that second.
     pub unanswered: u64,
+    /// Frames that were sent in fragments of the outer packet, a flooded one once for each peer.
+    #[serde(default)]
+    pub fragmented: u64,
 }
 
 /// Whether a MAC that is alive at one place may move to another.
@@ -542,19 +545,22 @@ pub struct DropCount {
     pub remedy: String,
 }
 
-/// Where all packets went: `rx + copies = tx + drops + held` once traffic rests.
+/// Where all packets went: `rx + copies = tx + drops + merged + held` once traffic rests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Frames taken from ports, twins included.
     pub rx: u64,
     /// Frames made here, beyond those that came in: by replication, as queries for members of multicast groups, and as
-    /// answers to what does not fit.
+    /// answers to what does not fit, or fragments of it.
     pub copies: u64,
     /// Frames given to devices, twins included.
     pub tx: u64,
     /// Frames dropped for a named reason.
     pub drops: u64,
-    /// Frames that wait in Ferry now, for their turn in replication.
+    /// Fragments that became part of another frame.
+    #[serde(default)]
+    pub merged: u64,
+    /// Frames that wait in Ferry now, for their turn in replication, or for other fragments of their packet.
     pub held: u64,
     /// Learning events that were lost because the control core was behind; traffic repeats them.
     pub events_lost: u64,

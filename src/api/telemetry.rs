@@ -62,6 +62,7 @@ fn totals(Reading { totals, networks, .. }: &Reading) -> Answer {
         ("copied_packets", totals.copies),
         ("tx_packets", totals.tx),
         ("dropped_packets", totals.drops),
+        ("merged_packets", totals.merged),
         ("held_packets", totals.held),
         ("events_lost", totals.events_lost),
         ("peers_refused", totals.peers_refused),

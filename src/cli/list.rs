@@ -408,10 +408,15 @@ pub(super) fn write_totals(totals: &Totals, output: &mut impl Write) -> io::Resu
         |name: &str, value: u64, note: &str| [name.to_owned(), grouped(value), note.to_owned()];
     let rows = [
         row("rx", totals.rx, "received"),
-        row("copies", totals.copies, "made here: by replication, queries for members, answers"),
+        row(
+            "copies",
+            totals.copies,
+            "made here: by replication, queries for members, answers, fragments",
+        ),
         row("tx", totals.tx, "transmitted"),
         row("drops", totals.drops, "dropped for a reason: ferry show drops"),
-        row("held", totals.held, "waiting for their turn in replication"),
+        row("merged", totals.merged, "fragments that became part of another packet"),
+        row("held", totals.held, "waiting: for their turn in replication, for other fragments"),
         row("events lost", totals.events_lost, "learning events; traffic repeats them"),
         row("peers refused", totals.peers_refused, "VTEPs not learned: too many"),
     ];

@@ -15,22 +15,39 @@ use crate::too_big::Gateways;
 pub struct Oversize {
     /// How many senders are told a second what would fit.
     pub answers: u32,
+    /// What becomes of frames whose sender is not to be told.
+    pub others: Others,
+}
+
+/// What becomes of frames that do not fit and whose sender is not to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// RFC 7348 section 4.3.
+    Drop,
+    /// They are sent in fragments of the outer packet.
+    Fragment,
+}
+
+impl Others {
+    pub(super) const CHOICES: &[(&str, Self)] =
+        &[("drop", Self::Drop), ("fragment", Self::Fragment)];
 }
 
 impl Default for Oversize {
     fn default() -> Self {
-        Self { answers: 1000 }
+        Self { answers: 1000, others: Others::Drop }
     }
 }
 
-pub(super) const OVERSIZE: Keys = Keys { known: &["answers"], later: &[] };
+pub(super) const OVERSIZE: Keys = Keys { known: &["answers", "others"], later: &[] };
 
 /// Reads an `oversize` key.
 pub(super) fn oversize(item: &Item<'_>) -> Option<Oversize> {
     let usual = Oversize::default();
     let fields = item.fields(&OVERSIZE)?;
     let answers = fields.or("answers", usual.answers, |item| item.number(0..=1_000_000));
-    Some(Oversize { answers: answers? })
+    let others = fields.or("others", usual.others, |item| item.choice(Others::CHOICES, &[]));
+    Some(Oversize { answers: answers?, others: others? })
 }
 
 /// Reads a `gateway` key: an address, or one of each family.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::item::{Item, Keys};
 use super::scalar;
+use crate::worker::MOST_PACKETS;
 
 /// For how long a router's word on what a path carries is taken (RFC 1191 section 6.3).
 pub(super) const PATH_MTU_AGEING: Duration = Duration::from_secs(600);
@@ -22,4 +23,40 @@ pub(super) fn path_mtu(item: &Item<'_>) -> Option<Option<Duration>> {
     fields
         .or("ageing", PATH_MTU_AGEING, |item| scalar::interval(&item, ["1s", "9h"], "10m"))
         .map(Some)
+}
+
+/// How tunnel packets that come in fragments are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reassembly {
+    /// Packets that each worker puts together at once.
+    pub packets: u16,
+    /// How long their fragments may take.
+    pub timeout: Duration,
+}
+
+impl Default for Reassembly {
+    fn default() -> Self {
+        Self { packets: 256, timeout: Duration::from_secs(2) }
+    }
+}
+
+pub(super) const FRAGMENTS: Keys = Keys { known: &["packets", "timeout"], later: &[] };
+
+/// Reads a `fragments` key: how they are put together, if they are.
+pub(super) fn fragments(item: &Item<'_>) -> Option<Option<Reassembly>> {
+    match item.as_text() {
+        Some("drop") => return Some(None),
+        Some("reassemble") => return Some(Some(Reassembly::default())),
+        Some(_) => {
+            return item
+                .expected("'drop', 'reassemble' or a mapping with the keys packets, timeout");
+        }
+        None => {}
+    }
+    let usual = Reassembly::default();
+    let fields = item.fields(&FRAGMENTS)?;
+    let packets = fields.or("packets", usual.packets, |item| item.number(1..=MOST_PACKETS as i128));
+    let timeout =
+        fields.or("timeout", usual.timeout, |item| scalar::interval(&item, ["1s", "60s"], "2s"));
+    Some(Some(Reassembly { packets: packets?, timeout: timeout? }))
 }

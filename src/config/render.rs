@@ -12,6 +12,8 @@ use super::mac_move::{Dampening, MacMove, POLICIES};
 use super::macs::{MacPlace, StaticMac};
 use super::multicast::{Group, Multicast, Unregistered};
 use super::network::{ArpSuppression, InnerVlan, Member, Network};
+use super::oversize::Others;
+use super::path::Reassembly;
 use super::peer::{EncapName, Peer};
 use super::port::{Offloads, Port};
 use super::snooping::Snooping;
@@ -139,6 +141,7 @@ pub(super) fn vtep(of: &Vtep) -> Value {
         udp6_zero_checksum,
         path_mtu_ageing,
         marking: Marking { dscp, ttl },
+        fragments,
     } = of;
     let reserved_bits = match reserved_bits {
         ReservedBits::Ignore => "ignore",
@@ -155,6 +158,9 @@ pub(super) fn vtep(of: &Vtep) -> Value {
         "dscp": self::dscp(dscp),
         "ttl": self::ttl(ttl),
         "path_mtu": path_mtu_ageing.map_or(json!("ignore"), |age| json!({"ageing": duration(age)})),
+        "fragments": fragments.map_or(json!("drop"), |Reassembly { packets, timeout }| {
+            json!({"packets": packets, "timeout": duration(timeout)})
+        }),
     });
     with(rest, [("ipv4", ipv4.map(|of| json!(of))), ("ipv6", ipv6.map(|of| json!(of)))])
 }
@@ -209,6 +215,8 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         InnerVlan::Drop => "drop",
         InnerVlan::Keep => "keep",
     };
+    let others = Others::CHOICES.iter().find(|(_, of)| *of == oversize.others);
+    let others = others.map(|(name, _)| name);
     let rest = json!({
         "vni": vni.get(),
         "name": name,
@@ -221,7 +229,7 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         "mac_move": self::mac_move(mac_move),
         "inner_vlan": inner_vlan,
         "arp_suppression": arp_suppression.as_ref().map_or(json!(false), suppression),
-        "oversize": {"answers": oversize.answers},
+        "oversize": {"answers": oversize.answers, "others": others},
     });
     let gateways: Vec<IpAddr> =
         gateways.ipv4.map(IpAddr::V4).into_iter().chain(gateways.ipv6.map(IpAddr::V6)).collect();

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::item::{Item, Keys};
 use super::marking;
-use super::path::{self, PATH_MTU_AGEING};
+use super::path::{self, PATH_MTU_AGEING, Reassembly};
 use super::port::{Kind, Port, Ports};
 use super::scalar::{self, Unique};
 use crate::tunnel::{Dscp, Marking, Ttl};
@@ -60,6 +60,8 @@ pub struct Vtep {
     pub path_mtu_ageing: Option<Duration>,
     /// What outer headers say, unless a peer says otherwise.
     pub marking: Marking,
+    /// How packets that come in fragments are put together; `None`: they are dropped.
+    pub fragments: Option<Reassembly>,
 }
 
 /// What happens to VXLAN packets with reserved bits set.
@@ -116,6 +118,7 @@ pub(super) const VTEP: Keys = Keys {
         "path_mtu",
         "dscp",
         "ttl",
+        "fragments",
     ],
     later: &[],
 };
@@ -267,6 +270,7 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
         fields.or("path_mtu", Some(PATH_MTU_AGEING), |item| path::path_mtu(&item));
     let dscp = fields.or("dscp", Dscp::default(), |item| marking::dscp(&item));
     let ttl = fields.or("ttl", Ttl::default(), |item| marking::ttl(&item));
+    let fragments = fields.or("fragments", None, |item| path::fragments(&item));
     Some(Vtep {
         ipv4: ipv4?,
         ipv6: ipv6?,
@@ -275,6 +279,7 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
         udp6_zero_checksum: udp6_zero_checksum?,
         path_mtu_ageing: path_mtu_ageing?,
         marking: Marking { dscp: dscp?, ttl: ttl? },
+        fragments: fragments?,
     })
 }
 

@@ -12,7 +12,7 @@ use super::moves::Moves;
 use super::multicast::{Multicast, Snooper, Ways};
 use super::neighbours::Suppressor;
 use super::ports;
-use crate::config::{self, InnerVlan};
+use crate::config::{self, InnerVlan, Others};
 use crate::dpdk::cycles_per_second;
 use crate::fib::{FibWriter, Reclaimer};
 use crate::worker::{
@@ -222,8 +222,9 @@ impl Network {
 }
 
 fn oversize(config: &config::Network) -> Arc<Oversize> {
-    let answers = config.oversize.answers;
-    Arc::new(Oversize::new(config.gateways, answers, cycles_per_second()))
+    let config::Oversize { answers, others } = config.oversize;
+    let fragments = others == Others::Fragment;
+    Arc::new(Oversize::new(config.gateways, answers, fragments, cycles_per_second()))
 }
 
 #[cfg(test)]

@@ -383,7 +383,7 @@ pub(super) fn totals(
     started: Instant,
 ) -> model::Totals {
     let ports = || counters.iter().flat_map(|worker| worker.ports.iter());
-    let sum = |counter: fn(&WorkerCounters) -> &Counter| {
+    let sum = |counter: fn(&WorkerCounters) -> &Counter| -> u64 {
         counters.iter().map(|worker| counter(worker).get()).sum()
     };
     let pool = |(node, pool): (i32, &crate::dpdk::Mempool)| model::Mempool {
@@ -397,7 +397,8 @@ pub(super) fn totals(
         copies: sum(|worker| &worker.copies),
         tx: former.tx + ports().map(|port| port.tx_packets.get()).sum::<u64>(),
         drops: former.drops + ports().map(|port| all_drops(port)).sum::<u64>(),
-        held: sum(|worker| &worker.held),
+        held: sum(|worker| &worker.held) + sum(|worker| &worker.fragments_held),
+        merged: sum(|worker| &worker.merged),
         events_lost: sum(|worker| &worker.events_lost),
         peers_refused,
         uptime_seconds: started.elapsed().as_secs(),
@@ -417,8 +418,8 @@ fn storm_control(storm: &StormControl) -> model::StormControl {
 }
 
 fn oversize(report: OversizeReport) -> model::Oversize {
-    let OversizeReport { answered, unanswered } = report;
-    model::Oversize { answered, unanswered }
+    let OversizeReport { answered, unanswered, fragmented } = report;
+    model::Oversize { answered, unanswered, fragmented }
 }
 
 fn all_drops(port: &PortCounters) -> u64 {

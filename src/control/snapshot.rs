@@ -7,11 +7,14 @@ use super::learned_peers;
 use super::networks::Networks;
 use super::peers::Peers;
 use super::ports::{ControlPort, Ports, Role};
-use crate::config::{Config, ReservedBits, ZeroChecksum};
+use crate::config::{Config, Reassembly, ReservedBits, ZeroChecksum};
+use crate::dpdk::cycles_per_second;
 use crate::fib::Location;
 use crate::tunnel::Vtep;
 use crate::wire::Vlan;
-use crate::worker::{AccessPort, Attachment, IndexMap, PortEntry, Snapshot, Twin, UnderlayPort};
+use crate::worker::{
+    AccessPort, Attachment, FragmentPolicy, IndexMap, PortEntry, Snapshot, Twin, UnderlayPort,
+};
 
 /// What workers read.
 pub fn build(
@@ -48,6 +51,10 @@ pub fn build(
             drops_reserved_bits: vtep.reserved_bits == ReservedBits::Drop,
         },
         learns_path_mtus: vtep.path_mtu_ageing.is_some(),
+        fragments: vtep.fragments.map(|Reassembly { packets, timeout }| FragmentPolicy {
+            packets,
+            timeout: timeout.as_millis() as u64 * cycles_per_second() / 1000,
+        }),
     }
 }
 

@@ -234,6 +234,22 @@ impl Mbuf {
         true
     }
 
+    /// Writes bytes at a place counted from the first, in a one-segment packet that then is at least as long as they reach;
+    /// what lies between is whatever the buffer held before. `false` where the buffer ends before.
+    pub fn place(&mut self, at: usize, bytes: &[u8]) -> bool {
+        let header = self.header();
+        let (room, end) = (usize::from(header.buf_len), at + bytes.len());
+        if usize::from(header.data_off) + end > room || header.nb_segs != 1 || self.is_shared() {
+            return false;
+        }
+        // SAFETY: all of it lies within the buffer, which nobody else sees.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start().add(at), bytes.len()) };
+        let header = self.header_mut();
+        header.data_len = header.data_len.max(end as u16);
+        header.pkt_len = header.data_len.into();
+        true
+    }
+
     /// A further mbuf (or chain) from `pool` that points at the same bytes; nothing is copied.
     /// `None` when the pool is empty.
     #[inline]

@@ -5,6 +5,7 @@ mod any_template;
 mod congestion;
 mod decapsulate;
 mod encap;
+mod fragment;
 mod group;
 mod marking;
 mod sequence;
@@ -17,6 +18,7 @@ pub use decapsulate::{
     plain_ipv6,
 };
 pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
+pub use fragment::{Classes, Datagram, Fragment};
 pub use group::group_of;
 pub use marking::{Dscp, Marking, Ttl};
 pub use sequence::{Order, Sequence, SequenceNumbers};

@@ -13,6 +13,8 @@ pub const LENGTH: usize = size_of::<Header>();
 pub const UDP: u8 = 17;
 
 const DONT_FRAGMENT: u16 = 0x4000;
+const MORE_FRAGMENTS: u16 = 0x2000;
+const OFFSET: u16 = 0x1fff;
 
 /// The fixed part of an IPv4 header: 20 bytes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -114,13 +116,23 @@ impl Header {
     /// Whether it is a fragment of a larger datagram.
     #[inline(always)]
     pub fn is_fragment(&self) -> bool {
-        self.flags_and_offset.get() & 0x3fff != 0
+        self.flags_and_offset.get() & (MORE_FRAGMENTS | OFFSET) != 0
     }
 
     /// Whether it is a fragment other than the first: without the headers behind IP.
     #[inline(always)]
     pub fn is_later_fragment(&self) -> bool {
-        self.flags_and_offset.get() & 0x1fff != 0
+        self.flags_and_offset.get() & OFFSET != 0
+    }
+
+    /// Where a fragment's bytes begin in the payload of its datagram.
+    pub fn fragment_offset(&self) -> u16 {
+        (self.flags_and_offset.get() & OFFSET) * 8
+    }
+
+    /// Whether more fragments of its datagram lie behind it.
+    pub fn more_fragments(&self) -> bool {
+        self.flags_and_offset.get() & MORE_FRAGMENTS != 0
     }
 
     /// Whether routers may not fragment it.
@@ -210,8 +222,9 @@ mod tests {
         assert_eq!(with(0, 0x4f).unwrap_err(), Malformed::Length(Protocol::Ipv4));
         assert_eq!(with(3, 19).unwrap_err(), Malformed::Length(Protocol::Ipv4));
         let first = with(6, 0x20).unwrap();
-        assert!(first.is_fragment() && !first.is_later_fragment());
-        let later = with(7, 1).unwrap();
-        assert!(later.is_fragment() && later.is_later_fragment());
+        assert!(first.is_fragment() && !first.is_later_fragment() && first.more_fragments());
+        let later = with(7, 2).unwrap();
+        assert!(later.is_fragment() && later.is_later_fragment() && !later.more_fragments());
+        assert_eq!((first.fragment_offset(), later.fragment_offset()), (0, 16));
     }
 }

@@ -14,7 +14,7 @@ pub const HOP_BY_HOP: u8 = 0;
 /// Next header: a fragment header of 8 bytes.
 pub const FRAGMENT: u8 = 44;
 /// Bytes of a fragment header.
-const FRAGMENT_LENGTH: usize = 8;
+const FRAGMENT_LENGTH: usize = size_of::<Fragment>();
 /// Next header: ICMPv6 (RFC 4443).
 pub const ICMPV6: u8 = 58;
 
@@ -101,6 +101,12 @@ impl Header {
         Self { source: source.octets(), destination: destination.octets(), ..self }
     }
 
+    /// The same, with a traffic class.
+    pub fn of_class(self, traffic_class: u8) -> Self {
+        let class = u32::from(traffic_class) << 20;
+        Self { version_class_flow: (self.version_class_flow.get() | class).into(), ..self }
+    }
+
     /// Bytes behind the fixed header.
     pub fn payload_length(&self) -> usize {
         usize::from(self.payload_length.get())
@@ -123,6 +129,39 @@ impl Header {
     }
 }
 
+/// A fragment header (RFC 8200 section 4.5).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Fragment {
+    /// What follows in the packet's first fragment.
+    pub next_header: u8,
+    reserved: u8,
+    /// Offset (13 bits), reserved (2), more fragments (1).
+    offset_and_more: U16,
+    /// Tells a packet's fragments from others.
+    pub identification: U32,
+}
+
+impl Fragment {
+    /// The header and what lies behind it.
+    ///
+    /// # Errors
+    /// Cut off.
+    pub fn parse(bytes: &[u8]) -> Result<(&Self, &[u8]), Malformed> {
+        view(bytes, Protocol::Ipv6)
+    }
+
+    /// Where its bytes begin in the packet's fragmentable part.
+    pub fn offset(&self) -> u16 {
+        self.offset_and_more.get() & !7
+    }
+
+    /// Whether more fragments of the packet lie behind it.
+    pub fn more_fragments(&self) -> bool {
+        self.offset_and_more.get() & 1 != 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +180,16 @@ mod tests {
         assert_eq!(Header::parse(&bytes[..39]).unwrap_err(), Malformed::Truncated(Protocol::Ipv6));
         bytes[0] = 0x45;
         assert_eq!(Header::parse(&bytes).unwrap_err(), Malformed::Version(Protocol::Ipv6));
+    }
+
+    #[test]
+    fn fields_of_a_fragment_header() {
+        let (header, rest) = Fragment::parse(b"\x11\0\x05\xb9\x01\x02\x03\x04rest").unwrap();
+        assert_eq!((header.next_header, header.identification.get()), (17, 0x0102_0304));
+        assert_eq!((header.offset(), header.more_fragments(), rest), (0x5b8, true, &b"rest"[..]));
+        let (last, _) = Fragment::parse(b"\x11\0\x05\xb8\0\0\0\0").unwrap();
+        assert_eq!((last.offset(), last.more_fragments()), (0x5b8, false));
+        assert!(Fragment::parse(&[0; 7]).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::capture::Capture;
 use super::counters::WorkerCounters;
 use super::event::{Event, EventQueue, Reported};
+use super::reassembly::Reassembly;
 use super::replicate::Replication;
 use super::snooping::HeardQueue;
 use super::transmit::Transmitter;
@@ -37,6 +38,7 @@ pub struct Context {
     /// Who wants to see dropped frames, by port index.
     pub(super) watches: Box<[Option<Arc<Capture>>]>,
     pub(super) replication: Replication,
+    pub(super) reassembly: Reassembly,
     pub(super) heard: Arc<HeardQueue>,
     events: Arc<EventQueue>,
     reported: Reported,
@@ -63,6 +65,7 @@ impl Context {
             tick: 0,
             watches,
             replication: Replication::new(),
+            reassembly: Reassembly::new(),
             heard,
             events,
             reported: Reported::new(),

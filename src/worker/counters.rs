@@ -100,10 +100,14 @@ pub struct WorkerCounters {
     /// By port index.
     pub ports: Box<[CachePadded<PortCounters>]>,
     /// Frames made here, beyond those that came in: by replication, of packets cut into segments, as queries for members of
-    /// multicast groups, and as answers to what does not fit.
+    /// multicast groups, as answers to what does not fit, and as fragments of it.
     pub copies: Counter,
     /// Frames kept for later: unfinished replication. A level, not a sum.
     pub held: Counter,
+    /// Fragments that wait for others of their packet. A level, not a sum.
+    pub fragments_held: Counter,
+    /// Fragments that became part of another frame.
+    pub merged: Counter,
     /// Rounds of the poll loop.
     pub polls: Counter,
     /// Rounds in which nothing arrived.
@@ -125,6 +129,8 @@ impl WorkerCounters {
             ports: (0..ports).map(|_| CachePadded::default()).collect(),
             copies: Counter::default(),
             held: Counter::default(),
+            fragments_held: Counter::default(),
+            merged: Counter::default(),
             polls: Counter::default(),
             empty_polls: Counter::default(),
             bursts: Counter::default(),

@@ -273,6 +273,7 @@ mod tests {
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
+            fragments: None,
         };
         let reader = Domain::new(1).register().unwrap();
         let mut classifier = Classifier::new(&reader, &snapshot);

@@ -17,12 +17,12 @@ static IDENTIFICATION: AtomicU32 = AtomicU32::new(0);
 /// whatever the packet itself says of fragments: for a way whose other end puts them together and goes no further.
 ///
 /// # Errors
-/// Why it was not sent.
+/// Why it was not sent; `uncut` of what cannot go in fragments.
 pub(super) fn send(
     context: &mut Context,
-    port: u16,
-    mtu: u16,
+    (port, mtu): (u16, u16),
     mut frame: Mbuf,
+    uncut: DropReason,
 ) -> Result<(), DropReason> {
     let (kind, packet) =
         ethernet::behind_tags(frame.data()).map_err(|_| DropReason::TruncatedEthernet)?;
@@ -32,15 +32,16 @@ pub(super) fn send(
         ethertype::IPV6 => {
             ipv6::Header::parse(packet).map(|(ip, _)| ipv6::LENGTH + ip.payload_length())
         }
-        _ => return Err(DropReason::TwinOversize),
+        _ => return Err(uncut),
     };
-    let end = start + length.map_err(|_| DropReason::TwinOversize)?;
+    let end = start + length.map_err(|_| uncut)?;
     let link: ArrayVec<u8, { ethernet::LONGEST }> = frame.data()[..start].iter().copied().collect();
     // What is behind the packet is no part of it.
     if !frame.narrow(start, end.min(frame.len())) {
         return Err(DropReason::Segmented);
     }
-    let id = IDENTIFICATION.fetch_add(1, Ordering::Relaxed);
+    // Zero is what packets have that may not be fragmented (RFC 6864 section 4.1).
+    let id = 1 + IDENTIFICATION.fetch_add(1, Ordering::Relaxed) % u32::from(u16::MAX);
     let pieces = if kind == ethertype::IPV4 {
         let packet = frame.data_mut().ok_or(DropReason::Segmented)?;
         ipv4::Header::allow_fragments(packet, id as u16);
@@ -50,7 +51,7 @@ pub(super) fn send(
     };
     let mut pieces = pieces.map_err(|error| match error {
         CutError::NoMbuf => DropReason::NoMbuf,
-        CutError::Refused => DropReason::TwinOversize,
+        CutError::Refused => uncut,
     })?;
     for piece in &mut pieces {
         let header = piece.data_mut().ok_or(DropReason::Segmented)?;

@@ -28,10 +28,12 @@ mod output;
 mod oversize;
 mod path_mtu;
 mod poll;
+mod reassembly;
 mod replicate;
 mod segment;
 mod snapshot;
 mod snooping;
+mod spans;
 mod storm;
 mod stranger;
 mod suppression;
@@ -52,6 +54,7 @@ pub use origin::{AnyPeer, AnyPeers, Dialect};
 pub use outbox::{OUTBOX, Outbox, Outgoing};
 pub use oversize::{Oversize, OversizeReport};
 pub use poll::{Shared, Worker};
+pub use reassembly::{FragmentPolicy, MOST_PACKETS};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
     PortEntry, Snapshot, Twin, UnderlayPort,

@@ -50,6 +50,10 @@ impl AnyPeers {
         self.0.insert((address, peer.dialect.is_vxlan()), peer);
     }
 
+    fn has(&self, address: IpAddr) -> bool {
+        [true, false].iter().any(|is_vxlan| self.0.contains_key(&(address, *is_vxlan)))
+    }
+
     fn get(&self, address: IpAddr, label: Label) -> Option<&AnyPeer> {
         self.0.get(&(address, matches!(label, Label::Vxlan(_))))
     }
@@ -208,6 +212,15 @@ impl<'r> Origins<'r> {
     }
 }
 
+/// Whether a sender may be a peer, of any network and whatever it speaks.
+pub(super) fn may_be_peer(snapshot: &Snapshot, source: IpAddr) -> bool {
+    let plain = match source {
+        IpAddr::V4(address) => snapshot.peers.get(address.into()).is_some(),
+        IpAddr::V6(_) => false,
+    };
+    plain || snapshot.any_peers.has(source) || snapshot.admissions.admit(source)
+}
+
 #[inline(always)]
 fn attachment(
     snapshot: &Snapshot,
@@ -254,6 +267,7 @@ mod tests {
             templates: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
+            fragments: None,
         }
     }
 

@@ -2,16 +2,17 @@
 
 use super::context::Context;
 use super::event::Event;
+use super::fragment;
 use super::oversize;
 use super::replicate::Origin;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Ttl, Variable};
-use crate::wire::checksum;
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::flow::Flow;
 use crate::wire::traffic_class::{ECN, hop_limit};
+use crate::wire::{checksum, udp, vxlan};
 
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
 const MACS: usize = 12;
@@ -101,7 +102,7 @@ fn fail(
     reason: DropReason,
 ) {
     if reason == DropReason::Oversize && !origin.from_tunnel {
-        oversize::answer(context, snapshot, origin, &frame, target);
+        return oversize::handle(context, snapshot, origin, frame, target);
     }
     context.drop(origin.port, frame, reason);
 }
@@ -186,7 +187,7 @@ pub(super) fn send_copy(
         Kind::Tunnel | Kind::SummedTunnel | Kind::GreTunnel | Kind::AnyTunnel
             if frame.len() > usize::from(vlan_or_limit) =>
         {
-            Err(DropReason::Oversize)
+            return oversize::handle_copy(context, snapshot, ingress, frame, flow, target);
         }
         Kind::AnyTunnel => any_header(snapshot, target, frame, flow)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
@@ -247,11 +248,18 @@ impl AnyHeader<'_> {
     /// Puts it before what an mbuf holds.
     #[inline(always)]
     fn write(&self, to: &mut Mbuf) -> Result<(), DropReason> {
-        let room = to.prepend(self.template.length()).ok_or(DropReason::NoHeadroom)?;
-        self.template.write(room, self.packet, self.inner_sum);
+        self.write_to(to)?;
         if let Some(over_ipv6) = self.template.leaves_checksum() {
             to.have_udp_checksum_computed(over_ipv6);
         }
+        Ok(())
+    }
+
+    /// The same, but for what is left to the device.
+    #[inline(always)]
+    fn write_to(&self, to: &mut Mbuf) -> Result<(), DropReason> {
+        let room = to.prepend(self.template.length()).ok_or(DropReason::NoHeadroom)?;
+        self.template.write(room, self.packet, self.inner_sum);
         Ok(())
     }
 }
@@ -302,6 +310,67 @@ fn any_encapsulated_copy(
     header.write(&mut copy)?;
     copy.chain(rest);
     Ok(copy)
+}
+
+/// Sends a frame that is longer than what fits in fragments of the outer packet.
+///
+/// # Errors
+/// Why it was not sent.
+pub(super) fn send_in_fragments(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    frame: Mbuf,
+    flow: Flow,
+    target: Target,
+) -> Result<(), DropReason> {
+    if frame.len() + AnyTemplate::LONGEST > usize::from(u16::MAX) {
+        return Err(DropReason::Oversize);
+    }
+    let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
+    let mut packet = context.headers.allocate().ok_or(DropReason::NoMbuf)?;
+    let is_summed = match kind {
+        Kind::Tunnel | Kind::SummedTunnel => {
+            let room = outer_room(&mut packet).ok_or(DropReason::NoHeadroom)?;
+            target.adjacency.template.write(room, variable(&frame, flow, target));
+            if kind == Kind::SummedTunnel {
+                Template::finish_pseudo_header(room);
+            }
+            kind == Kind::SummedTunnel
+        }
+        Kind::GreTunnel => {
+            put_gre_header(&mut packet, variable(&frame, flow, target), target)?;
+            false
+        }
+        _ => {
+            let header = any_header(snapshot, target, &frame, flow)?;
+            header.write_to(&mut packet)?;
+            header.template.leaves_checksum().is_some()
+        }
+    };
+    let header = packet.len();
+    packet.chain(frame);
+    if is_summed {
+        complete_udp(&mut packet, header - udp::LENGTH - vxlan::LENGTH);
+    }
+    let mtu = vlan_or_limit.saturating_add((header - ethernet::LENGTH) as u16);
+    fragment::send(context, (port, mtu), packet, DropReason::Oversize)
+}
+
+/// Does what else the device does: it cannot where a datagram leaves in pieces. In the checksum's place is the sum of the
+/// pseudo-header.
+fn complete_udp(packet: &mut Mbuf, at: usize) {
+    let mut sum = checksum::Sum::default();
+    for (number, chunk) in packet.chunks().enumerate() {
+        sum.add(if number == 0 { chunk.get(at..).unwrap_or_default() } else { chunk });
+    }
+    let sum = match !sum.get() {
+        0 => 0xffff,
+        sum => sum,
+    };
+    let field = packet.data_mut().and_then(|data| data.get_mut(at + 6..)?.first_chunk_mut());
+    if let Some(field) = field {
+        *field = u16::to_be_bytes(sum);
+    }
 }
 
 #[inline(always)]

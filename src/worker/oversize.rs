@@ -1,4 +1,5 @@
-//! Frames that do not fit the underlay: their senders are told what would, and they are dropped.
+//! Frames that do not fit the underlay: their senders are told what would, and they are dropped. Where nobody can be told, the
+//! network's policy may have them sent in fragments of the outer packet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,7 +9,9 @@ use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::Snapshot;
 use crate::dpdk::{Mbuf, cycles};
+use crate::drop_reason::DropReason;
 use crate::too_big::{Excess, Gateways};
+use crate::wire::flow::Flow;
 
 /// What one network does with frames that do not fit.
 pub struct Oversize {
@@ -16,6 +19,9 @@ pub struct Oversize {
     /// How many senders are told a second.
     answers: Bucket,
     answered: AtomicU64,
+    /// Whether others are sent in fragments.
+    fragments: bool,
+    fragmented: AtomicU64,
 }
 
 /// What became of frames that did not fit.
@@ -25,13 +31,17 @@ pub struct OversizeReport {
     pub answered: u64,
     /// Senders that were not, as there were too many of them.
     pub unanswered: u64,
+    /// Frames that were sent in fragments, a flooded one once for each peer.
+    pub fragmented: u64,
 }
 
 impl Oversize {
-    /// With the addresses that answers come from, and how many there may be a second. `hertz` is the rate of [`cycles`].
-    pub fn new(gateways: Gateways, answers: u32, hertz: u64) -> Self {
+    /// With the addresses that answers come from, how many there may be a second, and whether frames whose senders are not to be
+    /// told are sent in fragments. `hertz` is the rate of [`cycles`].
+    pub fn new(gateways: Gateways, answers: u32, fragments: bool, hertz: u64) -> Self {
         let answers = Bucket::new(answers, None, hertz);
-        Self { gateways, answers, answered: AtomicU64::new(0) }
+        let (answered, fragmented) = Default::default();
+        Self { gateways, answers, answered, fragments, fragmented }
     }
 
     /// Another one with as many answers left, that has told nobody yet.
@@ -45,6 +55,7 @@ impl Oversize {
         OversizeReport {
             answered: self.answered.load(Ordering::Relaxed),
             unanswered: self.answers.refused(),
+            fragmented: self.fragmented.load(Ordering::Relaxed),
         }
     }
 }
@@ -52,21 +63,82 @@ impl Oversize {
 impl Default for Oversize {
     /// Nobody is told.
     fn default() -> Self {
-        Self::new(Gateways::default(), 0, 1)
+        Self::new(Gateways::default(), 0, false, 1)
     }
 }
 
-/// Tells who sent a frame that does not fit its way out what would, as far as there is anybody to tell.
-pub(super) fn answer(
+/// What becomes of a frame that does not fit its way out.
+pub(super) fn handle(
     context: &mut Context,
     snapshot: &Snapshot,
     origin: Origin,
-    frame: &Mbuf,
+    frame: Mbuf,
+    target: Target,
+) {
+    let excess = Excess::of(frame.data(), frame.len(), target.adjacency.vlan_or_limit);
+    let policy = policy(snapshot, target);
+    if let Some((excess, policy)) = excess.as_ref().zip(policy) {
+        answer(context, snapshot, origin, policy, excess, target);
+    } else if let Some(policy) = policy.filter(|policy| policy.fragments) {
+        let flow = Flow::of(frame.data());
+        return policy.cut(context, snapshot, origin.port, frame, flow, target);
+    }
+    context.drop(origin.port, frame, DropReason::Oversize);
+}
+
+/// What becomes of a copy of a flooded frame that does not fit: nobody is told.
+#[cold]
+#[inline(never)]
+pub(super) fn handle_copy(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    ingress: u16,
+    frame: &mut Mbuf,
+    flow: Flow,
+    target: Target,
+) {
+    let limit = target.adjacency.vlan_or_limit;
+    let policy = policy(snapshot, target).filter(|policy| policy.fragments);
+    match policy.filter(|_| Excess::of(frame.data(), frame.len(), limit).is_none()) {
+        None => context.count_drop(ingress, DropReason::Oversize),
+        Some(policy) => match frame.share(&context.headers) {
+            Some(copy) => policy.cut(context, snapshot, ingress, copy, flow, target),
+            None => context.count_drop(ingress, DropReason::NoMbuf),
+        },
+    }
+}
+
+fn policy<'s>(snapshot: &'s Snapshot, target: Target) -> Option<&'s Oversize> {
+    let network = snapshot.vnis.get(target.vni)?;
+    snapshot.oversize.get(network as usize).map(|policy| &**policy)
+}
+
+impl Oversize {
+    fn cut(
+        &self,
+        context: &mut Context,
+        snapshot: &Snapshot,
+        ingress: u16,
+        frame: Mbuf,
+        flow: Flow,
+        target: Target,
+    ) {
+        match output::send_in_fragments(context, snapshot, frame, flow, target) {
+            Ok(()) => drop(self.fragmented.fetch_add(1, Ordering::Relaxed)),
+            Err(reason) => context.count_drop(ingress, reason),
+        }
+    }
+}
+
+/// Tells who sent a frame what would fit.
+fn answer(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    origin: Origin,
+    policy: &Oversize,
+    excess: &Excess,
     target: Target,
 ) -> Option<()> {
-    let excess = Excess::of(frame.data(), frame.len(), target.adjacency.vlan_or_limit)?;
-    let network = snapshot.vnis.get(target.vni)?;
-    let policy = snapshot.oversize.get(network as usize)?;
     let index = origin.adjacency;
     let adjacency = snapshot.adjacencies.get(index as usize)?;
     if !policy.answers.take(cycles()) {

@@ -10,7 +10,7 @@ use super::idle::{Idle, Idler};
 use super::mailbox::{Mailbox, Order, Receiver, Released};
 use super::outbox::{self, Outbox};
 use super::snapshot::{PortEntry, Snapshot};
-use super::{access, replicate, underlay};
+use super::{access, reassembly, replicate, underlay};
 use crate::dpdk::{Burst, cycles, sift};
 use crate::drop_reason::DropReason;
 use crate::fib::{Published, Reader};
@@ -113,7 +113,11 @@ impl Worker {
     fn round(&mut self) -> bool {
         let Self { shared, reader, receivers, context, .. } = self;
         let snapshot = shared.snapshot.load(reader);
-        context.tick = shared.tick.load(Ordering::Relaxed);
+        let tick = shared.tick.load(Ordering::Relaxed);
+        if tick != context.tick {
+            context.tick = tick;
+            reassembly::expire(context, snapshot);
+        }
         let mut active = false;
         let mut burst = Burst::new();
         for Receiver { port, queues, watch } in receivers {

@@ -8,6 +8,7 @@ use super::moves::Sources;
 use super::multicast::Multicast;
 use super::origin::AnyPeers;
 use super::oversize::Oversize;
+use super::reassembly::FragmentPolicy;
 use super::storm::StormControl;
 use super::stranger::Admissions;
 use super::suppression::Suppression;
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub vtep: Vtep,
     /// Whether routers are believed what they say of packets that were too big.
     pub learns_path_mtus: bool,
+    /// How tunnel packets that come in fragments are put together; `None`: they are dropped.
+    pub fragments: Option<FragmentPolicy>,
 }
 
 /// What a port is for.

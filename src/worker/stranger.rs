@@ -55,6 +55,11 @@ impl Admissions {
         self.groups.contains(&group)
     }
 
+    /// Whether any network admits a VTEP.
+    pub(super) fn admit(&self, source: IpAddr) -> bool {
+        self.networks.values().any(|network| network.admits(source))
+    }
+
     /// Whether a group is a network's.
     pub(super) fn is_group_of(&self, network: u32, group: IpAddr) -> bool {
         self.networks.get(&network).is_some_and(|of| of.group == Some(group))

@@ -7,6 +7,7 @@ use super::forward::{Classifier, Lane, Lanes, forward};
 use super::fragment;
 use super::origin::Origins;
 use super::path_mtu;
+use super::reassembly::{self, Taken};
 use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
@@ -51,16 +52,13 @@ pub(super) fn process<'r>(
             ),
             Err(reason) => Err(reason),
         };
-        let reason = match kept {
-            Ok(true) => return Some(frame),
-            Ok(false) => {
-                punt(context, snapshot, (index, port), frame);
-                return None;
-            }
-            Err(reason) => reason,
-        };
-        context.drop(index, frame, reason);
-        None
+        if let Ok(true) = kept {
+            return Some(frame);
+        }
+        let tick = context.tick;
+        otherwise(context, snapshot, (index, port), frame, kept, |frame| {
+            unwrap_any(snapshot, tick, &mut origins, &mut classifier, &mut lanes, frame)
+        })
     });
     for (network, address) in origins.strangers {
         context.report(Event::Stranger { network, address });
@@ -178,6 +176,39 @@ fn unwrap_other<'r>(
     Ok(true)
 }
 
+/// What has no lane at first sight. A fragment may complete a packet, which is returned if it has one; all else goes to the
+/// kernel or is dropped.
+#[inline(never)]
+fn otherwise(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    (index, port): (u16, &UnderlayPort),
+    frame: Mbuf,
+    verdict: Result<bool, DropReason>,
+    unwrap: impl FnOnce(&mut Mbuf) -> Result<bool, DropReason>,
+) -> Option<Mbuf> {
+    let taken = match verdict {
+        Ok(_) | Err(DropReason::Fragment) => {
+            reassembly::take(context, snapshot, (index, port.mac), frame)
+        }
+        Err(_) => Taken::Not(frame),
+    };
+    let (frame, verdict) = match taken {
+        Taken::Not(frame) => (frame, verdict),
+        Taken::Kept => return None,
+        Taken::Whole(mut whole) => {
+            let verdict = unwrap(&mut whole);
+            (whole, verdict)
+        }
+    };
+    match verdict {
+        Ok(true) => return Some(frame),
+        Ok(false) => punt(context, snapshot, (index, port), frame),
+        Err(reason) => context.drop(index, frame, reason),
+    }
+    None
+}
+
 /// Hands a frame to the kernel, after a look at what it says of packets of ours.
 #[inline(never)]
 fn punt(
@@ -191,7 +222,8 @@ fn punt(
     if frame.len() <= usize::from(twin.mtu) + ethernet::LONGEST {
         return context.transmitter.send(twin.port, frame);
     }
-    if let Err(reason) = fragment::send(context, twin.port, twin.mtu, frame) {
+    let sent = fragment::send(context, (twin.port, twin.mtu), frame, DropReason::TwinOversize);
+    if let Err(reason) = sent {
         context.count_drop(index, reason);
     }
 }

@@ -207,13 +207,14 @@ impl Ferry {
         }
     }
 
-    /// `rx + copies = tx + drops + held`, once nothing moves any more.
+    /// `rx + copies = tx + drops + merged + held`, once nothing moves any more.
     pub fn expect_balance(&self) -> Value {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
             let totals = self.show("totals");
             let of = |key: &str| totals[key].as_u64().unwrap();
-            if of("rx") + of("copies") == of("tx") + of("drops") + of("held") && of("held") == 0 {
+            let out = of("tx") + of("drops") + of("merged");
+            if of("rx") + of("copies") == out && of("held") == 0 {
                 return totals;
             }
             assert!(Instant::now() < end, "the counters do not add up: {totals}");

@@ -52,11 +52,27 @@ impl Lab {
         Self::build_with_port("[1]", "ipv4: 192.0.2.1", networks, "", vm1)
     }
 
+    /// With an underlay port that hands out IP fragments as they are: net_af_packet has the kernel reassemble them.
+    pub fn with_fragments(vtep: &str, networks: &str, neighbours: &str) -> Self {
+        Self::build_on("net_pcap0,phy_mac=1", "[1]", vtep, networks, neighbours, "")
+    }
+
     fn build(workers: &str, vtep: &str, networks: &str, neighbours: &str) -> Self {
         Self::build_with_port(workers, vtep, networks, neighbours, "")
     }
 
     fn build_with_port(
+        workers: &str,
+        vtep: &str,
+        networks: &str,
+        neighbours: &str,
+        vm1: &str,
+    ) -> Self {
+        Self::build_on("net_af_packet0", workers, vtep, networks, neighbours, vm1)
+    }
+
+    fn build_on(
+        driver: &str,
         workers: &str,
         vtep: &str,
         networks: &str,
@@ -75,7 +91,7 @@ impl Lab {
 eal: {{memory: 256MiB}}
 cores: {{control: 0, workers: {workers}, idle: sleep}}
 underlay:
-  ports: [{{name: up0, device: "net_af_packet0,iface=eth1"}}]
+  ports: [{{name: up0, device: "{driver},iface=eth1"}}]
   vtep: {{{vtep}}}
   neighbours:
     - {{ip: {}, mac: "{}", port: up0}}

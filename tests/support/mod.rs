@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod ferry;
+pub mod fragments;
 pub mod frames;
 pub mod lab;
 pub mod membership;

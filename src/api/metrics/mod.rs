@@ -204,7 +204,10 @@ fn totals(text: &mut Text, totals: &Totals) {
         text.sample(&[], value);
     };
     one(Counter, "copied_packets_total", "Frames made here, mostly by replication.", totals.copies);
-    one(Gauge, "held_packets", "Frames that wait for their turn in replication.", totals.held);
+    let help = "Fragments that became part of another packet.";
+    one(Counter, "merged_packets_total", help, totals.merged);
+    let help = "Frames that wait for their turn in replication, or for other fragments.";
+    one(Gauge, "held_packets", help, totals.held);
     let help = "Learning events lost because the control core was behind.";
     one(Counter, "events_lost_total", help, totals.events_lost);
     let help = "VTEPs not learned because there were too many, each time they were heard.";

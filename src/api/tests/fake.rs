@@ -197,9 +197,10 @@ pub(crate) fn mac(vni: u32, number: u32) -> Mac {
 pub(crate) fn totals() -> Totals {
     Totals {
         rx: 1_234_567,
-        copies: 10,
+        copies: 13,
         tx: 1_234_500,
         drops: 70,
+        merged: 3,
         held: 7,
         events_lost: 0,
         peers_refused: 3,
@@ -278,7 +279,7 @@ pub(crate) fn world() -> World {
             storm_control: None,
             snooping: None,
             mtu: Some(1_450),
-            oversize: Oversize { answered: 12, unanswered: 3 },
+            oversize: Oversize { answered: 12, unanswered: 3, fragmented: 1 },
         }],
         macs: (0..3).map(|number| mac(101, number)).collect(),
         neighbours: vec![

@@ -49,7 +49,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 27] = [
+    let sections: [(&str, &Keys); 28] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -62,6 +62,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("underlay.ports[].", &underlay::PORT),
         ("underlay.vtep.", &underlay::VTEP),
         ("underlay.vtep.path_mtu.", &super::path::PATH_MTU),
+        ("underlay.vtep.fragments.", &super::path::FRAGMENTS),
         ("underlay.neighbours[].", &underlay::NEIGHBOUR),
         ("access.", &ACCESS),
         ("access.ports[].", &ACCESS_PORT),
