@@ -110,16 +110,17 @@ fn bind(flags: &[String]) {
         .allowlist_function("rte_eth_dev_(set_mtu|get_mtu|set_link_up|adjust_nb_rx_tx_desc)")
         .allowlist_function("rte_eth_(rx|tx)_queue_setup")
         .allowlist_function("rte_eth_promiscuous_enable|rte_eth_allmulticast_enable")
-        .allowlist_function("rte_eth_macaddr_get|rte_eth_dev_callback_(un)?register")
+        .allowlist_function("rte_eth_macaddr_get|rte_eth_dev_mac_addr_(add|remove)|rte_eth_dev_callback_(un)?register")
         .allowlist_function("rte_eth_vhost_get_queue_event|rte_vhost_driver_disable_features")
         .allowlist_function("rte_eth_stats_get|rte_eth_xstats_get|rte_eth_xstats_get_names")
         .allowlist_function("rte_pktmbuf_(pool_create|free_bulk|clone|copy)")
         .allowlist_function("rte_mempool_(avail_count|in_use_count|free)")
         .allowlist_function("rte_ring_(create|free)")
+        .allowlist_function("rte_eth_bond_(create|free|xmit_policy_set|primary_get|primary_set)")
         .allowlist_function("rte_ipv[46]_fragment_packet")
         .allowlist_function("rte_hash_(create|free|add_key_data|lookup_bulk_data)")
         .allowlist_var(
-            "SHIM_.*|RTE_ETH_LINK_UP|RTE_ETH_NAME_MAX_LEN|RTE_MAX_LCORE|RTE_MAX_ETHPORTS",
+            "SHIM_.*|BALANCE_XMIT_POLICY_LAYER34|RTE_ETH_LINK_UP|RTE_ETH_NAME_MAX_LEN|RTE_MAX_LCORE|RTE_MAX_ETHPORTS",
         )
         .allowlist_var(
             "RTE_LOG_.*|RTE_HASH_EXTRA_FLAGS_.*|RING_F_.*|RTE_ETH_EVENT_.*|VIRTIO_NET_F_.*",
@@ -210,8 +211,9 @@ fn link_dynamic() {
             println!("cargo:rustc-link-lib=dylib={library}");
         }
     }
-    // The one driver that we call ourselves.
+    // The drivers that we call ourselves.
     println!("cargo:rustc-link-lib=dylib=rte_net_vhost");
+    println!("cargo:rustc-link-lib=dylib=rte_net_bond");
 }
 
 fn link_static() {

@@ -6,61 +6,8 @@ mod support;
 use std::process::Command;
 
 use support::frames::{BROADCAST, Gre, PEER1, ethernet, gre_from, mac};
-use support::namespace::Background;
-use support::{Ferry, Lab, Namespace, eventually};
+use support::{Ferry, Lab, Namespace, Ovs, eventually};
 use tempfile::TempDir;
-
-/// An Open vSwitch of our own in a namespace: its own database, sockets and daemons, gone when dropped.
-struct Ovs {
-    namespace: Namespace,
-    folder: TempDir,
-    _database: Background,
-    _switch: Background,
-}
-
-impl Ovs {
-    fn new(namespace: Namespace) -> Self {
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().display().to_string();
-        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
-        support::namespace::run("ovsdb-tool", &["create", &format!("{path}/conf.db"), schema]);
-        let start = |program: &str, arguments: &[String]| {
-            let mut command = namespace.command("env");
-            command.arg(format!("OVS_RUNDIR={path}")).arg(program).args(arguments);
-            command.args(["--pidfile", &format!("--log-file={path}/{program}.log")]);
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-            Background(command.spawn().unwrap())
-        };
-        let database = start(
-            "ovsdb-server",
-            &[format!("{path}/conf.db"), format!("--remote=punix:{path}/db.sock")],
-        );
-        eventually("the database", || folder.path().join("db.sock").exists());
-        let switch = start("ovs-vswitchd", &[format!("unix:{path}/db.sock")]);
-        Self { namespace, folder, _database: database, _switch: switch }
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let path = self.folder.path().display();
-        let mut command = self.namespace.command("env");
-        command.arg(format!("OVS_RUNDIR={path}")).arg(program).arg("--timeout=10");
-        command
-    }
-
-    fn vsctl(&self, line: &str) {
-        let mut command = self.command("ovs-vsctl");
-        command.arg(format!("--db=unix:{}/db.sock", self.folder.path().display()));
-        let output = command.args(line.split_whitespace()).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn appctl(&self, line: &str) -> String {
-        let mut command = self.command("ovs-appctl");
-        let output = command.args(line.split_whitespace()).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
 
 /// Ferry at 192.0.2.1 with station 10.0.0.1; Open vSwitch at 192.0.2.2 with station 10.0.0.2.
 struct Pair {

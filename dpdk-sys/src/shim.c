@@ -137,6 +137,16 @@ int shim_tel_add_number(struct rte_tel_data *data, const char *name, uint64_t nu
 #endif
 }
 
+/* Renamed in 23.11. */
+int shim_bond_add(uint16_t bond, uint16_t member)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 11, 0, 0)
+	return rte_eth_bond_member_add(bond, member);
+#else
+	return rte_eth_bond_slave_add(bond, member);
+#endif
+}
+
 static ssize_t log_write(void *cookie, const char *text, size_t length)
 {
 	((shim_log_callback)cookie)(rte_log_cur_msg_loglevel(), rte_log_cur_msg_logtype(), text, length);

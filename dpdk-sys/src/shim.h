@@ -5,6 +5,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_eth_bond.h>
 #include <rte_eth_vhost.h>
 #include <rte_ether.h>
 #include <rte_dev.h>
@@ -66,6 +67,8 @@ static const uint64_t SHIM_MBUF_ATTACHED = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTE
 static const uint64_t SHIM_MBUF_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
 static const uint32_t SHIM_PKTMBUF_HEADROOM = RTE_PKTMBUF_HEADROOM;
 static const uint32_t SHIM_SPEED_UNKNOWN = RTE_ETH_SPEED_NUM_UNKNOWN;
+static const uint8_t SHIM_BOND_ACTIVE_BACKUP = BONDING_MODE_ACTIVE_BACKUP;
+static const uint8_t SHIM_BOND_8023AD = BONDING_MODE_8023AD;
 static const uint32_t SHIM_MQ_RSS = RTE_ETH_MQ_RX_RSS;
 static const int SHIM_SOCKET_ID_ANY = SOCKET_ID_ANY;
 
@@ -84,6 +87,7 @@ int shim_cpu_is_x86_64_v3(void);
 const char *shim_version(void);
 int shim_port_of_device(const char *name, uint16_t *port);
 int shim_link(uint16_t port, uint32_t *speed_mbps, int *up);
+int shim_bond_add(uint16_t bond, uint16_t member);
 
 int shim_tel_add_number(struct rte_tel_data *data, const char *name, uint64_t number);
 

@@ -42,6 +42,20 @@ pub struct Port {
     /// What of its frames may be flooded; absent where nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storm_control: Option<StormControl>,
+    /// The MACs behind other ports that its device takes frames for; absent where that takes all frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<UnicastFilter>,
+}
+
+/// Of a device that is not promiscuous: MACs that it takes frames for besides its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnicastFilter {
+    /// How many it takes frames for.
+    pub macs: u64,
+    /// How many it could.
+    pub room: u64,
+    /// How many it should and does not: frames for those are lost before they reach Ferry.
+    pub refused: u64,
 }
 
 /// What a port is for.
@@ -442,6 +456,9 @@ pub struct Peer {
     /// The next hop's Ethernet address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
+    /// All next hops, where there are several, of which those three are the first's: flows are spread over them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_hops: Vec<NextHop>,
     /// IDs of the networks that reach it.
     pub networks: Vec<u32>,
     /// The largest IP packet that reaches stations behind it, in bytes; `null` while its next hop is not known.
@@ -450,6 +467,19 @@ pub struct Peer {
     /// What routers said that the path to it carries; absent where none said that it is less than the port's MTU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_mtu: Option<PathMtu>,
+}
+
+/// One of several next hops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NextHop {
+    /// Name of the underlay port that packets leave by.
+    pub port: String,
+    /// The router on the way, or the peer itself on a shared link.
+    pub address: IpAddr,
+    /// Its Ethernet address.
+    pub mac: String,
+    /// Its share of the flows, relative to the others'.
+    pub weight: u16,
 }
 
 /// What a path of the underlay carries.

@@ -6,7 +6,8 @@ use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind,
-    Neighbour, NeighbourKind, Network, Peer, PeerState, Port, Role, Totals, UdpChecksum, Worker,
+    Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Port, Role, Totals, UdpChecksum,
+    Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -331,15 +332,26 @@ impl List for Peer {
                 },
                 peer.ttl.map_or("inherit".to_owned(), |ttl| ttl.to_string()),
                 state.to_owned(),
-                or_dash(peer.port.as_ref()),
-                or_dash(peer.next_hop),
-                or_dash(peer.mac.as_ref()),
+                by_hop(peer, &peer.port, |hop| hop.port.clone()),
+                by_hop(peer, &peer.next_hop, |hop| match hop.weight {
+                    1 => hop.address.to_string(),
+                    weight => format!("{}*{weight}", hop.address),
+                }),
+                by_hop(peer, &peer.mac, |hop| hop.mac.clone()),
                 or_dash(peer.age_seconds.map(duration)),
                 or_dash(peer.mtu),
                 or_dash(peer.path_mtu.map(|path| path.mtu)),
                 joined(&peer.networks, ToString::to_string),
             ]
         })
+    }
+}
+
+/// Something of a peer's next hop, or of each of them.
+fn by_hop(peer: &Peer, of_one: &Option<impl ToString>, of: impl Fn(&NextHop) -> String) -> String {
+    match &peer.next_hops[..] {
+        [] => or_dash(of_one.as_ref().map(ToString::to_string)),
+        several => joined(several, of),
     }
 }
 

@@ -54,7 +54,7 @@ pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
 pub use self::oversize::{Others, Oversize};
 pub use self::path::Reassembly;
 pub use self::peer::{EncapName, Peer};
-pub use self::port::{Offloads, Port, canonical_device};
+pub use self::port::{Bond, Offloads, Port, canonical_device, pci_address_of};
 pub use self::snooping::Snooping;
 pub use self::storm::StormControl;
 pub use self::underlay::{
@@ -94,6 +94,7 @@ const ACCESS_PORT: Keys = Keys {
         "rx_descriptors",
         "tx_descriptors",
         "offloads",
+        "promiscuous",
         "storm_control",
     ],
     later: &[],

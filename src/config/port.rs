@@ -5,17 +5,20 @@ use std::fmt::{self, Display};
 
 use super::Config;
 use super::host::Cores;
-use super::item::{Fields, Item, nearest};
+use super::item::{Fields, Item, Keys, nearest};
 use super::scalar::{self, Unique};
 use super::storm::{StormControl, storm_control};
+use crate::dpdk::BondMode;
 
 /// An Ethernet port of DPDK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
     /// Unique among all ports.
     pub name: String,
-    /// PCI address or devargs, verbatim.
+    /// PCI address or devargs, verbatim; of a bond what it is called.
     pub device: String,
+    /// The devices that it is made of, where there are several; underlay ports only.
+    pub bond: Option<Bond>,
     /// RX queues, 1 to 64.
     pub queues: u16,
     /// Bytes of the largest frame without its Ethernet header, VLAN tags and CRC.
@@ -26,15 +29,35 @@ pub struct Port {
     pub tx_descriptors: Option<u16>,
     /// What is left to the device, or to the guest behind it.
     pub offloads: Offloads,
+    /// Whether the device is to take frames for any MAC, as far as it can; access ports only.
+    pub promiscuous: bool,
     /// What of its frames may be flooded; access ports only.
     pub storm_control: Option<StormControl>,
 }
 
+/// Several devices that are one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bond {
+    /// How they share the work.
+    pub mode: BondMode,
+    /// PCI addresses or devargs, verbatim; the first one is the one that works where only one does.
+    pub members: Vec<String>,
+}
+
+pub(super) const BOND: Keys = Keys { known: &["mode", "members"], later: &[] };
+pub(super) const BOND_MODES: &[(&str, BondMode)] =
+    &[("active-backup", BondMode::ActiveBackup), ("lacp", BondMode::Lacp)];
+
 impl Port {
-    /// The address of its PCI device, in full and in lower case; `None`: it is a virtual one.
-    pub fn pci_address(&self) -> Option<String> {
-        pci_address(self.device.split(',').next()?)
+    /// Its devices: one, or those that a bond is made of.
+    pub fn devices(&self) -> &[String] {
+        self.bond.as_ref().map_or(std::slice::from_ref(&self.device), |bond| &bond.members)
     }
+}
+
+/// The address of a PCI device, in full and in lower case; `None`: it is a virtual one.
+pub fn pci_address_of(device: &str) -> Option<String> {
+    pci_address(device.split(',').next()?)
 }
 
 /// Work on a frame that its sender may leave to the next one.
@@ -135,13 +158,56 @@ impl Ports {
     pub fn read_access(&mut self, fields: &Fields<'_>) -> Option<Port> {
         let port = self.read(fields);
         let storm_control = fields.or("storm_control", None, |item| storm_control(&item))?;
-        Some(Port { storm_control, ..port? })
+        let promiscuous = fields.or("promiscuous", true, |item| item.boolean())?;
+        Some(Port { storm_control, promiscuous, ..port? })
+    }
+
+    /// Reads the keys of an underlay port that access ports have as well, and those of its device.
+    pub fn read_underlay(&mut self, fields: &Fields<'_>) -> Option<Port> {
+        let Some(item) = fields.get("bond") else { return self.read(fields) };
+        if let Some(device) = fields.get("device") {
+            device.error(
+                "the port's devices are the members of its 'bond'; remove this key, or 'bond'",
+            );
+        }
+        let bond = self.bond(&item);
+        self.read_with(fields, |_| Some(None)).zip(bond).map(|(port, bond)| Port {
+            device: format!("net_bonding_{}", port.name),
+            bond: Some(bond),
+            ..port
+        })
+    }
+
+    fn bond(&mut self, item: &Item<'_>) -> Option<Bond> {
+        let fields = item.fields(&BOND)?;
+        let mode =
+            fields.required("mode", "mode: active-backup", |item| item.choice(BOND_MODES, &[]));
+        let example = "members: [\"0000:3b:00.0\", \"0000:3b:00.1\"]";
+        let members = fields.required("members", example, |item| {
+            let members = item.list_of(|item| self.device(&item))?;
+            // 8 are what DPDK can hold.
+            if !(1..=8).contains(&members.len()) && item.elements().count() == members.len() {
+                return item.expected("one to eight devices");
+            }
+            Some(members)
+        });
+        Some(Bond { mode: mode?, members: members? })
     }
 
     /// Reads the keys that both kinds of port have.
     pub fn read(&mut self, fields: &Fields<'_>) -> Option<Port> {
+        self.read_with(fields, |ports| {
+            fields.required("device", "device: net_tap0", |item| ports.device(&item)).map(Some)
+        })
+    }
+
+    fn read_with(
+        &mut self,
+        fields: &Fields<'_>,
+        device: impl FnOnce(&mut Self) -> Option<Option<String>>,
+    ) -> Option<Port> {
         let name = fields.required("name", "name: port0", |item| self.name(&item));
-        let device = fields.required("device", "device: net_tap0", |item| self.device(&item));
+        let device = device(self);
         let queues = fields.or("queues", 1, |item| item.number::<u16>(1..=64));
         match queues {
             Some(queues) if !fields.is_misspelt("queues") => self.queues += u32::from(queues),
@@ -159,12 +225,14 @@ impl Ports {
             (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
         Some(Port {
             name: name?,
-            device: device?,
+            device: device?.unwrap_or_default(),
+            bond: None,
             queues: queues?,
             mtu: mtu?,
             rx_descriptors: rx_descriptors?,
             tx_descriptors: tx_descriptors?,
             offloads: offloads?,
+            promiscuous: true,
             storm_control: None,
         })
     }

@@ -15,7 +15,7 @@ use super::network::{ArpSuppression, InnerVlan, Member, Network};
 use super::oversize::Others;
 use super::path::Reassembly;
 use super::peer::{EncapName, Peer};
-use super::port::{Offloads, Port};
+use super::port::{BOND_MODES, Bond, Offloads, Port};
 use super::snooping::Snooping;
 use super::storm::StormControl;
 use super::underlay::{Neighbour, ReservedBits, UnderlayPort, Vtep, ZeroChecksum};
@@ -103,21 +103,39 @@ pub(super) fn underlay_port(UnderlayPort { port: of, twin }: &UnderlayPort) -> V
 }
 
 pub(super) fn port(of: &Port) -> Value {
-    let Port { name, device, queues, mtu, rx_descriptors, tx_descriptors, storm_control, offloads } =
-        of;
+    let Port {
+        name,
+        device,
+        bond,
+        queues,
+        mtu,
+        rx_descriptors,
+        tx_descriptors,
+        promiscuous,
+        storm_control,
+        offloads,
+    } = of;
     let offloads = match offloads {
         Offloads::On => "on",
         Offloads::Checksums => "checksums",
         Offloads::Off => "off",
     };
     with(
-        json!({"name": name, "device": device, "queues": queues, "mtu": mtu, "offloads": offloads}),
+        json!({"name": name, "queues": queues, "mtu": mtu, "offloads": offloads}),
         [
+            ("device", bond.is_none().then(|| json!(device))),
+            ("bond", bond.as_ref().map(self::bond)),
             ("rx_descriptors", rx_descriptors.map(Value::from)),
             ("tx_descriptors", tx_descriptors.map(Value::from)),
+            ("promiscuous", (!promiscuous).then_some(json!(false))),
             ("storm_control", storm_control.as_ref().map(storm)),
         ],
     )
+}
+
+fn bond(Bond { mode, members }: &Bond) -> Value {
+    let known = BOND_MODES.iter().find(|(_, of)| of == mode);
+    json!({"mode": known.map(|(name, _)| name), "members": members})
 }
 
 fn storm(StormControl { broadcast, multicast, unknown_unicast, burst }: &StormControl) -> Value {

@@ -98,6 +98,7 @@ pub(super) const PORT: Keys = Keys {
     known: &[
         "name",
         "device",
+        "bond",
         "queues",
         "twin",
         "addresses",
@@ -204,7 +205,7 @@ fn underlay_port(item: &Item<'_>, ports: &mut Ports, twins: &mut Twins) -> Optio
         ports.queues_unknown = true;
         return None;
     };
-    let port = ports.read(&fields);
+    let port = ports.read_underlay(&fields);
     let has_twin = fields.get("twin").is_some() || fields.is_misspelt("twin");
     twins.present.push(has_twin);
     twins.addresses_unknown |= fields.is_misspelt("addresses");

@@ -1,5 +1,6 @@
 //! The ways out that exist: the control core's side of [`crate::worker::Adjacency`].
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
@@ -9,7 +10,7 @@ use crate::tunnel::{
     AnyTemplate, Encap, Form, Marking, Order, OuterHeader, SequenceNumbers, Template,
 };
 use crate::wire::{Vlan, ethernet};
-use crate::worker::{Adjacency, AdjacencyIndex, Kind};
+use crate::worker::{Adjacency, AdjacencyIndex, Kind, Spread, SpreadWay};
 
 /// A way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub enum Way {
     Peer {
         /// Its VTEP address.
         address: IpAddr,
-        /// The outer header and where it leaves, once the next hop is known.
-        next_hop: Option<NextHop>,
+        /// The outer headers and where they leave, as far as next hops are known.
+        next_hops: Vec<NextHop>,
     },
     /// A multicast group, by one underlay port.
     Group(NextHop),
@@ -43,9 +44,18 @@ pub struct NextHop {
     pub outer: OuterHeader,
     /// The longest inner frame that the port's MTU has room for, in bytes.
     pub inner_limit: u16,
+    /// Its share of the flows, where there are several.
+    pub weight: u16,
 }
 
 impl NextHop {
+    /// Tells it from a peer's others.
+    fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.address, self.port).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The longest inner frame that a path has room for which carries packets of `mtu` bytes.
     fn limit_of(&self, mtu: u16) -> u16 {
         let headers = self.outer.length() - ethernet::LENGTH;
@@ -174,16 +184,16 @@ impl Adjacencies {
     }
 
     /// Sets where a peer's packets leave. Returns whether that changed.
-    pub fn set_next_hop(&mut self, index: AdjacencyIndex, new: Option<NextHop>) -> bool {
+    pub fn set_next_hops(&mut self, index: AdjacencyIndex, new: Vec<NextHop>) -> bool {
         match self.records.get_mut(index as usize) {
-            Some(Record { way: Some(Way::Peer { next_hop, .. }), numbers, .. })
-                if *next_hop != new =>
+            Some(Record { way: Some(Way::Peer { next_hops, .. }), numbers, .. })
+                if *next_hops != new =>
             {
-                let encap = new.as_ref().map(|hop| hop.outer.encap);
+                let encap = new.first().map(|hop| hop.outer.encap);
                 if matches!(encap, Some(Encap::Gre { sequence, .. }) if sequence.is_sent()) {
                     numbers.get_or_insert_default();
                 }
-                *next_hop = new;
+                *next_hops = new;
                 true
             }
             _ => false,
@@ -193,7 +203,12 @@ impl Adjacencies {
     /// Sets what the outer headers of packets to a peer or a group say, where its next hop is known.
     pub fn set_marking(&mut self, index: AdjacencyIndex, marking: Marking) {
         let way = self.records.get_mut(index as usize).and_then(|record| record.way.as_mut());
-        if let Some(Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop)) = way {
+        let hops = match way {
+            Some(Way::Peer { next_hops, .. }) => &mut next_hops[..],
+            Some(Way::Group(hop)) => std::slice::from_mut(hop),
+            _ => &mut [],
+        };
+        for hop in hops {
             hop.outer.marking = marking;
         }
     }
@@ -224,7 +239,8 @@ impl Adjacencies {
     /// A router says what a peer's path carries. Returns whether that is less than was known.
     pub fn narrow(&mut self, index: AdjacencyIndex, mtu: u16, now: Seconds) -> bool {
         let Some(record) = self.records.get_mut(index as usize) else { return false };
-        let Some(Way::Peer { next_hop: Some(hop), .. }) = &record.way else { return false };
+        let Some(Way::Peer { next_hops, .. }) = &record.way else { return false };
+        let Some(hop) = next_hops.first() else { return false };
         let narrower = record.inner_limit().is_some_and(|known| hop.limit_of(mtu) < known);
         if narrower {
             record.path = Some(PathMtu { mtu, since: now });
@@ -244,60 +260,106 @@ impl Adjacencies {
         any
     }
 
-    /// What workers read: the ways out, and the outer headers that some of them name.
-    pub fn build(&self) -> (Box<[Adjacency]>, Box<[AnyTemplate]>) {
-        let mut templates = Vec::new();
+    /// What workers read.
+    pub fn build(&self) -> PublishedWays {
+        let mut named = Named::default();
         let mut build = |record: &Record| match &record.way {
-            Some(way) => published(way, record, &mut templates),
+            Some(way) => named.publish(way, record),
             None => vacant(),
         };
-        (self.records.iter().map(&mut build).collect(), templates.into())
+        let adjacencies = self.records.iter().map(&mut build).collect();
+        let Named { templates, spreads } = named;
+        PublishedWays { adjacencies, templates: templates.into(), spreads: spreads.into() }
     }
+}
+
+/// What workers read of the ways out.
+pub struct PublishedWays {
+    /// All of them.
+    pub adjacencies: Box<[Adjacency]>,
+    /// The outer headers that some of them name.
+    pub templates: Box<[AnyTemplate]>,
+    /// The next hops of those that have several.
+    pub spreads: Box<[Spread]>,
 }
 
 impl Record {
     fn inner_limit(&self) -> Option<u16> {
         match self.way.as_ref()? {
-            Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
-                let path = self.path.map_or(u16::MAX, |path| hop.limit_of(path.mtu));
-                Some(hop.inner_limit.min(path))
-            }
-            Way::Peer { next_hop: None, .. } | Way::Local { .. } => None,
+            Way::Peer { next_hops, .. } => next_hops.iter().map(|hop| self.limit_by(hop)).min(),
+            Way::Group(hop) => Some(self.limit_by(hop)),
+            Way::Local { .. } => None,
         }
+    }
+
+    /// The longest inner frame by one of its next hops.
+    fn limit_by(&self, hop: &NextHop) -> u16 {
+        let path = self.path.map_or(u16::MAX, |path| hop.limit_of(path.mtu));
+        hop.inner_limit.min(path)
     }
 }
 
-fn published(way: &Way, record: &Record, templates: &mut Vec<AnyTemplate>) -> Adjacency {
-    let adjacency = Adjacency { generation: record.generation, ..vacant() };
-    match way {
-        Way::Local { port, vlan } => {
-            let (kind, vlan_or_limit, pair_or_template) = match *vlan {
-                None => (Kind::Local, 0, 0),
-                Some(Vlan::Single(id)) => (Kind::LocalVlan, id, 0),
-                Some(Vlan::Pair { tpid, outer, inner }) => {
-                    (Kind::LocalPair, outer, u32::from(tpid) << 16 | u32::from(inner))
-                }
-            };
-            Adjacency { kind, port: *port, vlan_or_limit, pair_or_template, ..adjacency }
-        }
-        Way::Peer { next_hop: None, .. } => Adjacency { kind: Kind::Unresolved, ..adjacency },
-        Way::Peer { next_hop: Some(hop), .. } | Way::Group(hop) => {
-            let limit = record.inner_limit().unwrap_or_default();
-            let way = Adjacency { port: hop.port, vlan_or_limit: limit, ..adjacency };
-            match Template::new(&hop.outer) {
-                Some((template, form)) => {
-                    let kind = match form {
-                        Form::Vxlan => Kind::Tunnel,
-                        Form::SummedVxlan => Kind::SummedTunnel,
-                        Form::Nvgre | Form::FlowlessNvgre | Form::Gre => Kind::GreTunnel,
+/// What the ways out name by an index.
+#[derive(Default)]
+struct Named {
+    templates: Vec<AnyTemplate>,
+    spreads: Vec<Spread>,
+}
+
+impl Named {
+    fn publish(&mut self, way: &Way, record: &Record) -> Adjacency {
+        let adjacency = Adjacency { generation: record.generation, ..vacant() };
+        match way {
+            Way::Local { port, vlan } => {
+                let (kind, vlan_or_limit, pair_or_index) = match *vlan {
+                    None => (Kind::Local, 0, 0),
+                    Some(Vlan::Single(id)) => (Kind::LocalVlan, id, 0),
+                    Some(Vlan::Pair { tpid, outer, inner }) => {
+                        (Kind::LocalPair, outer, u32::from(tpid) << 16 | u32::from(inner))
+                    }
+                };
+                Adjacency { kind, port: *port, vlan_or_limit, pair_or_index, ..adjacency }
+            }
+            Way::Group(hop) => self.by(hop, record),
+            Way::Peer { next_hops, .. } => match &next_hops[..] {
+                [] => Adjacency { kind: Kind::Unresolved, ..adjacency },
+                [hop] => self.by(hop, record),
+                several => {
+                    let way = |hop: &NextHop| SpreadWay {
+                        adjacency: self.by(hop, record),
+                        identity: hop.identity(),
+                        weight: hop.weight,
                     };
-                    Adjacency { kind, form, template, ..way }
+                    let ways: Vec<_> = several.iter().map(way).collect();
+                    self.spreads.push(Spread::new(&ways));
+                    let pair_or_index = (self.spreads.len() - 1) as u32;
+                    Adjacency { kind: Kind::Spread, pair_or_index, ..adjacency }
                 }
-                None => {
-                    templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
-                    let pair_or_template = (templates.len() - 1) as u32;
-                    Adjacency { kind: Kind::AnyTunnel, pair_or_template, ..way }
-                }
+            },
+        }
+    }
+
+    /// The way out by one next hop.
+    fn by(&mut self, hop: &NextHop, record: &Record) -> Adjacency {
+        let way = Adjacency {
+            port: hop.port,
+            vlan_or_limit: record.limit_by(hop),
+            generation: record.generation,
+            ..vacant()
+        };
+        match Template::new(&hop.outer) {
+            Some((template, form)) => {
+                let kind = match form {
+                    Form::Vxlan => Kind::Tunnel,
+                    Form::SummedVxlan => Kind::SummedTunnel,
+                    Form::Nvgre | Form::FlowlessNvgre | Form::Gre => Kind::GreTunnel,
+                };
+                Adjacency { kind, form, template, ..way }
+            }
+            None => {
+                self.templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
+                let pair_or_index = (self.templates.len() - 1) as u32;
+                Adjacency { kind: Kind::AnyTunnel, pair_or_index, ..way }
             }
         }
     }
@@ -311,7 +373,7 @@ fn vacant() -> Adjacency {
         port: 0,
         generation: 0,
         vlan_or_limit: 0,
-        pair_or_template: 0,
+        pair_or_index: 0,
     }
 }
 
@@ -330,30 +392,50 @@ mod tests {
             id: None,
             offloads: false,
         };
-        NextHop { port: 0, address: outer.destination, outer, inner_limit: mtu - 36 }
+        NextHop { port: 0, address: outer.destination, outer, inner_limit: mtu - 36, weight: 1 }
     }
 
     #[test]
     fn a_path_is_as_narrow_as_was_last_said_until_that_is_old() {
         let mut ways = Adjacencies::default();
-        let hop = Some(peer(1500));
-        let index = ways.add(Way::Peer { address: IpAddr::from([192, 0, 2, 2]), next_hop: None });
+        let hop = vec![peer(1500)];
+        let index =
+            ways.add(Way::Peer { address: IpAddr::from([192, 0, 2, 2]), next_hops: vec![] });
         assert!(!ways.narrow(index, 1400, 5), "nobody knows how much narrower that would be");
-        assert!(ways.set_next_hop(index, hop.clone()));
+        assert!(ways.set_next_hops(index, hop.clone()));
         assert_eq!(ways.inner_limit(index), Some(1464));
         assert!(!ways.narrow(index, 1500, 5), "not less");
         assert!(ways.narrow(index, 1400, 5) && !ways.narrow(index, 1450, 6));
         assert_eq!(ways.inner_limit(index), Some(1364));
-        assert_eq!(ways.build().0[0].vlan_or_limit, 1364);
+        assert_eq!(ways.build().adjacencies[0].vlan_or_limit, 1364);
         assert!(ways.narrow(index, 1300, 7), "the next router on the way");
         assert_eq!(ways.path(index), Some(PathMtu { mtu: 1300, since: 7 }));
         // By another next hop the path may be another, and may be not.
-        assert!(ways.set_next_hop(index, None) && ways.set_next_hop(index, hop));
+        assert!(ways.set_next_hops(index, vec![]) && ways.set_next_hops(index, hop));
         assert_eq!(ways.inner_limit(index), Some(1264));
         assert!(!ways.widen(16, 10) && ways.widen(17, 10) && !ways.widen(18, 10));
         assert_eq!((ways.inner_limit(index), ways.path(index)), (Some(1464), None));
         assert!(ways.narrow(index, 1300, 30));
         ways.remove(index);
         assert_eq!(ways.path(index), None, "a way of the same index is another");
+    }
+
+    #[test]
+    fn of_several_next_hops_the_narrowest_says_what_fits_all() {
+        let mut ways = Adjacencies::default();
+        let address = IpAddr::from([192, 0, 2, 2]);
+        let index = ways.add(Way::Peer { address, next_hops: vec![] });
+        let other = NextHop { port: 1, address: [192, 0, 2, 254].into(), ..peer(1400) };
+        assert!(ways.set_next_hops(index, vec![peer(1500), other.clone()]));
+        assert_eq!(ways.inner_limit(index), Some(1364));
+        let built = ways.build();
+        assert_eq!((built.adjacencies[0].kind, built.spreads.len()), (Kind::Spread, 1));
+        let hops: Vec<_> = (0xc000..=0xffff).filter_map(|of| built.spreads[0].way(of)).collect();
+        for (port, limit) in [(0, 1464), (1, 1364)] {
+            let some = hops.iter().find(|hop| hop.port == port).unwrap();
+            assert_eq!((some.kind, some.vlan_or_limit, some.generation), (Kind::Tunnel, limit, 1));
+        }
+        assert!(ways.set_next_hops(index, vec![other]));
+        assert_eq!(ways.build().adjacencies[0].kind, Kind::Tunnel, "the one that is left");
     }
 }

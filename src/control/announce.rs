@@ -1,9 +1,7 @@
 //! What happens, told to whoever listens. Where nobody does, it costs a look at a number.
 
-use hashbrown::HashMap;
-
 use super::core::{Control, Parts};
-use super::ports::{Ports, Role};
+use super::ports::Role;
 use crate::api::{Event, Events, MacEvent, Place};
 use crate::fib::{Change, Entry, MacKey};
 use crate::wire::MacAddr;
@@ -101,14 +99,13 @@ impl Control {
         announcer.lose(more);
     }
 
-    /// Looks at all links, once a tick. Behind one that is back there may be a switch that has not heard of our groups.
+    /// Looks at links, and has next hops and twins follow those of underlay ports.
     pub(super) fn watch_links(&mut self) {
         let Self { parts, announcer, links, netlink, .. } = self;
         for (index, is_up) in links.look(&parts.ports) {
             let Some(port) = parts.ports.get(index) else { continue };
-            if let Some(netlink) = netlink.as_ref().filter(|_| is_up && port.role == Role::Underlay)
-            {
-                netlink.renew(index);
+            if let Some(netlink) = netlink.as_ref().filter(|_| port.role == Role::Underlay) {
+                netlink.set_link(index, is_up);
             }
             let port = || port.name().to_owned();
             announcer.say(|| match is_up {
@@ -132,20 +129,6 @@ fn mac_event(parts: &Parts, network: u32, mac: MacKey, entry: Entry) -> MacEvent
         network: known.map_or(String::new(), |network| network.name().to_owned()),
         mac: MacAddr(mac.octets()).to_string(),
         place: if parts.is_live(entry) { parts.place(entry.adjacency()) } else { Place::default() },
-    }
-}
-
-/// Notices links that change.
-#[derive(Default)]
-pub(super) struct LinkWatch(HashMap<u16, bool>);
-
-impl LinkWatch {
-    /// Ports whose links are not as they were, and whether they are up.
-    fn look(&mut self, ports: &Ports) -> Vec<(u16, bool)> {
-        self.0.retain(|index, _| ports.get(*index).is_some());
-        let state = |(index, port): (u16, &super::ports::ControlPort)| (index, port.port.link().up);
-        let changed = |(index, is_up): &(u16, bool)| self.0.insert(*index, *is_up) == Some(!*is_up);
-        ports.iter().map(state).filter(changed).collect()
     }
 }
 

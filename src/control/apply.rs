@@ -13,7 +13,7 @@ use super::flood_groups;
 use super::learned_peers;
 use super::macs;
 use super::multicast;
-use super::peers::Resolution;
+use super::peers::{Resolution, ResolvedHop};
 use super::startup::StartError;
 use crate::config::{self, Config, Neighbour};
 use crate::fib::MacKey;
@@ -212,7 +212,8 @@ impl Control {
         for Neighbour { ip, mac, port } in new {
             if sought.remove(ip) {
                 let port = ports.index(port);
-                let resolution = Resolution::Resolved { port, mac: *mac, next_hop: *ip };
+                let hop = ResolvedHop { port, mac: *mac, address: *ip, weight: 1 };
+                let resolution = Resolution::Resolved(vec![hop]);
                 peers.resolve(*ip, &resolution, config, ports, adjacencies, announcer);
             }
         }

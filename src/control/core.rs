@@ -10,11 +10,13 @@ use hashbrown::HashSet;
 
 use super::adjacency::Adjacencies;
 use super::ageing::Ageing;
-use super::announce::{Announcer, LinkWatch};
+use super::announce::Announcer;
 use super::capture::Captures;
 use super::clock::{self, Seconds, Tick};
+use super::filters::FilterWatch;
 use super::flood_groups::{self, GroupWays};
 use super::learn::Drained;
+use super::links::LinkWatch;
 use super::multicast::Attendance;
 use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
@@ -93,6 +95,7 @@ pub struct Control {
     pub(super) unpublished: bool,
     pub(super) links: LinkWatch,
     pub(super) announcer: Announcer,
+    filters: FilterWatch,
     watchdog: Watchdog,
     pub(super) attendance: Attendance,
     pub(super) captures: Captures,
@@ -121,6 +124,7 @@ impl Control {
             unpublished: false,
             links: LinkWatch::default(),
             announcer: Announcer::default(),
+            filters: FilterWatch::default(),
             watchdog: Watchdog::new(parts.config.cores.workers.len(), clock::TICK),
             attendance: Attendance::default(),
             captures: Captures::default(),
@@ -190,6 +194,9 @@ impl Control {
             }
             self.attend_members();
             self.advance_clock();
+            self.watch_links();
+            let Parts { ports, networks, adjacencies, .. } = &mut self.parts;
+            self.filters.look(ports, networks, adjacencies);
             self.age();
             self.reclaim();
             self.collect();
@@ -285,7 +292,6 @@ impl Control {
             self.watchdog.look(workers.map(|worker| worker.counters.polls.get()));
             self.age_paths();
             self.parts.ports.iter().for_each(|(_, port)| port.port.look_at_link());
-            self.watch_links();
         }
     }
 

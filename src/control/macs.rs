@@ -225,7 +225,7 @@ mod tests {
                 let joined: HashSet<_> = world.peers.iter().map(|(key, _)| *key).collect();
                 prop_assert_eq!(joined, needed);
             }
-            prop_assert!(world.adjacencies.build().0.len() <= 7, "indices are used again");
+            prop_assert!(world.adjacencies.build().adjacencies.len() <= 7, "indices are used again");
         }
     }
 

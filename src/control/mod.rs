@@ -10,12 +10,14 @@ mod apply;
 mod capture;
 mod clock;
 mod core;
+mod filters;
 #[cfg(test)]
 mod fixture;
 mod flood_groups;
 mod flush;
 mod learn;
 mod learned_peers;
+mod links;
 mod macs;
 mod moves;
 mod multicast;

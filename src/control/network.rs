@@ -241,7 +241,7 @@ mod tests {
         let mut adjacencies = Adjacencies::default();
         let local = adjacencies.attach(0, None);
         let [fixed, a, b] = [1, 2, 3].map(|number| {
-            adjacencies.add(Way::Peer { address: [192, 0, 2, number].into(), next_hop: None })
+            adjacencies.add(Way::Peer { address: [192, 0, 2, number].into(), next_hops: vec![] })
         });
         let mut network = Network::new(configured("flood: none"), 0, 1);
         network.set_members(vec![local], vec![fixed]);
@@ -267,7 +267,7 @@ mod tests {
         let mut adjacencies = Adjacencies::default();
         let local = adjacencies.attach(0, None);
         let [fixed, learned] = [1, 2].map(|number| {
-            adjacencies.add(Way::Peer { address: [192, 0, 2, number].into(), next_hop: None })
+            adjacencies.add(Way::Peer { address: [192, 0, 2, number].into(), next_hops: vec![] })
         });
         let mut network = Network::new(configured("flood: {peers: learn}"), 0, 1);
         assert!(network.include(learned, &adjacencies));

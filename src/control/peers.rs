@@ -27,25 +27,31 @@ pub struct Peer {
     pub learned: bool,
 }
 
-/// A peer's next hop, as found by netlink or by configuration.
+/// A peer's next hops, as found by netlink or by configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
-    /// Packets leave by an underlay port to this MAC.
-    Resolved {
-        /// Port index of the underlay port.
-        port: u16,
-        /// The peer's or the gateway's.
-        mac: MacAddr,
-        /// The peer itself, or the gateway on the way.
-        next_hop: IpAddr,
-    },
+    /// Those that packets leave by.
+    Resolved(Vec<ResolvedHop>),
     /// The next hop does not answer.
     Unresolved,
     /// No route by an underlay port.
     NoRoute,
 }
 
-/// A peer's next hop, found or lost.
+/// A next hop that answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedHop {
+    /// Port index of the underlay port.
+    pub port: u16,
+    /// The peer's or the gateway's.
+    pub mac: MacAddr,
+    /// The peer itself, or the gateway on the way.
+    pub address: IpAddr,
+    /// Its share of the flows, where there are several.
+    pub weight: u16,
+}
+
+/// A peer's next hops, found or lost.
 pub type NextHopUpdate = (IpAddr, Resolution);
 
 /// All peers by address and by how they are spoken to.
@@ -102,7 +108,7 @@ impl Peers {
         self.peers.entry(key).or_insert_with(|| {
             self.by_address.entry(key.address).or_default().push(key);
             self.fresh.insert(key.address);
-            let way = Way::Peer { address: key.address, next_hop: None };
+            let way = Way::Peer { address: key.address, next_hops: Vec::new() };
             let adjacency = match self.former.remove(&key) {
                 Some(former) => {
                     adjacencies.restore(former, way);
@@ -318,24 +324,32 @@ impl Peers {
         for key in self.by_address.get(&address).into_iter().flatten() {
             let Some(peer) = self.peers.get_mut(key) else { continue };
             peer.routed = *resolution != Resolution::NoRoute;
-            let next_hop = match resolution {
-                Resolution::Resolved { port, mac, next_hop } => ports
-                    .get(*port)
-                    .map(|of| next_hop_by(config, (*port, of), key, (*next_hop, *mac))),
-                Resolution::Unresolved | Resolution::NoRoute => None,
+            let hops = match resolution {
+                Resolution::Resolved(hops) => &hops[..],
+                Resolution::Unresolved | Resolution::NoRoute => &[],
             };
-            changed |= adjacencies.set_next_hop(peer.adjacency, next_hop);
+            let next_hop = |hop: &ResolvedHop| {
+                let port = (hop.port, ports.get(hop.port)?);
+                let next_hop = next_hop_by(config, port, key, (hop.address, hop.mac));
+                Some(NextHop { weight: hop.weight, ..next_hop })
+            };
+            let next_hops = hops.iter().filter_map(next_hop).collect();
+            changed |= adjacencies.set_next_hops(peer.adjacency, next_hops);
         }
         if changed {
             match resolution {
-                Resolution::Resolved { mac, next_hop, port } => {
-                    tracing::info!("peer {address}: next hop {next_hop} is {mac}");
-                    announcer.say(|| Event::PeerUp {
-                        peer: address,
-                        port: ports.get(*port).map_or("", |port| port.name()).to_owned(),
-                        next_hop: *next_hop,
-                        mac: mac.to_string(),
-                    });
+                Resolution::Resolved(hops) => {
+                    for hop in hops {
+                        announcer.say(|| Event::PeerUp {
+                            peer: address,
+                            port: ports.get(hop.port).map_or("", |port| port.name()).to_owned(),
+                            next_hop: hop.address,
+                            mac: hop.mac.to_string(),
+                        });
+                    }
+                    let hops = hops.iter().map(|hop| format!("{} is {}", hop.address, hop.mac));
+                    let hops = hops.collect::<Vec<_>>().join(", ");
+                    tracing::info!("peer {address}: next hop {hops}");
                 }
                 Resolution::Unresolved => {
                     tracing::warn!("peer {address}: its next hop does not answer");
@@ -392,5 +406,6 @@ pub(super) fn next_hop_by(
         offloads: port.port.computes_udp_checksums(),
     };
     let headers = (outer.length() - ethernet::LENGTH) as u16;
-    NextHop { port: index, address, outer, inner_limit: port.port.mtu().saturating_sub(headers) }
+    let inner_limit = port.port.mtu().saturating_sub(headers);
+    NextHop { port: index, address, outer, inner_limit, weight: 1 }
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::core::{Control, Parts};
-use super::ports::{self, ControlPort, Opened, Plan, Purpose, Role};
+use super::ports::{self, ControlPort, Filter, Opened, Plan, Purpose, Role};
 use super::startup::StartError;
 use crate::api::Event;
 use crate::config::Config;
@@ -78,7 +78,8 @@ impl Control {
                 Purpose::Twin(of) => Role::Twin(ports.index(of)),
             };
             let (limits, storm) = (None, None);
-            let running = ControlPort { wanted, role, port, limits, storm, rings, share };
+            let filter = Filter::default();
+            let running = ControlPort { wanted, role, port, limits, storm, filter, rings, share };
             self.announcer.say(|| Event::PortAdded { port: running.name().to_owned() });
             ports.put(index, running);
             for (worker, transmit) in workers.iter().zip(transmit) {

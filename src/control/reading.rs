@@ -44,7 +44,7 @@ impl Control {
     /// Whether packets to a peer can leave.
     pub(super) fn state(&self, peer: &Peer) -> PeerState {
         match self.parts.adjacencies.get(peer.adjacency) {
-            Some(Way::Peer { next_hop: Some(_), .. }) => PeerState::Resolved,
+            Some(Way::Peer { next_hops, .. }) if !next_hops.is_empty() => PeerState::Resolved,
             _ if peer.routed => PeerState::Unresolved,
             _ => PeerState::NoRoute,
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use super::adjacency::Way;
+use super::adjacency::{NextHop, Way};
 use super::ageing::age;
 use super::core::{Control, Parts, WorkerHandle};
 use super::multicast::Multicast;
@@ -94,6 +94,13 @@ impl Control {
                 tx_bytes: sum(|of| of.tx_bytes.get()),
                 drops: sum(all_drops),
                 storm_control: port.storm.as_deref().map(storm_control),
+                filter: port.port.filter_room().filter(|_| port.role == Role::Access).map(|room| {
+                    model::UnicastFilter {
+                        macs: port.filter.count() as u64,
+                        room: room.into(),
+                        refused: port.filter.refused() as u64,
+                    }
+                }),
             }
         };
         self.parts.ports.iter().map(report).collect()
@@ -232,11 +239,12 @@ impl Control {
         let mut peers: Vec<_> = self.parts.peers.iter().collect();
         peers.sort_by_key(|(key, peer)| (key.address, peer.adjacency));
         let report = |(key, peer): (&config::Peer, &super::peers::Peer)| {
-            let hop = match self.parts.adjacencies.get(peer.adjacency) {
-                Some(Way::Peer { next_hop, .. }) => next_hop.as_ref(),
-                _ => None,
+            let hops = match self.parts.adjacencies.get(peer.adjacency) {
+                Some(Way::Peer { next_hops, .. }) => &next_hops[..],
+                _ => &[],
             };
             let marking = key.marking(&self.parts.config.underlay.vtep);
+            let hop = hops.first();
             model::Peer {
                 address: key.address,
                 encap: match key.encap {
@@ -259,6 +267,10 @@ impl Control {
                 port: hop.map(|hop| self.port_name(hop.port)),
                 next_hop: hop.map(|hop| hop.address),
                 mac: hop.map(|hop| MacAddr(hop.outer.next_hop_mac).to_string()),
+                next_hops: match hops {
+                    [] | [_] => Vec::new(),
+                    several => several.iter().map(|hop| self.report_next_hop(hop)).collect(),
+                },
                 learned: peer.learned,
                 age_seconds: peer.learned.then(|| {
                     let last = self.parts.adjacencies.heard(peer.adjacency).last;
@@ -279,6 +291,15 @@ impl Control {
             }
         };
         peers.into_iter().map(report).collect()
+    }
+
+    fn report_next_hop(&self, hop: &NextHop) -> model::NextHop {
+        model::NextHop {
+            port: self.port_name(hop.port),
+            address: hop.address,
+            mac: MacAddr(hop.outer.next_hop_mac).to_string(),
+            weight: hop.weight,
+        }
     }
 
     /// IDs of the networks that take what a learned peer sends.

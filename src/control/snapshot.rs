@@ -29,19 +29,20 @@ pub fn build(
     let gre = peers.speak_gre();
     let admissions = learned_peers::build(networks, peers);
     let (peers, any_peers) = peers.build(|vni| vnis.get(vni));
-    let (adjacency_table, templates) = adjacencies.build();
+    let ways = adjacencies.build();
     let vtep = &config.underlay.vtep;
     Snapshot {
         ports: port_entries(ports, adjacencies, networks),
         networks: networks.build(),
         oversize: networks.oversize(),
-        adjacencies: adjacency_table,
+        adjacencies: ways.adjacencies,
         orders: adjacencies.orders(),
         vnis,
         peers,
         any_peers,
         admissions,
-        templates,
+        templates: ways.templates,
+        spreads: ways.spreads,
         vtep: Vtep {
             address: vtep.ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED),
             udp_port: vtep.vxlan_port,

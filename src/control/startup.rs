@@ -9,7 +9,7 @@ use super::netlink::TwinError;
 use super::networks::Networks;
 use super::ports::{self, Pools};
 use super::snapshot;
-use crate::config::{Config, Underlay};
+use crate::config::{Config, Underlay, pci_address_of};
 use crate::dpdk::{Eal, EalOptions, free_hugepages};
 use crate::fib::{Domain, Published, Reclaimer};
 use crate::worker::{
@@ -115,8 +115,9 @@ fn eal_options(config: &Config) -> EalOptions {
         memory: config.eal.memory,
         pci_devices: underlay
             .chain(&config.access)
-            .filter(|port| port.pci_address().is_some())
-            .map(|port| port.device.clone())
+            .flat_map(|port| port.devices())
+            .filter(|device| pci_address_of(device).is_some())
+            .cloned()
             .collect(),
         extra: config.eal.args.clone(),
     }

@@ -80,7 +80,7 @@ impl Control {
                 port: port.name().to_owned(),
                 role: port.role.into(),
                 length: packet.len(),
-                outer: if encapsulated { self.outer(packet) } else { None },
+                outer: if encapsulated { self.outer(*index, packet) } else { None },
                 packet: to_hex(packet),
             })
         });
@@ -127,23 +127,26 @@ impl Control {
         effects
     }
 
-    /// What the outer headers of a packet say.
-    fn outer(&self, packet: &[u8]) -> Option<Outer> {
+    /// What the outer headers of a packet say that leaves by a port; of fragments nothing.
+    fn outer(&self, port: u16, packet: &[u8]) -> Option<Outer> {
         let (link, behind) = ethernet::Header::parse(packet).ok()?;
         let (source, destination, ttl, protocol, payload) = match link.ethertype.get() {
             ethernet::ethertype::IPV4 => {
-                let (ip, payload) = ipv4::Header::parse(behind).ok()?;
+                let (ip, payload) =
+                    ipv4::Header::parse(behind).ok().filter(|(ip, _)| !ip.is_fragment())?;
                 let (from, to) = (IpAddr::from(ip.source()), IpAddr::from(ip.destination()));
                 (from, to, ip.ttl, ip.protocol, payload)
             }
             ethernet::ethertype::IPV6 => {
-                let (ip, payload) = ipv6::Header::parse(behind).ok()?;
+                let is_whole = |ip: &ipv6::Header| ip.next_header != ipv6::FRAGMENT;
+                let (ip, payload) =
+                    ipv6::Header::parse(behind).ok().filter(|(ip, _)| is_whole(ip))?;
                 let (from, to) = (IpAddr::from(ip.source()), IpAddr::from(ip.destination()));
                 (from, to, ip.hop_limit, ip.next_header, payload)
             }
             _ => return None,
         };
-        let hop = self.next_hop_of(destination, protocol);
+        let hop = self.next_hop_of(destination, protocol, (port, link.destination));
         let encap = hop.map(|hop| hop.outer.encap);
         let (udp, encap, id, inner) = if protocol == ipv4::UDP {
             let (udp, payload) = udp::Header::parse(payload).ok()?;
@@ -179,14 +182,21 @@ impl Control {
         })
     }
 
-    /// The way to a peer that is spoken to by an IP protocol.
-    fn next_hop_of(&self, address: IpAddr, protocol: u8) -> Option<&NextHop> {
+    /// The way to a peer that is spoken to by an IP protocol, by a port and to a MAC.
+    fn next_hop_of(
+        &self,
+        address: IpAddr,
+        protocol: u8,
+        (port, mac): (u16, MacAddr),
+    ) -> Option<&NextHop> {
         let mut peers = self.parts.peers.iter();
         let is_it =
             |key: &crate::config::Peer| key.address == address && key.encap.protocol() == protocol;
         let (_, peer) = peers.find(|(key, _)| is_it(key))?;
         match self.parts.adjacencies.get(peer.adjacency)? {
-            Way::Peer { next_hop, .. } => next_hop.as_ref(),
+            Way::Peer { next_hops, .. } => {
+                next_hops.iter().find(|hop| hop.port == port && hop.outer.next_hop_mac == mac.0)
+            }
             Way::Local { .. } | Way::Group(_) => None,
         }
     }

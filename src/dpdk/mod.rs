@@ -5,6 +5,7 @@
 //! lcore that will poll it and is used by that lcore alone (`Send`, not `Sync`). An [`Mbuf`] has one
 //! owner and goes back to its pool when dropped; all of them must be gone before [`Eal`] is.
 
+mod bond;
 mod burst;
 mod eal;
 mod error;
@@ -22,6 +23,7 @@ mod ring;
 mod telemetry;
 mod vhost;
 
+pub use bond::BondMode;
 pub use burst::{BURST, Burst, sift, sift_ahead};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
 pub use error::{Error, Result};

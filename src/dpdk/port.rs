@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::mem;
 use std::sync::Arc;
 
+use super::bond::{self, BondMode};
 use super::error::{Error, Result, check};
 use super::mempool::Mempool;
 use super::offload::Offloads;
@@ -40,6 +41,8 @@ pub struct Port {
     state: Arc<PortState>,
     /// Until the port starts.
     watch: Option<Watch>,
+    bond: Option<BondMode>,
+    filter_room: Option<u32>,
     started: Option<Arc<Started>>,
     attached: Arc<Attached>,
 }
@@ -49,6 +52,8 @@ struct Attached {
     id: u16,
     name: String,
     device: *mut dpdk_sys::rte_device,
+    /// Of a bond: they are detached after it.
+    members: Vec<Attached>,
 }
 
 /// A started port, kept alive by its queues.
@@ -111,33 +116,64 @@ impl Port {
             vhost.remove_stale_socket();
             text = vhost.with_tso(devargs);
         }
-        let text = CString::new(text)
-            .map_err(|_| Error::plain("rte_dev_probe", &subject, "a NUL in its devargs"))?;
-        let device = devargs.split(',').next().unwrap_or(devargs).trim();
-        let device = CString::new(device).unwrap_or_default();
-        let mut id = u16::MAX;
-        // SAFETY: plain calls with C strings; `id` is written on success.
-        unsafe {
-            if dpdk_sys::shim_port_of_device(device.as_ptr(), &mut id) != 0 {
-                check("rte_dev_probe", &subject, dpdk_sys::rte_dev_probe(text.as_ptr()))?;
-                check(
-                    "rte_dev_probe",
-                    &subject,
-                    dpdk_sys::shim_port_of_device(device.as_ptr(), &mut id),
-                )?;
-            }
+        let id = probe(&text, &subject)?;
+        Self::of(name, id, Vec::new(), vhost, &subject)
+    }
+
+    /// Attaches devices, and makes a bond of them, a port like any other.
+    ///
+    /// # Errors
+    /// A device that cannot be attached, or cannot be a member.
+    pub fn attach_bond(name: &str, mode: BondMode, members: &[String]) -> Result<Self> {
+        super::log::take_last_error();
+        let mut attached = Vec::new();
+        for devargs in members {
+            let subject = format!("port {name} (member {devargs})");
+            attached.push(Attached::new(name, probe(devargs, &subject)?, Vec::new(), &subject)?.0);
         }
-        // SAFETY: an all-zero rte_eth_dev_info is valid and is filled by the call.
-        let info = unsafe {
-            let mut info: dpdk_sys::rte_eth_dev_info = mem::zeroed();
-            check("rte_eth_dev_info_get", &subject, dpdk_sys::rte_eth_dev_info_get(id, &mut info))?;
-            info
-        };
-        let watch = Watch::new(id, vhost.is_some(), &subject);
-        let attached = Arc::new(Attached { id, name: name.to_owned(), device: info.device });
-        let watch = watch?;
+        let subject = format!("port {name} (bond of {})", members.join(" and "));
+        let ids: Vec<_> = attached.iter().map(|member| member.id).collect();
+        let id = bond::create(&format!("net_bonding_{name}"), mode, &ids, &subject)?;
+        let port = Self::of(name, id, attached, None, &subject)?;
+        Ok(Self { bond: Some(mode), ..port })
+    }
+
+    fn of(
+        name: &str,
+        id: u16,
+        members: Vec<Attached>,
+        vhost: Option<Vhost>,
+        subject: &str,
+    ) -> Result<Self> {
+        let (attached, info) = Attached::new(name, id, members, subject)?;
+        let watch = Watch::new(id, vhost.is_some(), subject)?;
         let (name, state) = (name.to_owned(), watch.state());
-        Ok(Self { name, id, info, vhost, state, watch: Some(watch), started: None, attached })
+        let (watch, attached) = (Some(watch), Arc::new(attached));
+        Ok(Self {
+            name,
+            id,
+            info,
+            vhost,
+            state,
+            watch,
+            bond: None,
+            filter_room: None,
+            started: None,
+            attached,
+        })
+    }
+
+    /// Whether it must be sent by, be it nothing, ten times a second at least: its driver has frames of its own.
+    pub fn needs_turns(&self) -> bool {
+        self.bond == Some(BondMode::Lacp)
+    }
+
+    /// Looks at the links of a bond's members, and chooses the one that works where one does.
+    pub fn mind_members(&self) {
+        if self.bond == Some(BondMode::ActiveBackup) {
+            let members: Vec<_> = self.attached.members.iter().map(|member| member.id).collect();
+            bond::prefer_first_up(self.id, &members);
+        }
     }
 
     /// The name it was attached with.
@@ -358,14 +394,43 @@ impl Port {
         }
     }
 
-    fn accept_frames(&self, promiscuous: bool) {
-        // SAFETY: plain calls on a started port. Devices without a filter refuse; they take all.
-        unsafe {
-            if promiscuous {
-                dpdk_sys::rte_eth_promiscuous_enable(self.id);
-            }
+    fn accept_frames(&mut self, promiscuous: bool) {
+        // SAFETY: plain calls on a started port.
+        let takes_all = unsafe {
             dpdk_sys::rte_eth_allmulticast_enable(self.id);
-        }
+            // Drivers that know no such mode are of devices without a filter.
+            promiscuous
+                && [0, -libc::ENOTSUP].contains(&dpdk_sys::rte_eth_promiscuous_enable(self.id))
+        };
+        // One place is its own MAC's.
+        let room = self.info.max_mac_addrs.saturating_sub(1);
+        self.filter_room = (!takes_all && room > 0).then_some(room);
+    }
+
+    /// How many MACs besides its own it can be told to take frames for; `None` where it takes all frames, or can be told
+    /// of none.
+    pub fn filter_room(&self) -> Option<u32> {
+        self.filter_room
+    }
+
+    /// Has it take frames for another MAC.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn add_mac(&self, mac: [u8; 6]) -> Result<()> {
+        let mut address = dpdk_sys::rte_ether_addr { addr_bytes: mac };
+        // SAFETY: the address is read during the call.
+        check("rte_eth_dev_mac_addr_add", &format!("port {}", self.name), unsafe {
+            dpdk_sys::rte_eth_dev_mac_addr_add(self.id, &mut address, 0)
+        })
+        .map(drop)
+    }
+
+    /// Has it take frames for a MAC no longer.
+    pub fn remove_mac(&self, mac: [u8; 6]) {
+        let mut address = dpdk_sys::rte_ether_addr { addr_bytes: mac };
+        // SAFETY: as above. One that it does not know is no matter.
+        unsafe { dpdk_sys::rte_eth_dev_mac_addr_remove(self.id, &mut address) };
     }
 
     /// The device's MAC address.
@@ -386,9 +451,12 @@ impl Port {
         mtu
     }
 
-    /// The link, without waiting for it.
+    /// The link, without waiting for it. A bond has one where a member has, of which not every driver tells the bond's.
     pub fn link(&self) -> LinkState {
-        link(self.id)
+        let members = &self.attached.members;
+        let lost = !members.is_empty() && !members.iter().any(|member| link(member.id).up);
+        let link = link(self.id);
+        LinkState { up: link.up && !lost, ..link }
     }
 
     /// Looks at the link for those who only see [`Port::state`]. Of a driver that tells, this is not needed.
@@ -466,6 +534,46 @@ impl Drop for Started {
             tracing::warn!("port {} did not stop cleanly", self.attached.name);
         }
     }
+}
+
+impl Attached {
+    /// A port that was probed, and what its driver says of it.
+    fn new(
+        name: &str,
+        id: u16,
+        members: Vec<Attached>,
+        subject: &str,
+    ) -> Result<(Self, dpdk_sys::rte_eth_dev_info)> {
+        // SAFETY: an all-zero rte_eth_dev_info is valid and is filled by the call.
+        let info = unsafe {
+            let mut info: dpdk_sys::rte_eth_dev_info = mem::zeroed();
+            check("rte_eth_dev_info_get", subject, dpdk_sys::rte_eth_dev_info_get(id, &mut info))?;
+            info
+        };
+        let (name, device) = (name.to_owned(), info.device);
+        Ok((Self { id, name, device, members }, info))
+    }
+}
+
+/// Probes the device that `devargs` names, unless EAL's start has. Returns its port.
+fn probe(devargs: &str, subject: &str) -> Result<u16> {
+    let text = CString::new(devargs)
+        .map_err(|_| Error::plain("rte_dev_probe", subject, "a NUL in its devargs"))?;
+    let device = devargs.split(',').next().unwrap_or(devargs).trim();
+    let device = CString::new(device).unwrap_or_default();
+    let mut id = u16::MAX;
+    // SAFETY: plain calls with C strings; `id` is written on success.
+    unsafe {
+        if dpdk_sys::shim_port_of_device(device.as_ptr(), &mut id) != 0 {
+            check("rte_dev_probe", subject, dpdk_sys::rte_dev_probe(text.as_ptr()))?;
+            check(
+                "rte_dev_probe",
+                subject,
+                dpdk_sys::shim_port_of_device(device.as_ptr(), &mut id),
+            )?;
+        }
+    }
+    Ok(id)
 }
 
 impl Drop for Attached {

@@ -66,6 +66,14 @@ impl TxQueue {
         self.queue
     }
 
+    /// Lets the driver send frames of its own.
+    pub fn turn(&mut self) {
+        // SAFETY: no packets; the port is started.
+        unsafe {
+            dpdk_sys::shim_eth_tx_burst(self.port.id, self.queue, std::ptr::null_mut(), 0);
+        }
+    }
+
     /// Sends the packets and takes them out of the vector; those that the device did not take in bounded
     /// time stay in it. Returns how many were sent.
     #[inline]

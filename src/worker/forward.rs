@@ -271,6 +271,7 @@ mod tests {
             any_peers: AnyPeers::default(),
             admissions: Admissions::default(),
             templates: Box::default(),
+            spreads: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
             fragments: None,

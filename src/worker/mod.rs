@@ -34,6 +34,7 @@ mod segment;
 mod snapshot;
 mod snooping;
 mod spans;
+mod spread;
 mod storm;
 mod stranger;
 mod suppression;
@@ -60,6 +61,7 @@ pub use snapshot::{
     PortEntry, Snapshot, Twin, UnderlayPort,
 };
 pub use snooping::{HEARD_QUEUE, Heard, HeardQueue, Snooping};
+pub use spread::{Spread, SpreadWay};
 pub use storm::{Kind as FloodKind, StormControl, StormReport};
 pub use stranger::{Admission, Admissions};
 pub use suppression::{Suppression, SuppressionCounters, Unknown};

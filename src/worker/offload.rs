@@ -26,6 +26,9 @@ pub(super) fn send(
     frame: Mbuf,
     target: Target,
 ) {
+    let Some(target) = target.of_flow(snapshot, || Flow::of(frame.data())) else {
+        return context.drop(origin.port, frame, DropReason::PortRemoved);
+    };
     if let Some(Unfinished { segments }) = frame.unfinished() {
         let offloads = context.transmitter.offloads(target.adjacency.port);
         let found = Transport::find(frame.data(), frame.len());

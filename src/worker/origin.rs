@@ -249,7 +249,7 @@ mod tests {
             port: 0,
             generation: 1,
             vlan_or_limit: 0,
-            pair_or_template: 0,
+            pair_or_index: 0,
         };
         let mut any_peers = AnyPeers::default();
         let peer = AnyPeer { dialect, adjacency: Some(PEER), networks: HashMap::new() };
@@ -265,6 +265,7 @@ mod tests {
             any_peers,
             admissions: Admissions::default(),
             templates: Box::default(),
+            spreads: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
             fragments: None,

@@ -68,6 +68,8 @@ pub(super) fn send(
             Ok(()) => return context.transmitter.send(port, frame),
             Err(reason) => reason,
         }
+    } else if kind == Kind::Spread {
+        return send_by_flow(context, snapshot, origin(), frame, target);
     } else {
         return send_otherwise(context, origin(), frame, target);
     };
@@ -147,6 +149,34 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
     any_header(snapshot, target, frame, Flow::of(frame.data()))?.write(frame)
 }
 
+/// Sends a frame to a peer by that of its next hops that is its flow's.
+#[inline(never)]
+fn send_by_flow(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    origin: Origin,
+    frame: Mbuf,
+    target: Target,
+) {
+    match target.of_flow(snapshot, || Flow::of(frame.data())) {
+        Some(target) => send(context, snapshot, || origin, frame, target),
+        None => context.drop(origin.port, frame, DropReason::PortRemoved),
+    }
+}
+
+impl<'r> Target<'r> {
+    /// The way out of a flow; `None` where that is none.
+    #[inline]
+    pub fn of_flow(self, snapshot: &'r Snapshot, flow: impl FnOnce() -> Flow) -> Option<Self> {
+        if self.adjacency.kind != Kind::Spread {
+            return Some(self);
+        }
+        let spread = snapshot.spreads.get(self.adjacency.pair_or_index as usize)?;
+        // None of them is spread again.
+        Some(Self { adjacency: spread.way(flow().entropy_port())?, ..self })
+    }
+}
+
 /// What is neither encapsulated nor sent as it is.
 #[inline(never)]
 fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Target) {
@@ -165,7 +195,8 @@ fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Ta
         | Kind::Tunnel
         | Kind::SummedTunnel
         | Kind::GreTunnel
-        | Kind::AnyTunnel => {
+        | Kind::AnyTunnel
+        | Kind::Spread => {
             context.drop(origin.port, frame, DropReason::PortRemoved);
         }
     }
@@ -182,6 +213,9 @@ pub(super) fn send_copy(
     target: Target,
 ) {
     context.counters.copies.add(1);
+    let Some(target) = target.of_flow(snapshot, || flow) else {
+        return context.count_drop(ingress, DropReason::PortRemoved);
+    };
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     let copy = match kind {
         Kind::Tunnel | Kind::SummedTunnel | Kind::GreTunnel | Kind::AnyTunnel
@@ -203,7 +237,7 @@ pub(super) fn send_copy(
             context.report(Event::Unresolved { adjacency: target.index });
             Err(DropReason::NextHopUnresolved)
         }
-        Kind::Vacant => Err(DropReason::PortRemoved),
+        Kind::Vacant | Kind::Spread => Err(DropReason::PortRemoved),
     };
     match copy {
         Ok(copy) => context.transmitter.send(port, copy),
@@ -271,7 +305,7 @@ fn any_header<'r>(
     frame: &Mbuf,
     flow: Flow,
 ) -> Result<AnyHeader<'r>, DropReason> {
-    let template = snapshot.templates.get(target.adjacency.pair_or_template as usize);
+    let template = snapshot.templates.get(target.adjacency.pair_or_index as usize);
     let template = template.ok_or(DropReason::PortRemoved)?;
     let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
     let mut packet = variable(frame, flow, target);
@@ -387,7 +421,7 @@ struct Tags {
 impl Tags {
     /// With the priority of the tag that the frame came with. Of two tags both have it.
     fn of(adjacency: &Adjacency, priority: u16) -> Self {
-        let Adjacency { kind, vlan_or_limit: vlan, pair_or_template: pair, .. } = *adjacency;
+        let Adjacency { kind, vlan_or_limit: vlan, pair_or_index: pair, .. } = *adjacency;
         let (tpid, inner) = match kind {
             Kind::LocalPair => ((pair >> 16) as u16, pair as u16),
             _ => (ethertype::VLAN, 0),

@@ -46,8 +46,10 @@ impl Oversize {
 
     /// Another one with as many answers left, that has told nobody yet.
     pub(super) fn detached(&self) -> Self {
-        let (gateways, answers) = (self.gateways, self.answers.detached());
-        Self { gateways, answers, answered: AtomicU64::new(0) }
+        let Self { gateways, answers, fragments, .. } = self;
+        let (answered, fragmented) = Default::default();
+        let answers = answers.detached();
+        Self { gateways: *gateways, answers, answered, fragments: *fragments, fragmented }
     }
 
     /// What it did.

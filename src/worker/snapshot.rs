@@ -9,6 +9,7 @@ use super::multicast::Multicast;
 use super::origin::AnyPeers;
 use super::oversize::Oversize;
 use super::reassembly::FragmentPolicy;
+use super::spread::Spread;
 use super::storm::StormControl;
 use super::stranger::Admissions;
 use super::suppression::Suppression;
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub admissions: Admissions,
     /// Outer headers, for [`Kind::AnyTunnel`].
     pub templates: Box<[AnyTemplate]>,
+    /// The ways to peers that several next hops lead to, for [`Kind::Spread`].
+    pub spreads: Box<[Spread]>,
     /// Our own tunnel end.
     pub vtep: Vtep,
     /// Whether routers are believed what they say of packets that were too big.
@@ -226,8 +229,8 @@ pub struct Adjacency {
     /// frame.
     pub vlan_or_limit: u16,
     /// For [`Kind::LocalPair`]: EtherType of the outer tag (16 bits), the inner tag (16). For [`Kind::AnyTunnel`]: index into
-    /// [`Snapshot::templates`].
-    pub pair_or_template: u32,
+    /// [`Snapshot::templates`]; for [`Kind::Spread`] into [`Snapshot::spreads`].
+    pub pair_or_index: u32,
 }
 
 /// What an adjacency is.
@@ -249,6 +252,8 @@ pub enum Kind {
     GreTunnel,
     /// Any other peer whose next hop is known.
     AnyTunnel,
+    /// A peer that several next hops lead to: the flow tells which.
+    Spread,
     /// A peer whose next hop is not known yet.
     Unresolved,
 }

@@ -32,6 +32,8 @@ pub struct TxPort {
     pub state: Option<Arc<PortState>>,
     /// Who wants to see what leaves.
     watch: Option<Arc<Capture>>,
+    /// Whether the driver has frames of its own to send.
+    needs_turns: bool,
     buffer: Burst,
 }
 
@@ -39,7 +41,8 @@ impl TxPort {
     /// To a port, with an empty buffer. Copies come from `pool` where the device cannot send chains.
     pub fn new(port: &Port, pool: &Mempool, path: Option<TxPath>) -> Self {
         let flat = (!port.sends_chains()).then(|| pool.clone());
-        Self { path, flat, state: Some(port.state()), ..Self::vacant() }
+        let needs_turns = port.needs_turns() && matches!(path, Some(TxPath::Queue(_)));
+        Self { path, flat, state: Some(port.state()), needs_turns, ..Self::vacant() }
     }
 
     /// In place of a port with such another side, for whoever wants to see what would be sent there.
@@ -50,7 +53,7 @@ impl TxPort {
     fn vacant() -> Self {
         let buffer = Burst::new();
         let (path, handed, flat, substitute, state, watch) = Default::default();
-        Self { path, handed, flat, substitute, state, watch, buffer }
+        Self { path, handed, flat, substitute, state, watch, needs_turns: false, buffer }
     }
 }
 
@@ -116,6 +119,11 @@ impl Transmitter {
             if !port.buffer.is_empty() {
                 active = true;
                 flush(port, index as u16, &self.counters);
+            }
+            if port.needs_turns
+                && let Some(TxPath::Queue(queue)) = &mut port.path
+            {
+                queue.turn();
             }
             if let Some(ring) = &port.handed {
                 ring.dequeue(&mut port.buffer);

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 use super::trace::unicast;
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
-    MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, Oversize,
-    PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum, Version, Worker,
+    MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, NextHop,
+    Oversize, PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum,
+    Version, Worker,
 };
 use crate::api::{
     self, ApplyError, CaptureRefusal, Cursor, Flush, Flushed, Handle, MacFilter, MacPage,
@@ -230,6 +231,7 @@ pub(crate) fn world() -> World {
         tx_bytes: 999,
         drops: 0,
         storm_control: None,
+        filter: None,
     };
     let drop = |packets| DropCount {
         port: "up0".to_owned(),
@@ -338,6 +340,20 @@ pub(crate) fn world() -> World {
                 port: Some("up0".to_owned()),
                 next_hop: Some(ip("192.0.2.254")),
                 mac: Some("02:00:00:00:00:fe".to_owned()),
+                next_hops: vec![
+                    NextHop {
+                        port: "up0".to_owned(),
+                        address: ip("192.0.2.254"),
+                        mac: "02:00:00:00:00:fe".to_owned(),
+                        weight: 1,
+                    },
+                    NextHop {
+                        port: "up1".to_owned(),
+                        address: ip("192.0.2.253"),
+                        mac: "02:00:00:00:00:fd".to_owned(),
+                        weight: 3,
+                    },
+                ],
                 networks: vec![101, 102],
                 mtu: Some(1_350),
                 path_mtu: Some(PathMtu { mtu: 1_400, age_seconds: 61 }),
@@ -355,6 +371,7 @@ pub(crate) fn world() -> World {
                 port: None,
                 next_hop: None,
                 mac: None,
+                next_hops: vec![],
                 networks: vec![101],
                 mtu: None,
                 path_mtu: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Finding;
 use super::machine::Machine;
-use crate::config::{Config, Port};
+use crate::config::{Config, Port, pci_address_of};
 
 const DEVICES: &str = "/sys/bus/pci/devices";
 /// Kernel drivers that leave a device to DPDK.
@@ -16,10 +16,12 @@ pub(super) fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
     let underlay = config.underlay.ports.iter().map(|port| &port.port);
     let mut findings = Vec::new();
     for port in underlay.chain(&config.access) {
-        if let Some(address) = port.pci_address() {
-            findings.extend(pci(config, machine, port, &address));
-        } else if let Some(socket) = vhost_socket(&port.device) {
-            findings.extend(folder_of(machine, port, Path::new(socket)));
+        for device in port.devices() {
+            if let Some(address) = pci_address_of(device) {
+                findings.extend(pci(config, machine, port, &address));
+            } else if let Some(socket) = vhost_socket(device) {
+                findings.extend(folder_of(machine, port, Path::new(socket)));
+            }
         }
     }
     findings

@@ -69,9 +69,9 @@ VNI  NETWORK     GROUP      KIND     PORT       PEER       VERSION  FILTER   SOU
 #[test]
 fn peers() {
     let expected = "\
-PEER          KIND     ENCAP  UDP CHECKSUM  DSCP      TTL  STATE     PORT  NEXT HOP     MAC                AGE   MTU  PATH MTU  NETWORKS
-192.0.2.2     learned  vxlan  device        copy       64  resolved  up0   192.0.2.254  02:00:00:00:00:fe   7s  1350      1400  101 102
-198.51.100.1  static   vxlan  -               46  inherit  no route  -     -            -                    -     -         -  101
+PEER          KIND     ENCAP  UDP CHECKSUM  DSCP      TTL  STATE     PORT     NEXT HOP                   MAC                                  AGE   MTU  PATH MTU  NETWORKS
+192.0.2.2     learned  vxlan  device        copy       64  resolved  up0 up1  192.0.2.254 192.0.2.253*3  02:00:00:00:00:fe 02:00:00:00:00:fd   7s  1350      1400  101 102
+198.51.100.1  static   vxlan  -               46  inherit  no route  -        -                          -                                      -     -         -  101
 ";
     assert_eq!(table(&world().peers), expected);
 }

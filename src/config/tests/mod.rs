@@ -49,7 +49,7 @@ fn every_shipped_file_is_right() {
 
 #[test]
 fn the_reference_names_every_key_and_its_example_is_right() {
-    let sections: [(&str, &Keys); 28] = [
+    let sections: [(&str, &Keys); 29] = [
         ("", &ROOT),
         ("eal.", &host::EAL),
         ("cores.", &host::CORES),
@@ -60,6 +60,7 @@ fn the_reference_names_every_key_and_its_example_is_right() {
         ("api.metrics.", &super::api::METRICS),
         ("underlay.", &underlay::UNDERLAY),
         ("underlay.ports[].", &underlay::PORT),
+        ("underlay.ports[].bond.", &super::port::BOND),
         ("underlay.vtep.", &underlay::VTEP),
         ("underlay.vtep.path_mtu.", &super::path::PATH_MTU),
         ("underlay.vtep.fragments.", &super::path::FRAGMENTS),

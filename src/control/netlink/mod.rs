@@ -20,10 +20,11 @@ use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteNextHopFlags,
+    RouteType, RouteVia,
 };
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
@@ -50,8 +51,8 @@ enum Request {
     Groups(HashSet<IpAddr>),
     /// Packets to it are being dropped for lack of a next hop.
     Want(IpAddr),
-    /// Membership in all groups told anew by this underlay port.
-    Renew(u16),
+    /// An underlay port's link is lost, or back.
+    Link(u16, bool),
 }
 
 /// The watcher. Dropping it ends its thread.
@@ -117,9 +118,9 @@ impl Netlink {
         self.request(Request::Groups(groups));
     }
 
-    /// An underlay port's link is back.
-    pub fn renew(&self, port: u16) {
-        self.request(Request::Renew(port));
+    /// An underlay port's link is lost, or back.
+    pub fn set_link(&self, port: u16, up: bool) {
+        self.request(Request::Link(port, up));
     }
 
     fn request(&self, request: Request) {
@@ -159,6 +160,7 @@ impl Watcher {
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Ifaddr,
             MulticastGroup::Ipv6Route,
+            MulticastGroup::Nexthop,
         ];
         let (connection, handle, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(TwinError::Netlink)?;
@@ -186,7 +188,7 @@ impl Watcher {
                 },
                 Some(request) = requests.recv() => match request {
                     Request::Want(peer) => self.resolver.want(peer),
-                    Request::Renew(port) => self.memberships.renew(port),
+                    Request::Link(port, up) => self.follow_link(port, up).await,
                     Request::Groups(groups) => self.memberships.set(&groups),
                     Request::Forget(peers) => {
                         peers.into_iter().for_each(|peer| self.resolver.forget(peer));
@@ -216,6 +218,21 @@ impl Watcher {
                 // The control core is gone only when everything ends.
                 let _ = self.updates.send(update);
             }
+        }
+    }
+
+    /// Has the twin's link be the underlay port's, for the kernel's routes and for routing daemons. Behind a link that is back
+    /// there may be a switch that has not heard of our groups.
+    async fn follow_link(&mut self, port: u16, up: bool) {
+        self.resolver.set_link(port, up);
+        self.routes_changed = true;
+        if up {
+            self.memberships.renew(port);
+        }
+        let Some(twin) = self.resolver.twin(port) else { return };
+        let link = LinkUnspec::new_with_index(twin).carrier(up).build();
+        if let Err(error) = self.handle.link().set(link).execute().await {
+            tracing::debug!("the kernel does not take a twin's link: {error}");
         }
     }
 
@@ -291,11 +308,13 @@ impl Watcher {
     async fn read_route(&mut self, peer: IpAddr) {
         let prefix = if peer.is_ipv4() { 32 } else { 128 };
         let question = RouteMessageBuilder::<IpAddr>::new().destination_prefix(peer, prefix);
-        let Ok(question) = question.map(RouteMessageBuilder::build) else { return };
+        let Ok(mut question) = question.map(RouteMessageBuilder::build) else { return };
+        // All next hops, not the one that the kernel would take for this packet.
+        question.header.flags |= RouteFlags::FibMatch;
         let answer = self.handle.route().get(question).execute().try_next().await;
         let route = match answer {
             Ok(Some(message)) => route(&message, peer),
-            _ => Route::None,
+            _ => Route::new(),
         };
         self.resolver.set_route(peer, route);
     }
@@ -320,25 +339,42 @@ impl Watcher {
 
 fn route(message: &RouteMessage, peer: IpAddr) -> Route {
     if message.header.kind != RouteType::Unicast {
-        return Route::None;
+        return Route::new();
     }
-    let mut interface = None;
-    let mut gateway = None;
-    for attribute in &message.attributes {
-        match attribute {
-            RouteAttribute::Oif(index) => interface = Some(*index),
-            RouteAttribute::Gateway(RouteAddress::Inet(address)) => {
-                gateway = Some(IpAddr::V4(*address));
-            }
-            RouteAttribute::Gateway(RouteAddress::Inet6(address)) => {
-                gateway = Some(IpAddr::V6(*address));
-            }
-            RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = Some(IpAddr::V6(*address)),
-            _ => {}
+    let several = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => Some(hops),
+        _ => None,
+    });
+    let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
+    match several {
+        Some(hops) => {
+            let alive = hops.iter().filter(|hop| !hop.flags.intersects(dead));
+            let hop = |hop: &RouteNextHop| Hop {
+                at: Neighbour {
+                    interface: hop.interface_index,
+                    address: gateway(&hop.attributes).unwrap_or(peer),
+                },
+                weight: u16::from(hop.hops) + 1,
+            };
+            alive.map(hop).collect()
+        }
+        None => {
+            let interface = message.attributes.iter().find_map(|attribute| match attribute {
+                RouteAttribute::Oif(index) => Some(*index),
+                _ => None,
+            });
+            let address = gateway(&message.attributes).unwrap_or(peer);
+            let hop = |interface| Hop { at: Neighbour { interface, address }, weight: 1 };
+            interface.map(hop).into_iter().collect()
         }
     }
-    match interface {
-        Some(interface) => Route::Via(Hop { interface, address: gateway.unwrap_or(peer) }),
-        None => Route::None,
-    }
+}
+
+fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(address)) => Some(IpAddr::V6(*address)),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    })
 }

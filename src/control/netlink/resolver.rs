@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 
-use crate::control::peers::{NextHopUpdate, Resolution};
+use crate::control::peers::{NextHopUpdate, Resolution, ResolvedHop};
 use crate::wire::MacAddr;
 
 /// A neighbour that is missing is asked for this soon again, and later less often.
@@ -24,16 +24,16 @@ pub struct Neighbour {
 }
 
 /// Where a route leads.
-pub type Hop = Neighbour;
-
-/// What the kernel says of a peer's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// Nothing leads there.
-    None,
-    /// By the gateway, or to the peer itself.
-    Via(Hop),
+pub struct Hop {
+    /// The gateway, or the peer itself.
+    pub at: Neighbour,
+    /// Its share of the flows, where there are several.
+    pub weight: u16,
 }
+
+/// What the kernel says of a peer's address: where its route leads. Empty: nowhere.
+pub type Route = Vec<Hop>;
 
 struct Peer {
     route: Route,
@@ -44,7 +44,7 @@ struct Peer {
 
 impl Peer {
     fn new() -> Self {
-        Self { route: Route::None, told: None, next_question: Instant::now(), pause: SOONEST }
+        Self { route: Route::new(), told: None, next_question: Instant::now(), pause: SOONEST }
     }
 }
 
@@ -52,6 +52,8 @@ impl Peer {
 pub struct Resolver {
     /// Interface index to the port index of the underlay port.
     twins: HashMap<u32, u16>,
+    /// Underlay ports without a link.
+    down: HashSet<u16>,
     peers: HashMap<IpAddr, Peer>,
     neighbours: HashMap<Neighbour, MacAddr>,
     /// Those that the administrator made: asking for them would make them ordinary (Linux since 5.16).
@@ -65,6 +67,7 @@ impl Resolver {
     pub fn new(twins: Vec<(u32, u16)>) -> Self {
         Self {
             twins: twins.into_iter().collect(),
+            down: HashSet::new(),
             peers: HashMap::new(),
             neighbours: HashMap::new(),
             permanent: HashSet::new(),
@@ -101,6 +104,19 @@ impl Resolver {
         }
     }
 
+    /// The interface index of an underlay port's twin.
+    pub fn twin(&self, port: u16) -> Option<u32> {
+        self.twins.iter().find(|(_, of)| **of == port).map(|(interface, _)| *interface)
+    }
+
+    /// An underlay port's link is lost or back.
+    pub fn set_link(&mut self, port: u16, up: bool) {
+        let changed = if up { self.down.remove(&port) } else { self.down.insert(port) };
+        if changed {
+            self.mark(|_| true);
+        }
+    }
+
     /// Whether the administrator made a neighbour.
     pub fn set_permanent(&mut self, neighbour: Neighbour, permanent: bool) {
         if permanent {
@@ -128,9 +144,9 @@ impl Resolver {
         self.mark(|_| true);
     }
 
-    fn mark(&mut self, concerns: impl Fn(Hop) -> bool) {
+    fn mark(&mut self, concerns: impl Fn(Neighbour) -> bool) {
         for (address, peer) in &self.peers {
-            if matches!(peer.route, Route::Via(hop) if concerns(hop)) {
+            if peer.route.iter().any(|hop| concerns(hop.at)) {
                 self.changed.insert(*address);
             }
         }
@@ -149,15 +165,19 @@ impl Resolver {
         let now = Instant::now();
         let mut due = HashSet::new();
         for peer in self.peers.values_mut() {
-            let Route::Via(hop) = peer.route else { continue };
-            if !self.twins.contains_key(&hop.interface)
-                || self.permanent.contains(&hop)
-                || peer.next_question > now
-            {
+            if peer.next_question > now {
                 continue;
             }
-            due.insert(hop);
-            let pause = if self.neighbours.contains_key(&hop) {
+            let asked = peer.route.iter().map(|hop| hop.at).filter(|hop| {
+                self.twins.contains_key(&hop.interface) && !self.permanent.contains(hop)
+            });
+            let asked: Vec<_> = asked.collect();
+            if asked.is_empty() {
+                continue;
+            }
+            let all_there = asked.iter().all(|hop| self.neighbours.contains_key(hop));
+            due.extend(asked);
+            let pause = if all_there {
                 peer.pause = SOONEST;
                 CONFIRM
             } else {
@@ -188,16 +208,23 @@ impl Resolver {
         updates
     }
 
+    /// By which of its next hops a peer is reached: all that answer, but not by ports without a link where there are others.
     fn resolve(&self, address: IpAddr) -> Option<Resolution> {
-        Some(match self.peers.get(&address)?.route {
-            Route::None => Resolution::NoRoute,
-            Route::Via(hop) => match (self.twins.get(&hop.interface), self.neighbours.get(&hop)) {
-                (None, _) => Resolution::NoRoute,
-                (Some(_), None) => Resolution::Unresolved,
-                (Some(port), Some(mac)) => {
-                    Resolution::Resolved { port: *port, mac: *mac, next_hop: hop.address }
-                }
-            },
+        let route = &self.peers.get(&address)?.route;
+        let reached = route.iter().filter(|hop| self.twins.contains_key(&hop.at.interface));
+        let hop = |hop: &Hop| {
+            let port = *self.twins.get(&hop.at.interface)?;
+            let mac = *self.neighbours.get(&hop.at)?;
+            Some(ResolvedHop { port, mac, address: hop.at.address, weight: hop.weight })
+        };
+        let mut hops: Vec<_> = route.iter().filter_map(hop).collect();
+        if hops.iter().any(|hop| !self.down.contains(&hop.port)) {
+            hops.retain(|hop| !self.down.contains(&hop.port));
+        }
+        Some(match (hops.is_empty(), reached.count()) {
+            (false, _) => Resolution::Resolved(hops),
+            (true, 0) => Resolution::NoRoute,
+            (true, _) => Resolution::Unresolved,
         })
     }
 }
@@ -205,6 +232,7 @@ impl Resolver {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::slice::from_ref;
 
     use super::*;
 
@@ -217,8 +245,8 @@ mod tests {
     fn resolver() -> Resolver {
         let mut resolver = Resolver::new(vec![(7, 0)]);
         [PEER, FAR].into_iter().for_each(|peer| resolver.follow(peer));
-        resolver.set_route(PEER, Route::Via(Hop { interface: 7, address: PEER }));
-        resolver.set_route(FAR, Route::Via(Hop { interface: 7, address: GATEWAY }));
+        resolver.set_route(PEER, via(7, PEER));
+        resolver.set_route(FAR, via(7, GATEWAY));
         assert_eq!(resolver.changes().len(), 2);
         resolver
     }
@@ -227,8 +255,53 @@ mod tests {
         Neighbour { interface: 7, address }
     }
 
-    fn resolved(next_hop: IpAddr, mac: MacAddr) -> Resolution {
-        Resolution::Resolved { port: 0, mac, next_hop }
+    fn via(interface: u32, address: IpAddr) -> Route {
+        vec![Hop { at: Neighbour { interface, address }, weight: 1 }]
+    }
+
+    fn resolved(address: IpAddr, mac: MacAddr) -> Resolution {
+        Resolution::Resolved(vec![ResolvedHop { port: 0, mac, address, weight: 1 }])
+    }
+
+    #[test]
+    fn of_several_next_hops_those_are_taken_that_answer_and_have_a_link() {
+        let mut resolver = Resolver::new(vec![(7, 0), (8, 1)]);
+        resolver.follow(FAR);
+        let [one, other] = [(7, GATEWAY), (8, PEER)].map(|(interface, address)| Hop {
+            at: Neighbour { interface, address },
+            weight: interface as u16,
+        });
+        let nowhere = Hop { at: Neighbour { interface: 9, ..one.at }, weight: 1 };
+        resolver.set_route(FAR, vec![one, other, nowhere]);
+        assert_eq!(resolver.changes(), [(FAR, Resolution::Unresolved)]);
+        assert_eq!(resolver.due().len(), 2, "each of our links' is asked for");
+        let hop = |of: Hop, port| ResolvedHop {
+            port,
+            mac: MAC,
+            address: of.at.address,
+            weight: of.weight,
+        };
+        let (by_one, by_other) = (hop(one, 0), hop(other, 1));
+        let mut told = |expected: Option<&[ResolvedHop]>, change: &dyn Fn(&mut Resolver)| {
+            change(&mut resolver);
+            let expected = expected.map(|hops| (FAR, Resolution::Resolved(hops.to_vec())));
+            assert_eq!(resolver.changes(), Vec::from_iter(expected));
+        };
+        let both = [by_one.clone(), by_other.clone()];
+        told(Some(from_ref(&by_one)), &|of| of.set_neighbour(one.at, Some(MAC)));
+        told(Some(&both), &|of| of.set_neighbour(other.at, Some(MAC)));
+        told(Some(from_ref(&by_other)), &|of| of.set_link(0, false));
+        // Where no link is left, nothing says which of them will be back first.
+        told(Some(&both), &|of| of.set_link(1, false));
+        told(Some(from_ref(&by_one)), &|of| of.set_link(0, true));
+        told(Some(&both), &|of| of.set_link(1, true));
+        told(None, &|of| of.set_link(1, true));
+        told(Some(from_ref(&by_other)), &|of| of.set_neighbour(one.at, None));
+        told(None, &|of| of.set_route(FAR, vec![other, nowhere]));
+        told(Some(from_ref(&by_one)), &|of| {
+            of.set_neighbour(one.at, Some(MAC));
+            of.set_route(FAR, vec![one]);
+        });
     }
 
     #[test]
@@ -249,9 +322,9 @@ mod tests {
         let mut resolver = resolver();
         resolver.set_neighbour(at(GATEWAY), Some(MAC));
         assert_eq!(resolver.changes(), [(FAR, resolved(GATEWAY, MAC))]);
-        resolver.set_route(FAR, Route::None);
+        resolver.set_route(FAR, Route::new());
         assert_eq!(resolver.changes(), [(FAR, Resolution::NoRoute)]);
-        resolver.set_route(FAR, Route::Via(Hop { interface: 8, address: GATEWAY }));
+        resolver.set_route(FAR, via(8, GATEWAY));
         assert_eq!(resolver.changes(), [], "by an interface that is no twin: still no route");
     }
 
@@ -277,7 +350,7 @@ mod tests {
         assert_eq!(resolver.changes(), []);
         assert_eq!(resolver.due(), [at(GATEWAY)], "nobody asks for it");
         resolver.follow(PEER);
-        resolver.set_route(PEER, Route::Via(at(PEER)));
+        resolver.set_route(PEER, via(7, PEER));
         assert_eq!(resolver.changes(), [(PEER, resolved(PEER, OTHER_MAC))]);
     }
 

@@ -62,6 +62,7 @@ pub(super) async fn set_up(handle: &Handle, twin: &Twin) -> Result<u32, TwinErro
         .build();
     let what = format!("setting MAC {} and MTU {}", twin.mac, twin.mtu);
     handle.link().set(link).execute().await.map_err(refused(what))?;
+    ignore_dead_routes(&twin.interface);
     for address in &twin.addresses {
         let request = handle.address().add(index, address.addr(), address.prefix_len());
         match request.execute().await {
@@ -70,6 +71,18 @@ pub(super) async fn set_up(handle: &Handle, twin: &Twin) -> Result<u32, TwinErro
         }
     }
     Ok(index)
+}
+
+/// Has the kernel pass over routes by the twin while the underlay port has no link, where there are others. It can
+/// do without.
+fn ignore_dead_routes(interface: &str) {
+    for family in ["ipv4", "ipv6"] {
+        let setting =
+            format!("/proc/sys/net/{family}/conf/{interface}/ignore_routes_with_linkdown");
+        if let Err(error) = std::fs::write(&setting, "1") {
+            tracing::debug!("{setting}: {error}");
+        }
+    }
 }
 
 async fn find(handle: &Handle, interface: &str) -> Result<u32, TwinError> {

@@ -1,5 +1,6 @@
 //! Ports, from a device's name to what workers know it by.
 
+mod filter;
 mod open;
 mod pools;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+pub use self::filter::Filter;
 pub use self::open::{Opened, Purpose, Wanted, open, wanted};
 pub use self::pools::{Pools, Share};
 use crate::api::{UnknownPort, model};
@@ -51,6 +53,8 @@ pub struct ControlPort {
     pub limits: Option<config::StormControl>,
     /// What workers see of that.
     pub storm: Option<Arc<StormControl>>,
+    /// The MACs that its device takes frames for, where it does not take all.
+    pub filter: Filter,
     /// Between workers that have a transmit queue and those that have none.
     pub rings: Vec<Arc<MbufRing>>,
     /// Its packet memory.
@@ -107,6 +111,14 @@ impl Ports {
     /// The running port with an index.
     pub fn get(&self, index: u16) -> Option<&ControlPort> {
         match self.0.get(usize::from(index)) {
+            Some(Slot::Running(port)) => Some(port),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, index: u16) -> Option<&mut ControlPort> {
+        match self.0.get_mut(usize::from(index)) {
             Some(Slot::Running(port)) => Some(port),
             _ => None,
         }

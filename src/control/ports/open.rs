@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pools::{Need, Pools, Share};
-use crate::config::{self, Config};
+use crate::config::{self, Bond, Config};
 use crate::control::startup::StartError;
 use crate::dpdk::{MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue};
 use crate::worker::{TxPath, TxPort};
@@ -20,6 +20,8 @@ pub struct Wanted {
     pub name: String,
     /// PCI address or devargs.
     pub device: String,
+    /// The devices that it is made of, where there are several.
+    pub bond: Option<Bond>,
     /// What for.
     pub purpose: Purpose,
     /// How it is set up.
@@ -51,9 +53,14 @@ impl Wanted {
             let device = parts.next().unwrap_or(devargs);
             (config::canonical_device(device), parts.find_map(|part| part.strip_prefix("iface=")))
         }
-        let ((device, interface), (other, other_interface)) =
-            (parts(&self.device), parts(&other.device));
-        device == other || interface.is_some() && interface == other_interface
+        fn devices(of: &Wanted) -> &[String] {
+            of.bond.as_ref().map_or(std::slice::from_ref(&of.device), |bond| &bond.members)
+        }
+        let clash = |one: &String, two: &String| {
+            let ((device, interface), (other, other_interface)) = (parts(one), parts(two));
+            device == other || interface.is_some() && interface == other_interface
+        };
+        devices(self).iter().any(|one| devices(other).iter().any(|two| clash(one, two)))
     }
 }
 
@@ -79,6 +86,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
     let want = |port: &config::Port, purpose, promiscuous| Wanted {
         name: port.name.clone(),
         device: port.device.clone(),
+        bond: port.bond.clone(),
         purpose,
         options: PortOptions {
             rx_queues: port.queues,
@@ -86,7 +94,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
             rx_descriptors: port.rx_descriptors,
             tx_descriptors: port.tx_descriptors,
             mtu: port.mtu,
-            promiscuous,
+            promiscuous: promiscuous && port.promiscuous,
             offloads: offloads(port.offloads),
         },
     };
@@ -99,6 +107,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
         let port = config::Port {
             name: name.clone(),
             device: format!("net_tap_{name},iface={name}"),
+            bond: None,
             queues: 1,
             rx_descriptors: None,
             tx_descriptors: None,
@@ -130,7 +139,10 @@ pub fn open(
 ) -> Result<Vec<Opened>, StartError> {
     let mut attached = Vec::new();
     for want in list {
-        let port = Port::attach(&want.name, &want.device)?;
+        let port = match &want.bond {
+            Some(Bond { mode, members }) => Port::attach_bond(&want.name, *mode, members)?,
+            None => Port::attach(&want.name, &want.device)?,
+        };
         port.require_rx_queues(want.options.rx_queues)?;
         if !matches!(want.purpose, Purpose::Twin(_)) {
             port.require_mtu(want.options.mtu)?;
