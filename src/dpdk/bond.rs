@@ -56,7 +56,7 @@ fn set_up(bond: u16, members: &[u16], subject: &str) -> Result<()> {
 /// Has the first member with a link be the one that works. Most drivers tell of a link that is lost, and the bond's driver
 /// hears it at once; net_tap knows its link and tells nobody.
 pub(super) fn prefer_first_up(bond: u16, members: &[u16]) {
-    let Some(first) = members.iter().find(|member| super::port::link(**member).up) else { return };
+    let Some(first) = members.iter().find(|member| super::link::link(**member).up) else { return };
     // SAFETY: plain calls on ports that exist.
     unsafe {
         if dpdk_sys::rte_eth_bond_primary_get(bond) != i32::from(*first) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bond::{self, BondMode};
 use super::error::{Error, Result, check};
+use super::link::{LinkState, link};
 use super::mempool::Mempool;
 use super::offload::Offloads;
 use super::port_state::{PortState, Watch, look_at_guest};
@@ -62,15 +63,6 @@ pub(super) struct Started {
     watch: Option<Watch>,
     _pool: Mempool,
     attached: Arc<Attached>,
-}
-
-/// The state of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkState {
-    /// Whether it carries frames.
-    pub up: bool,
-    /// Mbit/s, where the driver knows.
-    pub speed_mbps: Option<u32>,
 }
 
 /// A port's own counters (`rte_eth_stats`).
@@ -515,15 +507,6 @@ impl Port {
         let filled = filled as usize;
         Ok(names.iter().map(name_of).zip(values.iter().map(|v| v.value)).take(filled).collect())
     }
-}
-
-/// The link of a port, without waiting for it.
-pub(super) fn link(id: u16) -> LinkState {
-    let (mut speed, mut up) = (0, 0);
-    // SAFETY: both are written by the call; a failure leaves 'down'.
-    unsafe { dpdk_sys::shim_link(id, &mut speed, &mut up) };
-    let known = speed != 0 && speed != dpdk_sys::SHIM_SPEED_UNKNOWN;
-    LinkState { up: up != 0, speed_mbps: known.then_some(speed) }
 }
 
 impl Drop for Started {

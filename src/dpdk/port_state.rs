@@ -145,7 +145,7 @@ unsafe extern "C" fn link_changed(port: u16, _: u32, state: *mut c_void, _: *mut
 
 /// Notes whether a guest is there, and what it negotiated.
 pub(super) fn look_at_guest(port: u16, state: &PortState) {
-    let (up, mut features) = (super::port::link(port).up, 0);
+    let (up, mut features) = (super::link::link(port).up, 0);
     if up {
         // SAFETY: written by the call; a guest that is gone again leaves 0.
         unsafe { dpdk_sys::shim_vhost_features(port, &mut features) };
