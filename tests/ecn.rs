@@ -153,6 +153,59 @@ fn t1_t16_n15_each_pair_of_inner_and_outer_ecn_by_every_encapsulation() {
     lab.finish();
 }
 
+/// The outer DSCP as the priority of the tag that a frame gets, where that is wanted.
+#[test]
+fn a_dscp_becomes_the_priority_of_a_tag_where_that_is_wanted() {
+    let networks = NETWORKS
+        .replace("[vm1]", "[vm1, {port: trunk0, vlan: 10}]")
+        .replace("ports: [vm2]", "vlan_priority: dscp, ports: [{port: trunk0, vlan: 20}]")
+        .replace("inner_vlan: keep", "vlan_priority: dscp");
+    let lab = Lab::with_vtep(VTEPS, &networks, NEIGHBOURS);
+    let with_tag = |frame: &[u8], control: u16| {
+        let mut frame = tagged(frame, 0);
+        frame[14..16].copy_from_slice(&control.to_be_bytes());
+        frame
+    };
+    // Frames to one station, whose priorities change within a train, and floods, each copy of which has it; with ECN and without.
+    lab.trunk.send(&tagged(&ethernet(BROADCAST, mac(4), 60), 10));
+    lab.trunk.send(&tagged(&ethernet(BROADCAST, mac(4), 60), 20));
+    lab.ferry.expect_place(1000, mac(4), "trunk0.10");
+    lab.ferry.expect_place(2000, mac(4), "trunk0.20");
+    for port in [&lab.underlay, &lab.vm1] {
+        port.drain();
+    }
+    for (name, wrap) in WRAPS {
+        let vlan = if name == "GRE over IPv6" { 20 } else { 10 };
+        let classes = [0, 0xb8, 0x20, 0x1c, 0xe0 | ECT_1, 0, 0x60 | ECT_0, 0xa4];
+        for class in classes {
+            for to in [mac(4), BROADCAST] {
+                let mut packet = wrap(lab.mac, &ethernet(to, mac(9), 80));
+                set_class(&mut packet, class);
+                lab.underlay.send(&packet);
+            }
+        }
+        for class in classes {
+            let control = u16::from(class >> 5) << 13 | vlan;
+            for to in [mac(4), BROADCAST] {
+                let frame = ethernet(to, mac(9), 80);
+                assert_eq!(lab.trunk.expect(name, |_| true), with_tag(&frame, control), "{name}");
+                if to == BROADCAST && vlan == 10 {
+                    lab.vm1.expect_frame(&frame);
+                }
+            }
+        }
+    }
+    // Another configuration: no priority, and no long way for what has one.
+    let text = std::fs::read_to_string(lab.ferry.file()).unwrap();
+    lab.ferry.expect_change("apply -", &text.replace("vlan_priority: dscp", "vlan_priority: none"));
+    let frame = ethernet(mac(4), mac(9), 80);
+    let mut packet = vxlan(lab.mac, PEER1, 1000, &frame);
+    set_class(&mut packet, 0xb8);
+    lab.underlay.send(&packet);
+    lab.trunk.expect_frame(&tagged(&frame, 10));
+    lab.finish();
+}
+
 /// Which peer a packet is for, by the last byte of its address.
 fn peer(packet: &[u8]) -> u8 {
     packet[if packet[12] == 0x08 { 33 } else { 53 }]

@@ -50,7 +50,7 @@ pub use self::host::{Cores, Eal};
 pub use self::mac_move::{Dampening, MacMove};
 pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};
-pub use self::network::{ArpSuppression, InnerVlan, Member, Network};
+pub use self::network::{ArpSuppression, InnerVlan, Member, Network, VlanPriority};
 pub use self::oversize::{Others, Oversize};
 pub use self::path::Reassembly;
 pub use self::peer::{EncapName, Peer};

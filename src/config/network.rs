@@ -49,6 +49,8 @@ pub struct Network {
     pub mac_move: MacMove,
     /// What happens to inner frames that carry a VLAN tag.
     pub inner_vlan: InnerVlan,
+    /// What priority the VLAN tags have that frames from tunnels get.
+    pub vlan_priority: VlanPriority,
     /// Whether ARP and neighbour discovery are answered here.
     pub arp_suppression: Option<ArpSuppression>,
     /// What of its access ports' frames may be flooded, all ports together.
@@ -114,6 +116,20 @@ pub enum InnerVlan {
     Keep,
 }
 
+/// What priority a VLAN tag has that a frame from a tunnel gets at its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VlanPriority {
+    /// 0.
+    None,
+    /// That whose class selector (RFC 2474 section 4.2.2) the outer header's DSCP begins with.
+    Dscp,
+}
+
+impl VlanPriority {
+    pub(super) const CHOICES: [(&'static str, Self); 2] =
+        [("none", Self::None), ("dscp", Self::Dscp)];
+}
+
 impl Network {
     /// As messages call it.
     pub(super) fn owner(&self) -> String {
@@ -146,6 +162,7 @@ pub(super) const NETWORK: Keys = Keys {
         "mac_limit",
         "mac_move",
         "inner_vlan",
+        "vlan_priority",
         "arp_suppression",
         "storm_control",
         "gateway",
@@ -242,6 +259,9 @@ impl<'r, 'a> Networks<'r, 'a> {
                 item.error("NVGRE carries no inner VLAN tags (RFC 7637 section 3.3); use 'inner_vlan: drop', or another 'encap'");
             }
         }
+        let vlan_priority = fields.or("vlan_priority", VlanPriority::None, |item| {
+            item.choice(&VlanPriority::CHOICES, &[])
+        });
         let arp_suppression = fields.or("arp_suppression", None, |item| arp_suppression(&item));
         let storm_control = fields.or("storm_control", None, |item| storm_control(&item));
         let gateways = fields.or("gateway", Gateways::default(), |item| oversize::gateways(&item));
@@ -283,6 +303,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             mac_limit: mac_limit?,
             mac_move: mac_move?,
             inner_vlan: inner_vlan?,
+            vlan_priority: vlan_priority?,
             arp_suppression: arp_suppression?,
             storm_control: storm_control?,
             gateways: gateways?,

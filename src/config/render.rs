@@ -11,7 +11,7 @@ use super::host::{Cores, Eal};
 use super::mac_move::{Dampening, MacMove, POLICIES};
 use super::macs::{MacPlace, StaticMac};
 use super::multicast::{Group, Multicast, Unregistered};
-use super::network::{ArpSuppression, InnerVlan, Member, Network};
+use super::network::{ArpSuppression, InnerVlan, Member, Network, VlanPriority};
 use super::oversize::Others;
 use super::path::Reassembly;
 use super::peer::{EncapName, Peer};
@@ -222,6 +222,7 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         mac_limit,
         mac_move,
         inner_vlan,
+        vlan_priority,
         arp_suppression,
         storm_control,
         macs: _,
@@ -235,6 +236,7 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
     };
     let others = Others::CHOICES.iter().find(|(_, of)| *of == oversize.others);
     let others = others.map(|(name, _)| name);
+    let priority = VlanPriority::CHOICES.iter().find(|(_, of)| of == vlan_priority);
     let rest = json!({
         "vni": vni.get(),
         "name": name,
@@ -246,6 +248,7 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
         "mac_limit": mac_limit,
         "mac_move": self::mac_move(mac_move),
         "inner_vlan": inner_vlan,
+        "vlan_priority": priority.map(|(name, _)| name),
         "arp_suppression": arp_suppression.as_ref().map_or(json!(false), suppression),
         "oversize": {"answers": oversize.answers, "others": others},
     });

@@ -12,7 +12,7 @@ use super::moves::Moves;
 use super::multicast::{Multicast, Snooper, Ways};
 use super::neighbours::Suppressor;
 use super::ports;
-use crate::config::{self, InnerVlan, Others};
+use crate::config::{self, InnerVlan, Others, VlanPriority};
 use crate::dpdk::cycles_per_second;
 use crate::fib::{FibWriter, Reclaimer};
 use crate::worker::{
@@ -205,6 +205,7 @@ impl Network {
             refresh_after: self.refresh_after(),
             sources: Sources::new(self.config.learning, self.config.mac_move.policy),
             keeps_inner_vlan: self.config.inner_vlan == InnerVlan::Keep,
+            takes_priorities: self.takes_priorities(),
             fib: self.fib.shared(),
             flood: self.flood.clone(),
             suppression: self.suppressor.as_ref().map(Suppressor::shared),
@@ -212,6 +213,11 @@ impl Network {
             multicast: self.multicast.as_ref().map(Multicast::shared),
             identity: self.identity,
         }
+    }
+
+    /// Whether the outer DSCP is the priority of the VLAN tags that frames get.
+    pub fn takes_priorities(&self) -> bool {
+        self.config.vlan_priority == VlanPriority::Dscp
     }
 
     /// An entry is marked as seen when it is a sixteenth of its life old: often enough for ageing, rarely

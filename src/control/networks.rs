@@ -138,6 +138,7 @@ impl Networks {
             refresh_after: 0,
             sources: Sources::new(false, MovePolicy::Allow),
             keeps_inner_vlan: false,
+            takes_priorities: false,
             fib: self.empty.clone(),
             flood: Arc::default(),
             suppression: None,

@@ -10,7 +10,7 @@ use super::ports::{ControlPort, Ports, Role};
 use crate::config::{Config, Reassembly, ReservedBits, ZeroChecksum};
 use crate::dpdk::cycles_per_second;
 use crate::fib::Location;
-use crate::tunnel::Vtep;
+use crate::tunnel::{NotedBits, Vtep};
 use crate::wire::Vlan;
 use crate::worker::{
     AccessPort, Attachment, FragmentPolicy, IndexMap, PortEntry, Snapshot, Twin, UnderlayPort,
@@ -50,6 +50,7 @@ pub fn build(
             gre,
             zero_checksum: vtep.udp6_zero_checksum == ZeroChecksum::Accept,
             drops_reserved_bits: vtep.reserved_bits == ReservedBits::Drop,
+            noted: NotedBits::new(networks.iter().any(|(_, network)| network.takes_priorities())),
         },
         learns_path_mtus: vtep.path_mtu_ageing.is_some(),
         fragments: vtep.fragments.map(|Reassembly { packets, timeout }| FragmentPolicy {

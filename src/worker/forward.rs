@@ -96,6 +96,15 @@ impl<'r> Classifier<'r> {
     }
 }
 
+impl Classifier<'_> {
+    /// Whether the outer DSCP is a priority to this network.
+    #[inline(never)]
+    pub fn takes_priorities(&self, ingress: Attachment) -> bool {
+        let network = self.snapshot.networks.get(ingress.network() as usize);
+        network.is_some_and(|network| network.takes_priorities)
+    }
+}
+
 impl<'r> Last<'r> {
     #[inline(always)]
     fn new(
@@ -245,6 +254,7 @@ mod tests {
             refresh_after: 1,
             sources: Sources::new(true, MovePolicy::Allow),
             keeps_inner_vlan: false,
+            takes_priorities: false,
             fib: FibWriter::new(10).shared(),
             flood: std::sync::Arc::default(),
             suppression: None,

@@ -145,6 +145,8 @@ pub struct Network {
     pub sources: Sources,
     /// Whether inner frames may carry a VLAN tag (RFC 7348 section 6.1 says no).
     pub keeps_inner_vlan: bool,
+    /// Whether the outer DSCP is the priority of the VLAN tag that a frame from a tunnel gets.
+    pub takes_priorities: bool,
     /// The MAC FIB.
     pub fib: Fib,
     /// Where broadcast, unknown unicast and multicast go.

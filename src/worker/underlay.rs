@@ -13,7 +13,8 @@ use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::tunnel::{
-    Inner, Keyed, Outer, Plain, PlainIpv6, Received, decapsulate, keyed, plain, plain_ipv6,
+    Inner, Keyed, Mark, Outer, PRIORITY, Plain, PlainIpv6, Received, decapsulate, keyed, plain,
+    plain_ipv6,
 };
 use crate::wire::ethernet::{self, is_tag};
 
@@ -228,15 +229,18 @@ fn punt(
     }
 }
 
-/// Has an inner frame say what its outer header says of congestion, and cuts that off.
+/// Has an inner frame say what its outer header says of congestion and priority, and cuts that off.
 #[inline(always)]
 pub(super) fn unwrap_marked<'r>(
     classifier: &mut Classifier<'r>,
     frame: &mut Mbuf,
     ingress: Attachment,
-    &Inner { mark, offset, end, .. }: &Inner,
+    &Inner { class, offset, end, .. }: &Inner,
 ) -> Result<Lane<'r>, DropReason> {
-    if let Some(mark) = mark {
+    if class & PRIORITY != 0 && classifier.takes_priorities(ingress) {
+        frame.note_tag(u16::from(class & PRIORITY) << 8);
+    }
+    if let Some(mark) = Mark::of(class) {
         let packet = frame.data_mut().ok_or(DropReason::Segmented)?;
         let end = packet.len().min(end);
         mark.tell(packet.get_mut(offset..end).ok_or(DropReason::Segmented)?)?;

@@ -27,6 +27,7 @@ fn what_is_written_reads_the_same() {
                querier: 10.0.0.250, query_interval: 2m, response_interval: 2500ms}";
     let marked = BASE.replace("vxlan_port: 4789", "dscp: priority\n    ttl: inherit");
     let marked = marked.replace("port: 4790", "dscp: 46, ttl: 9");
+    let marked = marked.replace("inner_vlan: drop", "vlan_priority: dscp");
     let pairs = BASE.replace(
         "vlan: 10}]",
         "vlan: 10}, {port: trunk0, vlan: 10, inner_vlan: 7}, {port: trunk0, vlan: 10, inner_vlan: 7, tpid: 0x8100}]",
@@ -56,6 +57,8 @@ fn differences_are_told_by_part_and_key() {
     assert_eq!(told(BASE, BASE), "");
     let marked = BASE.replace("vxlan_port: 4789", "dscp: 46");
     assert_eq!(told(BASE, &marked), "~ vtep\n    dscp: 0 -> 46");
+    let prioritised = BASE.replace("inner_vlan: drop", "vlan_priority: dscp");
+    assert_eq!(told(BASE, &prioritised), "~ network 101\n    vlan_priority: none -> dscp");
     // Neither comments nor defaults nor the order of ports make a difference.
     let same = BASE
         .replace("    learning: true\n", "    # as usual\n")

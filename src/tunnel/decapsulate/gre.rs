@@ -35,5 +35,5 @@ pub(super) fn decapsulate(segment: &Segment) -> Result<Outer, DropReason> {
     let label = Label::Gre { key: options.key, extended };
     let (offset, end) = (segment.at + options.length, segment.at + segment.length);
     let inner = Inner::new(segment.source, label, offset, end);
-    Ok(Outer::Tunnel(Inner { sequence: options.sequence, mark: segment.mark, ..inner }))
+    Ok(Outer::Tunnel(Inner { sequence: options.sequence, class: segment.class, ..inner }))
 }

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 
 use super::{Outer, Received, Vtep, gre, vxlan};
 use crate::drop_reason::DropReason;
-use crate::tunnel::Mark;
 use crate::wire::{self, Malformed, checksum, ethernet, ipv4, ipv6};
 
 /// Takes a packet apart step by step.
@@ -34,8 +33,8 @@ pub(super) struct Segment<'p> {
     /// Those of the packet's first mbuf.
     pub bytes: &'p [u8],
     pub is_fragment: bool,
-    /// What the IP header says of congestion.
-    pub mark: Option<Mark>,
+    /// Of the IP header.
+    pub class: u8,
 }
 
 fn over_ipv4(packet: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, DropReason> {
@@ -64,7 +63,7 @@ fn over_ipv4(packet: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, Dr
         length: ip.total_length() - ip_header,
         bytes: packet.get(ip_header..).unwrap_or_default(),
         is_fragment: ip.is_fragment(),
-        mark: Mark::of(ip.traffic_class),
+        class: ip.traffic_class,
     };
     by_protocol(ip.protocol, &segment, vtep, received)
 }
@@ -84,9 +83,9 @@ fn over_ipv6(packet: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, Dr
     }
     let (source, destination) = (ip.source().into(), own.into());
     let length = ip.payload_length();
-    let mark = Mark::of(ip.traffic_class());
+    let class = ip.traffic_class();
     let mut segment =
-        Segment { source, destination, at, length, bytes: rest, is_fragment: false, mark };
+        Segment { source, destination, at, length, bytes: rest, is_fragment: false, class };
     let mut protocol = ip.next_header;
     if let (ipv6::FRAGMENT, Some([next, _, high, low, ..])) = (protocol, rest.first_chunk::<8>()) {
         // As over IPv4: only the first fragment tells what it is. RFC 8200 section 4.5: offset, 2 bits, more.

@@ -29,13 +29,41 @@ pub struct Vtep {
     pub zero_checksum: bool,
     /// Whether VXLAN with reserved bits set is dropped; RFC 7348 section 5 ignores them.
     pub drops_reserved_bits: bool,
+    /// What of an outer header's traffic class is looked at.
+    pub noted: NotedBits,
 }
+
+/// The bits of an outer header's traffic class that make a packet none of the most frequent shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedBits {
+    /// Among the first words that these are told by.
+    ipv4: u64,
+    ipv6: u32,
+}
+
+impl NotedBits {
+    /// EtherType, version and header length over IPv4, and what is before the traffic class over IPv6.
+    const IPV4: u64 = 0x00ff_ffff;
+    const IPV6: u32 = 0x00f0_ffff;
+
+    /// Those of [`Mark`]s, and perhaps of priorities.
+    pub const fn new(priorities: bool) -> Self {
+        let bits = Mark::BIT | if priorities { PRIORITY } else { 0 };
+        // Over IPv6 in the lower half of one byte and the upper half of the next.
+        let ipv6 = (bits as u32 >> 4) << 16 | (bits as u32 & 0x0f) << 28;
+        Self { ipv4: Self::IPV4 | (bits as u64) << 24, ipv6: Self::IPV6 | ipv6 }
+    }
+}
+
+/// The bits of a traffic class that are the priority of a VLAN tag at their place there (RFC 2474 section 4.2.2).
+pub const PRIORITY: u8 = 0xe0;
 
 impl Vtep {
     /// VXLAN over IPv4 as RFC 7348 has it, and nothing else.
     pub fn vxlan(address: Ipv4Addr, udp_port: u16) -> Self {
         let (gre, zero_checksum, drops_reserved_bits) = (false, false, false);
-        Self { address, udp_port, ipv6: None, gre, zero_checksum, drops_reserved_bits }
+        let noted = NotedBits::new(false);
+        Self { address, udp_port, ipv6: None, gre, zero_checksum, drops_reserved_bits, noted }
     }
 }
 
@@ -66,8 +94,8 @@ pub struct Inner {
     label: u64,
     /// The sequence number, of GRE that has one.
     pub sequence: Option<u32>,
-    /// What its outer header says of congestion, if that may matter to the inner one.
-    pub mark: Option<Mark>,
+    /// The outer header's traffic class.
+    pub class: u8,
     /// Bytes before the inner frame.
     pub offset: usize,
     /// Bytes up to its end; what follows is Ethernet padding.
@@ -94,7 +122,7 @@ impl Inner {
                 extended | key.map_or(0, |key| Self::KEYED | u64::from(key))
             }
         };
-        Self { source, label: label | family, sequence: None, mark: None, offset, end }
+        Self { source, label: label | family, sequence: None, class: 0, offset, end }
     }
 
     /// The sending VTEP.

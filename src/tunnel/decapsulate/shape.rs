@@ -3,12 +3,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Inner, Label, Received, Vtep};
-use crate::tunnel::Mark;
+use super::{Inner, Label, NotedBits, Received, Vtep};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// A tunnel packet of the most frequent kind: VXLAN over IPv4, its UDP checksum none or found right by the device, and without
-/// a [`Mark`].
+/// any of the [noted bits](super::NotedBits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain {
     /// The 24-bit network ID.
@@ -24,7 +23,7 @@ impl Plain {
     pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
 }
 
-/// NVGRE or GRE with a key and nothing else, over IPv4, and without a [`Mark`].
+/// NVGRE or GRE with a key and nothing else, over IPv4, and without any of the [noted bits](super::NotedBits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keyed {
     /// The key: in NVGRE a network ID (24 bits) and a flow ID (8).
@@ -45,7 +44,7 @@ impl Keyed {
     }
 }
 
-/// VXLAN over IPv6 without a [`Mark`], its UDP checksum right, or none where that may be.
+/// VXLAN over IPv6 without any of the [noted bits](super::NotedBits), its UDP checksum right, or none where that may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainIpv6 {
     /// The 24-bit network ID.
@@ -78,7 +77,7 @@ pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
 #[inline(always)]
 pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
     let header = Words(frame.first_chunk::<{ Keyed::OFFSET + ethernet::LENGTH }>()?);
-    if !header.is_ipv4(gre::PROTOCOL, Mark::BIT) || !vtep.gre {
+    if !header.is_ipv4(gre::PROTOCOL, vtep.noted.ipv4) || !vtep.gre {
         return None;
     }
     let flags_and_protocol =
@@ -101,9 +100,8 @@ pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
 pub fn plain_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<PlainIpv6> {
     const UDP: usize = PlainIpv6::UDP;
     let header = Words(frame.first_chunk::<{ PlainIpv6::OFFSET + ethernet::LENGTH }>()?);
-    // EtherType, version, and the mark's bit of the traffic class.
-    let bits = 0x00f0_ffff | u32::from(Mark::BIT) << 28;
-    if header.half(12) & bits != 0x0060_dd86 || header.0[20] != ipv4::UDP {
+    // EtherType, version, and what is noted of the traffic class.
+    if header.half(12) & vtep.noted.ipv6 != 0x0060_dd86 || header.0[20] != ipv4::UDP {
         return None;
     }
     let own = Words(&vtep.ipv6?.octets());
@@ -136,12 +134,12 @@ pub fn plain_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain
     Some(PlainIpv6 { vni: header.half(66).swap_bytes() >> 8, source, end })
 }
 
-/// Recognises VXLAN over IPv4 that has a mark, or a UDP checksum which no device has looked at.
+/// Recognises VXLAN over IPv4 that has noted bits, or a UDP checksum which no device has looked at.
 #[inline(always)]
 pub(super) fn other(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
     let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
     let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
-    Some(Inner { mark: Mark::of(frame[15]), ..inner })
+    Some(Inner { class: frame[15], ..inner })
 }
 
 /// Headers as numbers, in the order of their bytes in a little-endian machine.
@@ -165,10 +163,10 @@ impl<const N: usize> Words<'_, N> {
     }
 
     /// Whether it is IPv4 without options or fragments, and what that carries: EtherType, version and header length; fragment
-    /// flag, offset and protocol. Of the traffic class, these bits are zero.
+    /// flag, offset and protocol. What is noted of the traffic class is zero.
     #[inline(always)]
-    fn is_ipv4(&self, protocol: u8, class: u8) -> bool {
-        let strange = (self.word(12) ^ 0x0045_0008) & (0x00ff_ffff | u64::from(class) << 24)
+    fn is_ipv4(&self, protocol: u8, noted: u64) -> bool {
+        let strange = (self.word(12) ^ 0x0045_0008) & noted
             | (self.word(20) ^ u64::from(protocol) << 24) & 0xff00_ff3f;
         strange == 0
     }
@@ -191,7 +189,7 @@ impl<const N: usize> Words<'_, N> {
     }
 }
 
-/// `ANY`: with a UDP checksum and a mark, too.
+/// `ANY`: with a UDP checksum and noted bits, too.
 #[inline(always)]
 fn vxlan_over_ipv4<const ANY: bool>(
     frame: &[u8],
@@ -199,7 +197,7 @@ fn vxlan_over_ipv4<const ANY: bool>(
     received: Received,
 ) -> Option<Plain> {
     let header = Words(frame.first_chunk::<{ Plain::OFFSET + ethernet::LENGTH }>()?);
-    if !header.is_ipv4(ipv4::UDP, if ANY { 0 } else { Mark::BIT }) {
+    if !header.is_ipv4(ipv4::UDP, if ANY { NotedBits::IPV4 } else { vtep.noted.ipv4 }) {
         return None;
     }
     let udp_port = u32::from(vtep.udp_port.swap_bytes()) << 16;

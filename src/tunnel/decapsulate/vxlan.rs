@@ -60,5 +60,5 @@ pub(super) fn decapsulate(
     let offset = segment.at + udp::LENGTH + vxlan::LENGTH;
     let (label, end) = (Label::Vxlan(vxlan.vni()), segment.at + udp.length());
     let inner = Inner::new(segment.source, label, offset, end);
-    Ok(Outer::Tunnel(Inner { mark: segment.mark, ..inner }))
+    Ok(Outer::Tunnel(Inner { class: segment.class, ..inner }))
 }
