@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         }
         Plan::Manual { folder } => finish(cli::manual(&folder, &cli::version())),
         Plan::Events { json, socket } => finish(cli::events(&socket, json, io::stdout())),
+        Plan::TraceLive(plan) => finish(cli::trace_live(&plan, io::stdout())),
         Plan::Capture(plan) => finish(cli::capture(&plan, io::stderr())),
         Plan::Trace(plan) => finish(cli::trace(&plan, io::stdout())),
         Plan::Top { socket } => finish(cli::top(&socket)),

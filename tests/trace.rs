@@ -4,6 +4,9 @@
 mod support;
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,7 +16,7 @@ use support::frames::{
 };
 use support::membership;
 use support::neighbours::{REPLY, REQUEST, arp, solicitation, who_has};
-use support::{Ferry, Lab, Namespace};
+use support::{Ferry, Lab, Namespace, RawPort};
 
 const PEER3: [u8; 4] = [192, 0, 2, 4];
 /// Nobody knows where it is.
@@ -312,6 +315,12 @@ networks:
     let effects = trace["effects"].as_array().unwrap();
     let resolve = effects.iter().find(|of| of["effect"] == "resolve").unwrap();
     assert_eq!(text(resolve, "peer"), "192.0.2.2");
+    let wire = RawPort::open(&wires, "one");
+    let live = Live::start(&ferry, "--port vm1", || wire.send(&ethernet(mac(1), mac(5), 60)));
+    wire.send(&ethernet(BROADCAST, mac(1), 60));
+    let real = live.expect();
+    assert_eq!((foretold(&real), &real["effects"]), (foretold(&trace), &trace["effects"]));
+    drop(live);
 
     let ours = host.mac("eth1");
     let question = arp(BROADCAST, REQUEST, (PEER1_MAC, PEER1), ([0; 6], VTEP));
@@ -322,6 +331,158 @@ networks:
     assert_eq!(foretold(&trace), (vec![("up0".to_owned(), answer)], Drops::new()));
     assert_eq!((text(&trace, "role"), trace.get("ingress")), ("twin", None));
     ferry.stop();
+}
+
+/// `ferry trace --live` under way.
+struct Live {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Live {
+    /// Begun when `knock` has been heard, again and again.
+    fn start(ferry: &Ferry, arguments: &str, knock: impl Fn()) -> Self {
+        let mut command = ferry.command(&format!("trace --live {arguments} --json"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            output.lines().for_each(|line| drop(sender.send(line.unwrap())));
+        });
+        let mut live = Self { child, lines };
+        while live.next(Duration::from_millis(200)).is_none() {
+            assert_eq!(live.child.try_wait().unwrap(), None, "it ends before it begins");
+            knock();
+        }
+        while live.next(Duration::from_millis(200)).is_some() {}
+        live
+    }
+
+    fn next(&self, patience: Duration) -> Option<Value> {
+        let line = self.lines.recv_timeout(patience).ok()?;
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    fn expect(&self) -> Value {
+        self.next(Duration::from_secs(10)).expect("a frame is traced")
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Without what differs from one moment to the other.
+fn timeless(mut trace: Value) -> Value {
+    for key in ["event", "unix_microseconds", "frame"] {
+        trace.as_object_mut().unwrap().remove(key);
+    }
+    for station in ["source", "destination"] {
+        if let Some(known) = trace.pointer_mut(&format!("/{station}/known")) {
+            known.as_object_mut().unwrap().remove("age_seconds");
+        }
+    }
+    trace
+}
+
+/// Traces a frame, sends it, and compares what is told of it live with what was foretold and with what came of it.
+fn check_live(lab: &Lab, live: &Live, port: &str, frame: &[u8]) -> Value {
+    let told = lab.ferry.trace(port, frame);
+    let done = done(lab, port, frame);
+    let real = live.expect();
+    let digits: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((text(&real, "event"), text(&real, "frame")), ("trace", &*digits));
+    assert_eq!(foretold(&real), done, "{real:#}");
+    assert_eq!(timeless(real.clone()), timeless(told));
+    real
+}
+
+#[test]
+fn live_what_really_becomes_of_frames_is_told_as_a_trace_foretells_it() {
+    let lab = lab();
+    learn(&lab);
+    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let knock = || lab.vm2.send(&ethernet(mac(1), mac(2), 60));
+    let live = Live::start(&lab.ferry, "--rate 1000", knock);
+    lab.vm1.drain();
+    let to = |station| udp(mac(station), mac(1), ([10, 0, 0, 1], [10, 0, 0, 9]), (5, 6), &[0; 40]);
+    let real = check_live(&lab, &live, "vm1", &to(9));
+    let time = real["unix_microseconds"].as_u64().unwrap() as u128;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    assert!(began.as_micros() < time && time < now.as_micros(), "{time}");
+    let outer = &real["sent"][0]["outer"];
+    assert_eq!((text(outer, "destination"), text(outer, "next_hop")), ("192.0.2.2", "192.0.2.2"));
+    for station in [19, 29, 39, 39, 2, 77] {
+        check_live(&lab, &live, "vm1", &to(station));
+    }
+    let real = check_live(&lab, &live, "trunk0", &tagged(&ethernet(BROADCAST, mac(4), 60), 10));
+    assert_eq!(text(&real["effects"][0], "effect"), "learn");
+    assert_eq!(real["sent"].as_array().unwrap().len(), 6, "{real:#}");
+    let inner = ethernet(mac(1), mac(9), 60);
+    let real = check_live(&lab, &live, "up0", &vxlan(lab.mac, PEER1, 1000, &inner));
+    assert_eq!((text(&real, "role"), text(&real["decision"], "port")), ("underlay", "vm1"));
+    check_live(&lab, &live, "up0", &vxlan(lab.mac, PEER1, 1001, &inner));
+    let real = check_live(&lab, &live, "trunk0", &tagged(&inner, 99));
+    assert_eq!(text(&real["drops"][0], "reason"), "vlan_unmapped");
+    let flow = ([10, 0, 0, 1], [10, 0, 0, 9]);
+    let real = check_live(&lab, &live, "vm1", &udp(mac(9), mac(1), flow, (5, 6), &[0; 1440]));
+    assert_eq!(text(&real["effects"][0], "effect"), "tell_size");
+    let asker = (mac(1), [10, 0, 0, 1]);
+    let real = check_live(&lab, &live, "vm1", &who_has([10, 0, 0, 51], asker));
+    let effects = real["effects"].as_array().unwrap();
+    assert!(effects.iter().any(|of| text(of, "effect") == "suppress"), "{real:#}");
+    let busy = lab.ferry.change("trace --live", "");
+    assert_eq!(busy.2, "ferry: somebody traces live already; one at a time\n");
+    drop(live);
+    lab.finish();
+}
+
+#[test]
+fn live_a_filter_a_port_a_count_and_a_rate_bound_what_is_told() {
+    let lab = Lab::new();
+    let flow = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let query = |port| udp(mac(2), mac(1), flow, (5, port), &[0; 40]);
+    let arguments = ["trace", "--live", "udp", "port", "53", "--port", "vm1", "--count", "2"];
+    let mut child = lab.ferry.spawn(&arguments);
+    while child.try_wait().unwrap().is_none() {
+        lab.vm1.send(&query(54));
+        lab.vm2.send(&query(53));
+        lab.vm1.send(&query(53));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    let stories: Vec<_> = told.split_terminator("\n\n").collect();
+    assert_eq!(stories.len(), 2, "{told}");
+    for story in stories {
+        let lines: Vec<_> = story.lines().collect();
+        assert!(lines[0].starts_with("time         "), "{story}");
+        let frame =
+            "02:00:00:00:aa:01 to 02:00:00:00:aa:02, IPv4 10.0.0.1 to 10.0.0.2, UDP 5 to 53";
+        assert_eq!(lines[1], format!("frame        {frame}"));
+        assert_eq!(lines[2], "port         vm1 (access), 82 bytes");
+    }
+
+    let live = Live::start(&lab.ferry, "arp --rate 5", || {
+        lab.vm1.send(&who_has([10, 0, 0, 2], (mac(1), [10, 0, 0, 1])));
+        std::thread::sleep(Duration::from_millis(100));
+    });
+    std::thread::sleep(Duration::from_secs(1));
+    let began = std::time::Instant::now();
+    for _ in 0..500 {
+        lab.vm1.send(&who_has([10, 0, 0, 2], (mac(1), [10, 0, 0, 1])));
+    }
+    lab.ferry.expect_balance();
+    let took = began.elapsed();
+    let told = std::iter::from_fn(|| live.next(Duration::from_millis(500))).count();
+    let most = 6 + (took.as_secs_f64() * 5.0) as usize;
+    assert!((5..=most).contains(&told), "{told} of {most}");
+    drop(live);
+    lab.finish();
 }
 
 #[test]
@@ -366,6 +527,14 @@ fn of_a_flood_to_many_the_first_are_told_and_the_others_counted() {
         let told = trace["sent"].as_array().unwrap().len() as u64;
         assert_eq!(told + trace["more"].as_u64().unwrap(), u64::from(PEERS) + 1);
     }
+    let live = Live::start(&lab.ferry, "", || lab.vm2.send(&frame));
+    lab.vm1.send(&frame);
+    let real = live.expect();
+    let told = real["sent"].as_array().unwrap().len() as u64;
+    assert_eq!(told + real["more"].as_u64().unwrap(), 64, "{real:#}");
+    let later = real["effects"].as_array().unwrap().iter();
+    assert!(later.map(|of| text(of, "effect")).any(|effect| effect == "flood_on"), "{real:#}");
+    drop(live);
     // Fifty such floods are more packet buffers than there are, had any been kept.
     lab.finish();
 }
@@ -381,7 +550,7 @@ fn words_and_errors() {
         "network      1000 'a', from port trunk0.10",
         "source       02:00:00:00:00:01, not known",
         "decision     flood: broadcast",
-        "besides      02:00:00:00:00:01 would be learned at port trunk0.10",
+        "besides      02:00:00:00:00:01 to be learned at port trunk0.10",
         "sent         by up0 (underlay), 106 bytes",
         "             IPv4 192.0.2.1 to 192.0.2.3, TTL 64",
     ] {

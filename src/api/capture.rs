@@ -124,19 +124,24 @@ pub fn filter(expression: &str) -> Result<Filter, String> {
     instructions.map(Filter::new).ok_or_else(|| format!("filter '{expression}' is not understood"))
 }
 
+/// The filter of a request.
+pub(super) async fn compile(expression: Option<String>) -> Result<Option<Filter>, Refusal> {
+    // The names of hosts may have to be asked for.
+    let compiled =
+        tokio::task::spawn_blocking(move || expression.as_deref().map(filter).transpose());
+    match compiled.await {
+        Ok(compiled) => compiled.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error)),
+        Err(error) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}
+
 /// Begins a capture.
 pub(super) async fn capture(
     State(handle): State<Handle>,
     request: Result<Json<CaptureRequest>, JsonRejection>,
 ) -> Result<Response, Refusal> {
     let Json(CaptureRequest { port, filter: expression, direction, count }) = request?;
-    // The names of hosts may have to be asked for.
-    let compiled =
-        tokio::task::spawn_blocking(move || expression.as_deref().map(filter).transpose());
-    let filter = match compiled.await {
-        Ok(compiled) => compiled.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error))?,
-        Err(error) => return Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-    };
+    let filter = compile(expression).await?;
     let watching = handle.ask(|reply| Query::Capture { port, filter, direction, reply }).await??;
     let (clock, last) = (WallClock::now(), Instant::now());
     let run = Run { watching, clock, left: count, received: 0, last, stage: Stage::Head };

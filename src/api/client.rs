@@ -19,6 +19,7 @@ use tokio::runtime::{self, Runtime};
 use super::capture::CaptureRequest;
 use super::edit::BODY;
 use super::events::Event;
+use super::live::{Live, LiveRequest};
 use super::model::{Changed, Failure, Mac, Neighbour, StaticChanges, Trace, TraceRequest};
 use super::page::{MacFilter, NeighbourFilter};
 use super::parts::{Flush, Flushed};
@@ -148,11 +149,45 @@ impl Client {
     pub fn capture(
         &mut self,
         request: &CaptureRequest,
+        sink: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), ClientError> {
+        self.stream("/v1/capture", request, sink)
+    }
+
+    /// What becomes of some frames that come in, until `each` has enough, the other side ends, or SIGINT.
+    pub fn trace_live(
+        &mut self,
+        request: &LiveRequest,
+        mut each: impl FnMut(Live) -> bool,
+    ) -> Result<(), ClientError> {
+        let socket = self.socket.clone();
+        let (mut lines, mut failed) = (Lines::default(), None);
+        self.stream("/v1/trace/live", request, |bytes| {
+            lines.add(bytes);
+            while let Some(data) = lines.next() {
+                let goes_on =
+                    serde_json::from_slice(&data).map(&mut each).unwrap_or_else(|error| {
+                        failed = Some(protocol(&socket, error));
+                        false
+                    });
+                if !goes_on {
+                    return false;
+                }
+            }
+            true
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn stream(
+        &mut self,
+        path: &str,
+        request: &impl Serialize,
         mut sink: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), ClientError> {
         let socket = &self.socket;
         let body = serde_json::to_string(request).map_err(|error| protocol(socket, error))?;
-        let request = Request::post("/v1/capture")
+        let request = Request::post(path)
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.into())
@@ -198,17 +233,15 @@ impl Client {
             let late = |_| ClientError::TimedOut(socket.clone(), TIMEOUT);
             let answer = tokio::time::timeout(TIMEOUT, requests.send_request(request)).await;
             let mut body = answer.map_err(late)?.map_err(|error| wrong(&error))?.into_body();
-            let mut text = Vec::new();
+            let mut lines = Lines::default();
             loop {
                 let frame = tokio::time::timeout(SILENCE, body.frame()).await;
                 let late = |_| ClientError::TimedOut(socket.clone(), SILENCE);
                 // A process that ends may not get to end its answer.
                 let Some(Ok(frame)) = frame.map_err(late)? else { return Ok(()) };
-                text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-                while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-                    let line: Vec<u8> = text.drain(..=end).collect();
-                    let Some(data) = line.strip_prefix(b"data: ") else { continue };
-                    let event = serde_json::from_slice(data).map_err(|error| wrong(&error))?;
+                lines.add(frame.data_ref().map_or(&[], |data| data));
+                while let Some(data) = lines.next() {
+                    let event = serde_json::from_slice(&data).map_err(|error| wrong(&error))?;
                     if !each(&event) {
                         return Ok(());
                     }
@@ -322,6 +355,26 @@ impl Client {
             ));
         }
         Err(refused(socket, head.status, &body))
+    }
+}
+
+/// The data of server-sent events, which Ferry writes in one line each.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn add(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let end = self.0.iter().position(|byte| *byte == b'\n')?;
+            let line: Vec<u8> = self.0.drain(..=end).collect();
+            if let Some(data) = line.strip_prefix(b"data: ") {
+                return Some(data.to_vec());
+            }
+        }
     }
 }
 

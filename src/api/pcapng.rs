@@ -29,7 +29,7 @@ impl WallClock {
     }
 
     /// Nanoseconds since 1970 at a time in [`cycles`].
-    fn nanoseconds(&self, at: u64) -> u64 {
+    pub fn nanoseconds(&self, at: u64) -> u64 {
         let passed = i128::from(at.wrapping_sub(self.cycles) as i64) * 1_000_000_000;
         let time = self.time.as_nanos() as i128 + passed / i128::from(self.hertz);
         time as u64

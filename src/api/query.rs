@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
-use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 use super::capture::{CaptureRefusal, Direction, Watching};
 use super::events::Events;
+use super::live::{Live, LiveRefusal};
 use super::metrics::Reading;
 use super::model::{DropCount, Group, Network, Peer, Port, Totals, Trace, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
@@ -77,6 +78,17 @@ pub enum Query {
         direction: Direction,
         /// The way back.
         reply: Reply<Result<Watching, CaptureRefusal>>,
+    },
+    /// Tell what becomes of some frames.
+    Live {
+        /// Name of the port that they come in by; `None`: any.
+        port: Option<String>,
+        /// Which frames; `None`: any.
+        filter: Option<Filter>,
+        /// At most so many a second.
+        rate: u32,
+        /// The way back.
+        reply: Reply<Result<mpsc::Receiver<Live>, LiveRefusal>>,
     },
     /// The sums.
     Totals(Reply<Totals>),

@@ -21,6 +21,7 @@ use super::document::{Routes, changes, reads};
 use super::edit::{LARGEST, Options};
 use super::events::{self, Event};
 use super::listen::Token;
+use super::live::{Live, LiveRequest, live};
 use super::metrics;
 use super::model::{
     Changed, DropCount, Failure, Group, Mac, Neighbour, Network, Peer, Port, StaticChanges, Totals,
@@ -229,6 +230,16 @@ pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
                 .taking::<TraceRequest>("The frame, and where it comes in")],
         )
         .at(
+            "/v1/trace/live",
+            post(live),
+            &[changes::<Live>(
+                "post",
+                "What becomes of some frames that come in, as server-sent events",
+            )
+            .taking::<LiveRequest>("Which frames, and how many")
+            .in_type("text/event-stream")],
+        )
+        .at(
             "/v1/capture",
             post(capture),
             &[changes::<String>("post", "What passes a port, in the format of pcapng")
@@ -374,7 +385,7 @@ async fn version(State(handle): State<Handle>) -> Json<Version> {
 async fn unknown_path(uri: Uri) -> Refusal {
     let error = format!(
         "nothing at {}; there is {}; /v1/events, which goes on; /metrics for Prometheus; of a network, /v1/networks/VNI, and \
-         there macs, macs/MAC and peers/ADDRESS; of a port, /v1/ports/NAME; and for POST, /v1/trace and /v1/capture",
+         there macs, macs/MAC and peers/ADDRESS; of a port, /v1/ports/NAME; and for POST, /v1/trace, /v1/trace/live and /v1/capture",
         uri.path(),
         PATHS.join(", ")
     );
@@ -385,7 +396,7 @@ async fn wrong_method(method: Method, uri: Uri) -> Refusal {
     let parts: Vec<&str> = uri.path().split('/').skip(2).collect();
     let can = match parts[..] {
         ["config"] => "GET or PUT",
-        ["trace" | "capture"] => "POST",
+        ["trace" | "capture"] | ["trace", "live"] => "POST",
         ["networks", _] => "GET, PUT or DELETE",
         ["networks", _, "macs"] => "PUT",
         ["macs"] => "GET or DELETE",

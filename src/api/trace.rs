@@ -147,6 +147,10 @@ pub enum Effect {
     Suppress,
     /// Tell the sender which size fits.
     TellSize,
+    /// Keep a fragment until all of its packet are there.
+    Hold,
+    /// Go on with the flood later, to more targets.
+    FloodOn,
 }
 
 /// A packet that would leave.

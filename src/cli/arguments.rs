@@ -14,7 +14,9 @@ use super::frame;
 use super::log::Filter;
 use super::parts::{Content, MacChange, NetChange, Part, PeerChange, PortChange};
 use crate::api::model::{MacKind, NeighbourKind, Version};
-use crate::api::{CaptureRequest, DEFAULT_SOCKET, Direction, Flush, MacFilter, NeighbourFilter};
+use crate::api::{
+    CaptureRequest, DEFAULT_SOCKET, Direction, Flush, LiveRequest, MacFilter, NeighbourFilter,
+};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub enum Plan {
     Change(Change),
     /// Ask a running process what would become of frames.
     Trace(Trace),
+    /// Ask a running process what becomes of frames that come in.
+    TraceLive(TraceLive),
     /// Have a running process show what passes a port.
     Capture(Capture),
 }
@@ -83,6 +87,17 @@ pub struct Trace {
     pub port: String,
     /// The frames.
     pub frames: Frames,
+    /// Whether to print JSON.
+    pub json: bool,
+    /// Where the process answers.
+    pub socket: PathBuf,
+}
+
+/// Which frames that come in, and who is asked what becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceLive {
+    /// Which.
+    pub request: LiveRequest,
     /// Whether to print JSON.
     pub json: bool,
     /// Where the process answers.
@@ -371,19 +386,45 @@ enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// Say what a running Ferry would do with a frame, and why, without sending anything
+    /// Say what a running Ferry would do with a frame, and why, without sending anything; or what it does with real ones (--live)
     #[command(after_help = frame::HELP)]
     Trace {
         /// The port that the frame comes in by
-        #[arg(value_name = "PORT")]
-        port: String,
+        #[arg(value_name = "PORT", required_unless_present = "live")]
+        port: Option<String>,
         /// The frame, without its FCS: hexadecimal digits, or words
-        #[arg(value_name = "FRAME", required_unless_present = "read")]
+        #[arg(value_name = "FRAME", required_unless_present_any = ["read", "live"])]
         frame: Vec<String>,
         /// The frames of a capture instead (pcap or pcapng); - is the standard input
         #[arg(short, long, value_name = "FILE", conflicts_with = "frame")]
         read: Option<PathBuf>,
-        /// Print JSON, as POST /v1/trace answers it
+        /// Samples of the frames that really come in instead, and what becomes of them, until SIGINT: all, or those that a
+        /// filter wants, as tcpdump has it: 'udp port 53'
+        #[arg(long, value_name = "EXPRESSION", num_args = 0.., conflicts_with_all = ["port", "read"])]
+        live: Option<Vec<String>>,
+        /// With --live: only frames that come in by this port
+        #[arg(
+            short,
+            long = "port",
+            value_name = "NAME",
+            requires = "live",
+            conflicts_with = "port"
+        )]
+        by: Option<String>,
+        /// With --live: end after so many
+        #[arg(short, long, value_name = "FRAMES", requires = "live", conflicts_with = "port", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+        /// With --live: at most so many a second
+        #[arg(
+            long,
+            value_name = "FRAMES",
+            requires = "live",
+            conflicts_with = "port",
+            default_value_t = LiveRequest::usual_rate(),
+            value_parser = clap::value_parser!(u32).range(1..=i64::from(LiveRequest::MOST))
+        )]
+        rate: u32,
+        /// Print JSON, as POST /v1/trace answers it; with --live a line each
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -492,7 +533,13 @@ pub fn parse(
         Command::Mac { change, at } => at.change(change.wanted()),
         Command::Peer { change, at } => at.change(change.wanted()),
         Command::Events { json, at: At { socket } } => Plan::Events { json, socket },
-        Command::Trace { port, frame, read, json, at: At { socket } } => {
+        Command::Trace { live: Some(filter), by, count, rate, json, at: At { socket }, .. } => {
+            let filter = Some(filter.join(" ")).filter(|filter| !filter.is_empty());
+            let request = LiveRequest { port: by, filter, rate, count };
+            Plan::TraceLive(TraceLive { request, json, socket })
+        }
+        Command::Trace { port, frame, read, json, at: At { socket }, .. } => {
+            let port = port.unwrap_or_default();
             let frames = match read {
                 Some(file) => Frames::Capture(file),
                 None => Frames::One(frame::parse(&frame).map_err(|error| {

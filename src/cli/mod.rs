@@ -10,6 +10,7 @@ mod events;
 mod exit;
 mod frame;
 mod list;
+mod live;
 pub mod log;
 mod parts;
 mod reference;
@@ -24,13 +25,16 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{Capture, Change, Frames, Plan, Resource, Show, Trace, Wanted, parse};
+pub use arguments::{
+    Capture, Change, Frames, Plan, Resource, Show, Trace, TraceLive, Wanted, parse,
+};
 pub use capture::capture;
 pub use change::{ChangeError, change};
 pub use check::check;
 pub use doctor::doctor;
 pub use events::events;
 pub use exit::Exit;
+pub use live::trace_live;
 pub use parts::{Content, Part};
 pub use reference::{completions, manual};
 pub use run::{RunError, run, version};

@@ -180,18 +180,20 @@ fn effect(effect: &Effect) -> String {
     let of = |peer: &Option<IpAddr>| peer.map_or(String::new(), |peer| format!(" of peer {peer}"));
     match effect {
         Effect::Learn { mac, place: at } => match place(at) {
-            Some(at) => format!("{mac} would be learned at {at}"),
-            None => format!("{mac} would be learned once its VTEP is a peer"),
+            Some(at) => format!("{mac} to be learned at {at}"),
+            None => format!("{mac} to be learned once its VTEP is a peer"),
         },
-        Effect::Bind { ip, mac } => format!("{ip} would be noted as the address of {mac}"),
-        Effect::LearnPeer { peer } => format!("{peer} would become a peer"),
-        Effect::Resolve { peer } => format!("the next hop{} would be looked for", of(peer)),
+        Effect::Bind { ip, mac } => format!("{ip} to be noted as the address of {mac}"),
+        Effect::LearnPeer { peer } => format!("{peer} to become a peer"),
+        Effect::Resolve { peer } => format!("the next hop{} to be looked for", of(peer)),
         Effect::Narrow { peer, mtu } => {
-            format!("the path to peer {peer} would be taken to carry {mtu} bytes at most")
+            format!("the path to peer {peer} to be taken to carry {mtu} bytes at most")
         }
-        Effect::Snoop => "IGMP or MLD: what it says of members would be noted".to_owned(),
+        Effect::Snoop => "IGMP or MLD: what it says of members to be noted".to_owned(),
         Effect::Suppress => "answered here, and not flooded (arp_suppression)".to_owned(),
         Effect::TellSize => "the sender is told which size fits".to_owned(),
+        Effect::Hold => "kept until all fragments of its packet are there".to_owned(),
+        Effect::FloodOn => "the flood goes on, 64 targets at a time".to_owned(),
     }
 }
 

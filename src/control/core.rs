@@ -17,6 +17,7 @@ use super::filters::FilterWatch;
 use super::flood_groups::{self, GroupWays};
 use super::learn::Drained;
 use super::links::LinkWatch;
+use super::live::LiveTraces;
 use super::multicast::Attendance;
 use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
@@ -99,6 +100,7 @@ pub struct Control {
     watchdog: Watchdog,
     pub(super) attendance: Attendance,
     pub(super) captures: Captures,
+    pub(super) live: LiveTraces,
     /// Of the configuration: how often it has changed.
     pub(super) version: u64,
     pub(super) parts: Parts,
@@ -128,6 +130,7 @@ impl Control {
             watchdog: Watchdog::new(parts.config.cores.workers.len(), clock::TICK),
             attendance: Attendance::default(),
             captures: Captures::default(),
+            live: LiveTraces::default(),
             version: 0,
             parts,
         }
@@ -201,6 +204,7 @@ impl Control {
             self.reclaim();
             self.collect();
             self.end_captures();
+            self.tell_samples();
             pause = match drained {
                 Drained::None => (pause * 2).min(LONGEST_PAUSE),
                 Drained::Some | Drained::Behind => SHORTEST_PAUSE,

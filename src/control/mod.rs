@@ -18,6 +18,7 @@ mod flush;
 mod learn;
 mod learned_peers;
 mod links;
+mod live;
 mod macs;
 mod moves;
 mod multicast;

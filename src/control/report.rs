@@ -49,6 +49,9 @@ impl Control {
             Query::Capture { port, filter, direction, reply } => {
                 reply.send(self.capture(&port, filter, direction));
             }
+            Query::Live { port, filter, rate, reply } => {
+                reply.send(self.trace_live(port.as_deref(), filter, rate));
+            }
             Query::Trace { port, frame, reply } => reply.send(self.trace(&port, &frame)),
             Query::Totals(reply) => reply.send(self.report_totals()),
             Query::Reading { networks, reply } => reply.send(self.read(networks)),

@@ -13,7 +13,7 @@ use crate::api::{TraceError, to_hex};
 use crate::fib::MacKey;
 use crate::tunnel::Encap;
 use crate::wire::{MacAddr, ethernet, gre, ipv4, ipv6, udp, vxlan};
-use crate::worker::{DryRun, Event, FloodKind, Found, Verdict, dry_run};
+use crate::worker::{Event, FloodKind, Found, Story, Verdict, dry_run};
 
 impl Control {
     /// What would become of a frame that comes in by a port. Nothing does.
@@ -32,26 +32,26 @@ impl Control {
         let mut snapshot = snapshot::build(config, ports, adjacencies, networks, peers);
         snapshot.detach(&reader);
         let states = ports.iter().map(|(index, port)| (index, port.port.state()));
-        let run = dry_run(&snapshot, &reader, pools, states, self.tick(), (index, mbuf));
-        Ok(self.report_trace(of, frame.len(), run))
+        let story = dry_run(&snapshot, &reader, pools, states, self.tick(), (index, mbuf));
+        story.map(|story| self.report_trace(of, &story)).ok_or(TraceError::NoMbuf)
     }
 
-    fn report_trace(&self, port: &ControlPort, length: usize, run: DryRun) -> model::Trace {
+    /// What became of a frame that came in by a port.
+    pub(super) fn report_trace(&self, port: &ControlPort, story: &Story) -> model::Trace {
         let mut trace = model::Trace {
             port: port.name().to_owned(),
             role: port.role.into(),
-            length,
+            length: story.length,
             ingress: None,
             source: None,
             destination: None,
             decision: None,
-            effects: self.effects(&run),
+            effects: self.effects(story),
             sent: Vec::new(),
-            more: run.more,
+            more: story.more,
             drops: Vec::new(),
         };
-        let is_forwarded = run.sighting.is_some();
-        if let Some(sighting) = run.sighting
+        if let Some(sighting) = &story.sighting
             && let Some(network) = self.parts.networks.get(sighting.ingress.network() as usize)
         {
             trace.ingress = Some(Ingress {
@@ -73,21 +73,21 @@ impl Control {
                 Verdict::Drop(reason) => Decision::Drop { reason: reason.name().to_owned() },
             });
         }
-        let sent = run.sent.iter().filter_map(|(index, packet)| {
-            let port = self.parts.ports.get(*index)?;
-            let encapsulated = is_forwarded && port.role == Role::Underlay;
+        let sent = story.sent().filter_map(|(index, packet)| {
+            let port = self.parts.ports.get(index)?;
+            let encapsulated = story.sighting.is_some() && port.role == Role::Underlay;
             Some(Sent {
                 port: port.name().to_owned(),
                 role: port.role.into(),
                 length: packet.len(),
-                outer: if encapsulated { self.outer(*index, packet) } else { None },
+                outer: if encapsulated { self.outer(index, packet) } else { None },
                 packet: to_hex(packet),
             })
         });
         trace.sent = sent.collect();
-        let drops = run.drops.into_iter();
+        let drops = story.drops.iter();
         trace.drops = drops
-            .map(|(port, reason, packets)| drop_count(&self.port_name(port), reason, packets))
+            .map(|(port, reason, packets)| drop_count(&self.port_name(*port), *reason, *packets))
             .collect();
         trace
     }
@@ -100,9 +100,9 @@ impl Control {
         }
     }
 
-    fn effects(&self, run: &DryRun) -> Vec<Effect> {
+    fn effects(&self, story: &Story) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for event in &run.events {
+        for event in &story.events {
             effects.push(match event {
                 Event::Learn { ingress, mac } => {
                     let place = self.parts.place(ingress.location().adjacency());
@@ -118,10 +118,13 @@ impl Control {
                 Event::TooBig(report) => Effect::Narrow { peer: report.peer, mtu: report.mtu },
             });
         }
+        let notes = story.notes;
         let others = [
-            (run.is_heard, Effect::Snoop),
-            (run.is_suppressed, Effect::Suppress),
-            (run.is_told_of_size, Effect::TellSize),
+            (notes.is_heard, Effect::Snoop),
+            (notes.is_suppressed, Effect::Suppress),
+            (notes.is_told_of_size, Effect::TellSize),
+            (notes.is_held, Effect::Hold),
+            (notes.is_unfinished, Effect::FloodOn),
         ];
         effects.extend(others.into_iter().filter(|(is, _)| *is).map(|(_, effect)| effect));
         effects

@@ -45,6 +45,12 @@ impl Bucket {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Whether there is a token.
+    pub fn has(&self, now: u64) -> bool {
+        let due = self.due.load(Ordering::Relaxed);
+        self.gap.is_some() && due.saturating_sub(now) <= self.tolerance
+    }
+
     /// Takes a packet's token; `false`, and counted, where there is none.
     #[inline]
     pub fn take(&self, now: u64) -> bool {
@@ -112,10 +118,15 @@ mod tests {
     #[test]
     fn a_full_bucket_is_a_burst_and_zero_lets_nothing_pass() {
         let ten = bucket(1000, 10);
-        assert_eq!((0..50).filter(|_| ten.take(1 << 40)).count(), 10);
+        let taken = || {
+            let has = ten.has(1 << 40);
+            assert_eq!(has, ten.take(1 << 40));
+            has
+        };
+        assert_eq!((0..50).filter(|_| taken()).count(), 10);
         let usual = Bucket::new(1000, None, HERTZ);
         assert_eq!((0..500).filter(|_| usual.take(1 << 40)).count(), 100);
         let none = bucket(0, 10);
-        assert!(!none.take(1 << 40));
+        assert!(!none.take(1 << 40) && !none.has(1 << 40));
     }
 }

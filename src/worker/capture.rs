@@ -93,8 +93,6 @@ impl Capture {
     }
 
     /// Copies what came in.
-    #[cold]
-    #[inline(never)]
     pub(super) fn come(&self, burst: &Burst) {
         if self.incoming {
             burst.iter().for_each(|frame| self.keep(self.copy(frame, false)));

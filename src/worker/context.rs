@@ -8,6 +8,7 @@ use super::event::{Event, EventQueue, Reported};
 use super::reassembly::Reassembly;
 use super::replicate::Replication;
 use super::snooping::HeardQueue;
+use super::story::Notes;
 use super::transmit::Transmitter;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
@@ -89,9 +90,19 @@ impl Context {
         self.counters.ports[usize::from(port)].count_drops(reason, 1);
     }
 
+    /// Has the story of the frame under way, if that is told, say something of it.
+    pub(super) fn note(&mut self, note: impl FnOnce(&mut Notes)) {
+        if let Some(story) = &mut self.transmitter.story {
+            note(&mut story.notes);
+        }
+    }
+
     /// Tells the control core, at most once a tick for the same thing.
     #[cold]
     pub fn report(&mut self, event: Event) {
+        if let Some(story) = &mut self.transmitter.story {
+            story.report(event);
+        }
         if !self.reported.report(event, self.tick, &self.events) {
             self.counters.events_lost.add(1);
         }

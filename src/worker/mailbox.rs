@@ -9,8 +9,12 @@ use crossbeam::utils::CachePadded;
 
 use super::capture::Capture;
 use super::counters::PortCount;
+use super::sampler::{Sampler, Watch};
 use super::transmit::TxPort;
 use crate::dpdk::RxQueue;
+
+/// Samplers that come or go at once.
+const SAMPLERS: usize = 2;
 
 /// What a worker shall do between two rounds.
 #[expect(clippy::large_enum_variant, reason = "the worker would have to free a box")]
@@ -21,6 +25,8 @@ pub enum Order {
     Receive(Receiver),
     /// Show somebody what passes a port, or nobody.
     Watch(u16, Option<Arc<Capture>>),
+    /// Tell somebody what becomes of some frames, or nobody.
+    Sample(Option<Arc<Sampler>>),
     /// Let a port go: no snapshot leads to it any more.
     Release(u16),
 }
@@ -31,8 +37,8 @@ pub struct Receiver {
     pub port: u16,
     /// At least one.
     pub queues: Vec<RxQueue>,
-    /// Who wants to see what comes.
-    pub watch: Option<Arc<Capture>>,
+    /// Who looks at what comes.
+    pub watch: Option<Watch>,
 }
 
 /// What a worker had of a port.
@@ -60,7 +66,7 @@ impl Mailbox {
     pub fn new(ports: usize) -> Self {
         Self {
             posted: CachePadded::default(),
-            orders: ArrayQueue::new(ports * 4),
+            orders: ArrayQueue::new(ports * 4 + SAMPLERS),
             released: ArrayQueue::new(ports),
         }
     }

@@ -30,12 +30,14 @@ mod path_mtu;
 mod poll;
 mod reassembly;
 mod replicate;
+mod sampler;
 mod segment;
 mod snapshot;
 mod snooping;
 mod spans;
 mod spread;
 mod storm;
+mod story;
 mod stranger;
 mod suppression;
 mod transmit;
@@ -44,7 +46,7 @@ mod underlay;
 pub use capture::{Capture, Captured};
 pub use context::{Context, Pools};
 pub use counters::{Counter, PortCount, PortCounters, WorkerCounters};
-pub use dry_run::{DryRun, Found, Sighting, Verdict, dry_run};
+pub use dry_run::dry_run;
 pub use event::{EVENT_QUEUE, Event, EventQueue, Reported};
 pub use filter::{Filter, Instruction};
 pub use idle::Idle;
@@ -56,6 +58,7 @@ pub use outbox::{OUTBOX, Outbox, Outgoing};
 pub use oversize::{Oversize, OversizeReport};
 pub use poll::{Shared, Worker};
 pub use reassembly::{FragmentPolicy, MOST_PACKETS};
+pub use sampler::{Sampler, Watch};
 pub use snapshot::{
     AccessPort, Adjacency, AdjacencyIndex, Attachment, FloodList, IndexMap, Kind, Network,
     PortEntry, Snapshot, Twin, UnderlayPort,
@@ -63,6 +66,7 @@ pub use snapshot::{
 pub use snooping::{HEARD_QUEUE, Heard, HeardQueue, Snooping};
 pub use spread::{Spread, SpreadWay};
 pub use storm::{Kind as FloodKind, StormControl, StormReport};
+pub use story::{Found, Notes, Sighting, Story, Verdict};
 pub use stranger::{Admission, Admissions};
 pub use suppression::{Suppression, SuppressionCounters, Unknown};
 pub use transmit::{Transmitter, TxPath, TxPort};

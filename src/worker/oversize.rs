@@ -152,6 +152,7 @@ fn answer(
         return None;
     }
     policy.answered.fetch_add(1, Ordering::Relaxed);
+    context.note(|notes| notes.is_told_of_size = true);
     context.counters.copies.add(1);
     let back = Target { index, adjacency, ..target };
     output::send(context, snapshot, || origin, packet, back);

@@ -9,6 +9,7 @@ use super::forward::Lanes;
 use super::idle::{Idle, Idler};
 use super::mailbox::{Mailbox, Order, Receiver, Released};
 use super::outbox::{self, Outbox};
+use super::sampler::{Sampler, Watch};
 use super::snapshot::{PortEntry, Snapshot};
 use super::{access, reassembly, replicate, underlay};
 use crate::dpdk::{Burst, cycles, sift};
@@ -35,6 +36,7 @@ pub struct Worker {
     mailbox: Arc<Mailbox>,
     reader: Reader,
     receivers: Vec<Receiver>,
+    sampler: Option<Arc<Sampler>>,
     context: Context,
     idler: Idler,
 }
@@ -49,7 +51,8 @@ impl Worker {
         idle: Idle,
     ) -> Self {
         let receivers = Vec::with_capacity(context.counters.ports.len());
-        Self { shared, mailbox, reader, receivers, context, idler: Idler::new(idle) }
+        let idler = Idler::new(idle);
+        Self { shared, mailbox, reader, receivers, sampler: None, context, idler }
     }
 
     /// Polls until told to stop.
@@ -83,8 +86,12 @@ impl Worker {
         while let Some(order) = self.mailbox.next() {
             match order {
                 Order::Transmit(index, port) => self.context.transmitter.attach(index, port),
-                Order::Receive(receiver) => self.receivers.push(receiver),
+                Order::Receive(receiver) => {
+                    self.receivers.push(receiver);
+                    self.sample(self.sampler.clone());
+                }
                 Order::Watch(port, watch) => self.watch(port, watch),
+                Order::Sample(sampler) => self.sample(sampler),
                 Order::Release(port) => {
                     self.watch(port, None);
                     let place = self.receivers.iter().position(|of| of.port == port);
@@ -100,12 +107,22 @@ impl Worker {
 
     fn watch(&mut self, port: u16, watch: Option<Arc<Capture>>) {
         for receiver in self.receivers.iter_mut().filter(|of| of.port == port) {
-            receiver.watch.clone_from(&watch);
+            let others = receiver.watch.take().unwrap_or_default();
+            receiver.watch = Watch { capture: watch.clone(), ..others }.some();
         }
         self.context.transmitter.watch(port, watch.clone());
         if let Some(place) = self.context.watches.get_mut(usize::from(port)) {
             *place = watch;
         }
+    }
+
+    fn sample(&mut self, sampler: Option<Arc<Sampler>>) {
+        for receiver in &mut self.receivers {
+            let others = receiver.watch.take().unwrap_or_default();
+            let sampler = sampler.clone().filter(|of| of.concerns(receiver.port));
+            receiver.watch = Watch { sampler, ..others }.some();
+        }
+        self.sampler = sampler;
     }
 
     /// Serves every queue once. Returns whether there was anything to do.
@@ -126,12 +143,12 @@ impl Worker {
                 if burst.is_empty() {
                     continue;
                 }
-                if let Some(watch) = watch {
-                    watch.come(&burst);
-                }
                 active = true;
                 let packets = burst.len() as u64;
-                let bytes = dispatch(context, reader, snapshot, *port, &mut burst, |_| ());
+                let bytes = match watch {
+                    None => dispatch(context, reader, snapshot, *port, &mut burst, |_| ()),
+                    Some(watch) => watch.dispatch(context, reader, snapshot, *port, &mut burst),
+                };
                 let counters = &context.counters.ports[usize::from(*port)];
                 counters.rx_packets.add(packets);
                 counters.rx_bytes.add(bytes);

@@ -82,7 +82,9 @@ impl Snooping {
             let (ingress, identity) = (lane.ingress, lane.network.identity);
             context.heard.push(Heard { ingress, identity, frame }).is_ok()
         });
-        if !told {
+        if told {
+            context.note(|notes| notes.is_heard = true);
+        } else {
             context.counters.events_lost.add(1);
         }
         Ok(family)

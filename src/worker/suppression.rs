@@ -158,6 +158,7 @@ pub(super) fn answer<'l, 'r>(
                 if let Some(counters) = counters {
                     counters.answered.add(1);
                 }
+                context.note(|notes| notes.is_suppressed = true);
                 reply(context, snapshot, lane, origin, frame);
             }
             None if suppression.unknown == Unknown::Drop => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::capture::Capture;
 use super::counters::WorkerCounters;
+use super::story::Story;
 use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, Offloads, Port, PortState, TxQueue};
 use crate::drop_reason::DropReason;
 
@@ -13,8 +14,8 @@ pub enum TxPath {
     Queue(TxQueue),
     /// The device has fewer queues than there are workers: another worker sends for this one.
     Handoff(Arc<MbufRing>),
-    /// Nowhere: what would be sent is kept, to be looked at.
-    Kept(Vec<Mbuf>),
+    /// Nowhere: in a dry run nothing is sent.
+    Nowhere,
 }
 
 /// A port, as one worker sends to it: in cache lines of its own, because each packet writes to the buffer.
@@ -45,9 +46,14 @@ impl TxPort {
         Self { path, flat, state: Some(port.state()), needs_turns, ..Self::vacant() }
     }
 
-    /// In place of a port with such another side, for whoever wants to see what would be sent there.
-    pub(super) fn keeping(state: Arc<PortState>) -> Self {
-        Self { path: Some(TxPath::Kept(Vec::new())), state: Some(state), ..Self::vacant() }
+    /// In place of a port with such another side, for whoever only wants to know what would be sent there.
+    pub(super) fn nowhere(state: Arc<PortState>) -> Self {
+        Self { path: Some(TxPath::Nowhere), state: Some(state), ..Self::vacant() }
+    }
+
+    /// What waits to be sent.
+    pub(super) fn buffered(&self) -> &[Mbuf] {
+        &self.buffer
     }
 
     fn vacant() -> Self {
@@ -61,12 +67,14 @@ impl TxPort {
 pub struct Transmitter {
     ports: Vec<TxPort>,
     counters: Arc<WorkerCounters>,
+    /// Of the one frame that is under way, while there is one.
+    pub(super) story: Option<Box<Story>>,
 }
 
 impl Transmitter {
     /// Without ports yet, and with room for as many as there are counters for.
     pub fn new(counters: Arc<WorkerCounters>) -> Self {
-        Self { ports: Vec::with_capacity(counters.ports.len()), counters }
+        Self { ports: Vec::with_capacity(counters.ports.len()), counters, story: None }
     }
 
     /// Sends by another port from now on.
@@ -100,7 +108,10 @@ impl Transmitter {
         };
         port.buffer.push(frame);
         if port.buffer.is_full() {
-            flush(port, index, &self.counters);
+            match &mut self.story {
+                None => flush(port, index, &self.counters),
+                Some(story) => story.flush(port, index, &self.counters),
+            }
         }
     }
 
@@ -136,16 +147,14 @@ impl Transmitter {
         active
     }
 
-    /// Takes what was kept in the place of ports, with their indices.
-    pub(super) fn kept(&mut self) -> impl Iterator<Item = (u16, Mbuf)> {
-        let ports = (0..).zip(&mut self.ports);
-        ports.flat_map(|(index, port)| {
-            let kept = match &mut port.path {
-                Some(TxPath::Kept(kept)) => std::mem::take(kept),
-                _ => Vec::new(),
-            };
-            kept.into_iter().map(move |frame| (index, frame))
-        })
+    /// Sends what is queued here, and has the story under way tell of it.
+    pub(super) fn flush_told(&mut self) {
+        let Some(story) = &mut self.story else { return };
+        for (index, port) in (0..).zip(&mut self.ports) {
+            if !port.buffer.is_empty() {
+                story.flush(port, index, &self.counters);
+            }
+        }
     }
 
     #[cold]
@@ -156,7 +165,7 @@ impl Transmitter {
 }
 
 #[inline]
-fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
+pub(super) fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
     let counters = &counters.ports[usize::from(index)];
     let lost = match &mut port.path {
         Some(TxPath::Queue(queue)) => {
@@ -182,9 +191,9 @@ fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
             ring.enqueue(&mut port.buffer);
             DropReason::HandoffFull
         }
-        Some(TxPath::Kept(kept)) => {
+        Some(TxPath::Nowhere) => {
             if port.state.as_ref().is_none_or(|state| state.is_up()) {
-                kept.extend(port.buffer.drain(..));
+                port.buffer.clear();
             }
             DropReason::LinkDown
         }

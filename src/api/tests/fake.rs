@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::thread;
 
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
-use super::trace::unicast;
+use super::trace::{live, unicast};
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
     MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, NextHop,
@@ -15,9 +16,9 @@ use crate::api::model::{
     Version, Worker,
 };
 use crate::api::{
-    self, ApplyError, CaptureRefusal, Cursor, Flush, Flushed, Handle, MacFilter, MacPage,
-    NeighbourFilter, NeighbourPage, NetworkName, Query, Reading, Running, Server, SocketError,
-    Table, Tables, UnknownPort,
+    self, ApplyError, CaptureRefusal, Cursor, Flush, Flushed, Handle, Live, LiveRefusal, MacFilter,
+    MacPage, NeighbourFilter, NeighbourPage, NetworkName, Query, Reading, Running, Server,
+    SocketError, Table, Tables, UnknownPort,
 };
 use crate::config::{Api, Config, Metrics, Socket};
 
@@ -110,6 +111,13 @@ impl World {
             }
             Query::Totals(reply) => reply.send(totals()),
             Query::Capture { port, reply, .. } => reply.send(Err(CaptureRefusal::Busy(port))),
+            Query::Live { port: Some(_), reply, .. } => reply.send(Err(LiveRefusal::Busy)),
+            Query::Live { reply, .. } => {
+                let (sender, messages) = mpsc::channel(2);
+                let told = [Live::Trace(Box::new(live())), Live::Lost { samples: 3 }];
+                told.into_iter().for_each(|message| sender.try_send(message).unwrap());
+                reply.send(Ok(messages));
+            }
             Query::Trace { port, frame, reply } => {
                 reply.send(match self.ports.iter().find(|of| of.name == port) {
                     Some(of) => Ok(Trace { port, role: of.role, length: frame.len(), ..unicast() }),

@@ -6,6 +6,7 @@ use crate::api::model::{
     Decision, DropCount, Effect, Encap, FloodKind, Ingress, Outer, Place, Role, Sent, Station,
     Trace, Udp, UdpChecksum,
 };
+use crate::api::{Live, LiveRequest, LiveTrace};
 
 /// Of a frame from VLAN 10 of a trunk to a station behind a peer, by a router.
 pub(crate) fn unicast() -> Trace {
@@ -82,6 +83,37 @@ pub(crate) fn broadcast() -> Trace {
             remedy: "look".to_owned(),
         }],
         ..unicast()
+    }
+}
+
+/// Of a question that came at half past one.
+pub(crate) fn live() -> LiveTrace {
+    let frame = "ffffffffffff02000000000708060001080006040001020000000007\
+        0a0000010000000000000a000002";
+    let (unix_microseconds, frame) = (1_700_000_000_000_007 - 79_400_000_000, frame.to_owned());
+    LiveTrace { unix_microseconds, frame, trace: broadcast() }
+}
+
+#[test]
+fn live_traces_come_one_by_one_and_what_was_lost_is_told() {
+    let fake = Fake::new(world());
+    let ask = |port: Option<&str>, rate, count| {
+        let request = LiveRequest { port: port.map(str::to_owned), filter: None, rate, count };
+        let mut told = Vec::new();
+        let mut client = Client::connect(&fake.socket()).unwrap();
+        let end = client.trace_live(&request, |message| {
+            told.push(message);
+            true
+        });
+        end.map(|()| told).map_err(|error| error.to_string())
+    };
+    let all = [Live::Trace(Box::new(live())), Live::Lost { samples: 3 }];
+    assert_eq!(ask(None, 5, None), Ok(all.to_vec()));
+    assert_eq!(ask(None, 5, Some(1)), Ok(all[..1].to_vec()));
+    let busy = "somebody traces live already; one at a time";
+    assert_eq!(ask(Some("vm1"), 5, None), Err(busy.to_owned()));
+    for rate in [0, 1001] {
+        assert_eq!(ask(None, rate, None), Err("rate must be from 1 to 1000".to_owned()));
     }
 }
 

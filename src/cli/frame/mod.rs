@@ -2,7 +2,10 @@
 
 mod build;
 pub mod capture;
+mod describe;
 mod words;
+
+pub use describe::describe;
 
 use crate::api::from_hex;
 

@@ -2,8 +2,10 @@
 
 use crate::api::model::{Ingress, Place, Trace};
 use crate::api::tests::fake::{Fake, version, world};
-use crate::api::tests::trace::{broadcast, unicast};
+use crate::api::tests::trace::{broadcast, live, unicast};
+use crate::api::{Live, LiveRequest};
 use crate::cli::arguments;
+use crate::cli::live::words;
 use crate::cli::trace::{trace, write};
 use crate::cli::{Frames, Plan, parse};
 
@@ -38,6 +40,47 @@ fn a_frame_is_digits_words_or_a_capture() {
 }
 
 #[test]
+fn real_frames_are_chosen_by_port_and_filter() {
+    let live = |line: &str| match parse(line.split(' ').map(str::to_owned), &version()) {
+        Ok((Plan::TraceLive(plan), _)) => Ok((plan.request, plan.json)),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error.to_string()),
+    };
+    let all = LiveRequest { port: None, filter: None, rate: 10, count: None };
+    assert_eq!(live("ferry trace --live"), Ok((all.clone(), false)));
+    let some = LiveRequest {
+        port: Some("vm1".to_owned()),
+        filter: Some("udp port 53".to_owned()),
+        rate: 1000,
+        count: Some(5),
+    };
+    let line = "ferry trace --live udp port 53 --port vm1 --rate 1000 --count 5 --json";
+    assert_eq!(live(line), Ok((some, true)));
+    for wrong in ["--live --rate 0", "--live --rate 1001", "--live -r f", "vm1 00 --port vm1"] {
+        assert!(live(&format!("ferry trace {wrong}")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_real_frame_is_told_with_its_time_and_headers() {
+    let mut output = Vec::new();
+    for message in [Live::Trace(Box::new(live())), Live::Lost { samples: 3 }] {
+        words(&message, &mut output).unwrap();
+    }
+    let expected = format!(
+        "\
+time         00:10:00.000007 UTC
+frame        02:00:00:00:00:07 to ff:ff:ff:ff:ff:ff, ARP who-has 10.0.0.2 tell 10.0.0.1
+{}
+lost         3 samples, as there were too many at once
+
+",
+        written(&broadcast())
+    );
+    assert_eq!(String::from_utf8(output).unwrap(), expected);
+}
+
+#[test]
 fn a_line_a_stage() {
     let expected = "\
 port         trunk0 (access), 64 bytes
@@ -58,8 +101,8 @@ network      101 'tenant-101', from port vm1
 source       02:00:00:00:00:07, not known
 destination  ff:ff:ff:ff:ff:ff, not known
 decision     flood: broadcast
-besides      02:00:00:00:00:07 would be learned at port vm1
-besides      the next hop of peer 192.0.2.3 would be looked for
+besides      02:00:00:00:00:07 to be learned at port vm1
+besides      the next hop of peer 192.0.2.3 to be looked for
 sent         by vm2 (access), 60 bytes
 sent         7 more
 dropped      next_hop_unresolved x 2 at vm1: No MAC.
