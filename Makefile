@@ -68,7 +68,7 @@ bench: build ## Measure, beside testpmd and OVS-DPDK on the same devices (perf/R
 install: build ## Install the binary, its manual, completions, a systemd unit and example configurations
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/ferry
 	install -d $(DESTDIR)$(PREFIX)/share/ferry
-	install -m 0644 configs/*.yaml $(DESTDIR)$(PREFIX)/share/ferry/
+	install -m 0644 configs/*.yaml configs/ferry.schema.json $(DESTDIR)$(PREFIX)/share/ferry/
 	install -d $(DESTDIR)$(PREFIX)/share/ferry/monitoring
 	install -m 0644 configs/monitoring/* $(DESTDIR)$(PREFIX)/share/ferry/monitoring/
 	$(BINARY) manual $(DESTDIR)$(PREFIX)/share/man/man1

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Plan::Completions(shell) => {
             finish(cli::completions(shell, &cli::version(), &mut io::stdout()))
         }
+        Plan::Schema { is_page } => finish(cli::schema(is_page, &mut io::stdout())),
         Plan::Manual { folder } => finish(cli::manual(&folder, &cli::version())),
         Plan::Events { json, socket } => finish(cli::events(&socket, json, io::stdout())),
         Plan::TraceLive(plan) => finish(cli::trace_live(&plan, io::stdout())),

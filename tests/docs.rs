@@ -132,7 +132,9 @@ fn the_included_reference_is_there_and_stands_by_itself() {
     let reference = read(&book().join("../../configs/README.md"));
     let (_, keys) = reference.split_once("<!-- ANCHOR: keys -->").unwrap();
     let (keys, after) = keys.split_once("<!-- ANCHOR_END: keys -->").unwrap();
-    assert!(keys.contains("## `eal`") && keys.contains("## `networks`") && after.trim().is_empty());
+    assert!(
+        keys.contains("## The underlay") && keys.contains("## Networks") && after.trim().is_empty()
+    );
     assert_eq!(links(keys).find(|link| is_relative(link)), None);
 }
 

@@ -72,6 +72,7 @@ test -L /etc/systemd/system/multi-user.target.wants/ferry.service
 systemd-analyze verify ferry.service
 test -s /usr/share/man/man1/ferry-run.1.gz
 test -s /usr/share/bash-completion/completions/ferry
+test -s /usr/share/ferry/ferry.schema.json
 for file in /etc/ferry/ferry.yaml /usr/share/ferry/quickstart.yaml; do /usr/bin/ferry check $file; done
 as_the_unit="setpriv --no-new-privs --bounding-set=-all,{capabilities}"
 mkdir /run/ferry

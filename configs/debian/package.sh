@@ -18,6 +18,7 @@ install -D -m 0644 configs/debian/ferry.yaml "$tree/etc/ferry/ferry.yaml"
 install -D -m 0644 LICENSE "$documents/copyright"
 install -m 0644 README.md "$documents/"
 install -m 0644 configs/README.md "$documents/configuration.md"
+install -m 0644 docs/src/keys.md "$documents/"
 gzip -9nc CHANGELOG.md >"$documents/changelog.gz"
 
 # dpkg-shlibdeps finds the libraries that are linked. Drivers are loaded at run time: each device may need another.

@@ -38,6 +38,11 @@ pub enum Plan {
         /// Whether to print JSON.
         json: bool,
     },
+    /// Print what a configuration can say.
+    Schema {
+        /// Whether as a page for people.
+        is_page: bool,
+    },
     /// Print a shell's completions.
     Completions(clap_complete::Shell),
     /// Write manual pages.
@@ -322,6 +327,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print the JSON Schema of configuration files, by which editors complete and check them
+    Schema {
+        /// Print the page of all keys instead, for people
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Print completions for a shell, to be put where it looks for them
     Completions {
         /// The shell
@@ -522,6 +533,7 @@ pub fn parse(
         Command::Run { config } => Plan::Run { config },
         Command::Check { config } => Plan::Check { config },
         Command::Doctor { config, json } => Plan::Doctor { config, json },
+        Command::Schema { markdown } => Plan::Schema { is_page: markdown },
         Command::Completions { shell } => Plan::Completions(shell),
         Command::Manual { folder } => Plan::Manual { folder },
         Command::Apply { file: File { file }, dry_run, at } => {

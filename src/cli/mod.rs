@@ -36,7 +36,7 @@ pub use events::events;
 pub use exit::Exit;
 pub use live::trace_live;
 pub use parts::{Content, Part};
-pub use reference::{completions, manual};
+pub use reference::{completions, manual, schema};
 pub use run::{RunError, run, version};
 pub use show::show;
 pub use top::top;

@@ -1,4 +1,4 @@
-//! What shells and `man` know of the command line, made from its grammar.
+//! What shells and `man` know of the command line, made from its grammar; what editors know of a configuration.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,7 +6,9 @@ use std::path::Path;
 use clap_complete::Shell;
 
 use super::arguments::command;
+use super::list::write_json;
 use crate::api::model::Version;
+use crate::config;
 
 /// Prints the completions of a shell.
 ///
@@ -25,4 +27,16 @@ pub fn completions(shell: Shell, version: &Version, output: &mut impl Write) -> 
 pub fn manual(folder: &Path, version: &Version) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     clap_mangen::generate_to(command(version), folder)
+}
+
+/// Prints the JSON Schema of a configuration, or the page of all keys.
+///
+/// # Errors
+/// The output is gone.
+pub fn schema(is_page: bool, output: &mut impl Write) -> io::Result<()> {
+    if is_page {
+        output.write_all(config::reference().as_bytes())
+    } else {
+        write_json(&config::schema(), output)
+    }
 }

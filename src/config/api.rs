@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::item::{Item, Keys};
+use super::item::Item;
+use super::keys::machine::{API, LISTEN, METRICS, READ_ONLY, TLS};
 use super::scalar;
 
 /// The API.
@@ -54,13 +55,6 @@ pub struct Socket {
     /// Who may use it beside root: a group of the system's; `None`: the process's own group.
     pub group: Option<String>,
 }
-
-pub(super) const API: Keys =
-    Keys { known: &["socket", "group", "read_only", "listen", "metrics"], later: &[] };
-pub(super) const READ_ONLY: Keys = Keys { known: &["socket", "group"], later: &[] };
-pub(super) const LISTEN: Keys = Keys { known: &["address", "tls", "token"], later: &[] };
-pub(super) const TLS: Keys = Keys { known: &["certificate", "key"], later: &[] };
-pub(super) const METRICS: Keys = Keys { known: &["networks"], later: &[] };
 
 const DEFAULT_SOCKET: &str = "/run/ferry/ferry.sock";
 /// `sun_path` holds 108 bytes with the final zero (unix(7)).

@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::item::{Item, Report, nearest};
+use super::keys::access::ACCESS_PORT;
 use super::macs::{MacReader, Seen};
 use super::network::{Network, Networks};
 use super::peer::PeerReader;
 use super::port::{Kind, Port, Ports};
 use super::tree::{Entry, Node, Value};
 use super::underlay::Reach;
-use super::{ACCESS_PORT, Config, ConfigErrors, render, tree_of};
+use super::{Config, ConfigErrors, render, tree_of};
 use crate::wire::{MacAddr, Vni};
 
 impl Config {

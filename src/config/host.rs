@@ -1,6 +1,7 @@
 //! What concerns the machine: EAL and cores.
 
-use super::item::{Fields, Item, Keys};
+use super::item::{Fields, Item};
+use super::keys::machine::{CORES, EAL};
 use super::scalar;
 use crate::worker::Idle;
 
@@ -28,9 +29,6 @@ pub struct Cores {
     /// What a worker does when its queues are empty.
     pub idle: Idle,
 }
-
-pub(super) const EAL: Keys = Keys { known: &["hugepages", "memory", "mbufs", "args"], later: &[] };
-pub(super) const CORES: Keys = Keys { known: &["control", "workers", "idle"], later: &[] };
 
 const DEFAULT_MEMORY: u64 = 512 << 20;
 /// DPDK of Debian is built for 128 lcores, and the control core is one of them.
@@ -83,7 +81,7 @@ pub(super) fn cores(item: &Item<'_>, available: Option<&[usize]>) -> Option<Core
     let control_item = fields.get("control");
     let control = fields.or("control", 0, |item| core(&item, available));
     let idle = fields.or("idle", Idle::Yield, |item| {
-        item.choice(&[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)], &[])
+        item.choice(&[("spin", Idle::Spin), ("yield", Idle::Yield), ("sleep", Idle::Sleep)])
     });
     let workers = fields.required("workers", "workers: [1]", |item| {
         let taken = control.map(|control| (control, idle));

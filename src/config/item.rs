@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::diagnostic::Diagnostic;
+use super::keys::Keys;
 use super::tree::{Entry, Node, Value};
 
 /// Collects what is found in one file.
@@ -30,13 +31,6 @@ impl Report {
         };
         (by_line(self.errors.into_inner()), by_line(self.warnings.into_inner()))
     }
-}
-
-/// The keys of one mapping.
-pub(super) struct Keys {
-    pub known: &'static [&'static str],
-    /// Keys that a later version will know, and what to do until then.
-    pub later: &'static [(&'static str, &'static str)],
 }
 
 /// A value at its place in the file.
@@ -150,18 +144,14 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The value of the name that is given; `later` holds the names that a later version will know.
-    pub fn choice<T: Copy>(&self, choices: &[(&str, T)], later: &[&str]) -> Option<T> {
+    /// The value of the name that is given.
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let allowed = names.join(", ");
         let mut near = None;
         if let Value::Text(text) = self.value {
             if let Some((_, value)) = choices.iter().find(|(name, _)| name == text) {
                 return Some(*value);
-            }
-            if later.contains(&text.as_str()) {
-                self.error(format_args!("'{text}' is not supported yet; use {allowed}"));
-                return None;
             }
             near = nearest(text, &names);
         }
@@ -202,7 +192,7 @@ impl<'a> Item<'a> {
     pub fn fields(&self, keys: &'static Keys) -> Option<Fields<'a>> {
         let Value::Mapping(entries) = self.value else {
             return self
-                .expected(format_args!("a mapping with the keys {}", keys.known.join(", ")));
+                .expected(format_args!("a mapping with the keys {}", keys.names().join(", ")));
         };
         let mut misspelt = Vec::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -212,16 +202,11 @@ impl<'a> Item<'a> {
                     "this key is already given in line {}; keep one of them",
                     first.line
                 ));
-            } else if let Some((_, instead)) = keys.later.iter().find(|(key, _)| *key == entry.key)
-            {
-                place.error(format_args!("this key is not supported yet; {instead}"));
-            } else if !keys.known.contains(&entry.key.as_str()) {
-                let near = nearest(&entry.key, keys.known);
+            } else if !keys.has(&entry.key) {
+                let names = keys.names();
+                let near = nearest(&entry.key, &names);
                 let hint = near.map(|key| format!("did you mean '{key}'? ")).unwrap_or_default();
-                place.error(format_args!(
-                    "unknown key; {hint}allowed here: {}",
-                    keys.known.join(", ")
-                ));
+                place.error(format_args!("unknown key; {hint}allowed here: {}", names.join(", ")));
                 misspelt.extend(near);
             }
         }
@@ -257,7 +242,7 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub fn get(&self, key: &str) -> Option<Item<'a>> {
-        debug_assert!(self.keys.known.contains(&key), "'{key}' is read but not listed");
+        debug_assert!(self.keys.has(key), "'{key}' is read but not listed");
         self.item.key(key)
     }
 

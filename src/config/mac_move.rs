@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::item::{Fields, Item, Keys};
+use super::item::{Fields, Item};
+use super::keys::network::MAC_MOVE;
 use super::scalar;
 use crate::worker::MovePolicy;
 
@@ -36,9 +37,6 @@ impl Default for MacMove {
     }
 }
 
-pub(super) const MAC_MOVE: Keys =
-    Keys { known: &["policy", "moves", "within", "frozen_for"], later: &[] };
-
 pub(super) const POLICIES: [(&str, MovePolicy); 3] = [
     ("allow", MovePolicy::Allow),
     ("local-wins", MovePolicy::LocalWins),
@@ -48,11 +46,11 @@ pub(super) const POLICIES: [(&str, MovePolicy); 3] = [
 /// Reads a `mac_move` key.
 pub(super) fn mac_move(item: &Item<'_>) -> Option<MacMove> {
     if !item.is_mapping() {
-        let policy = item.choice(&POLICIES, &[])?;
+        let policy = item.choice(&POLICIES)?;
         return Some(MacMove { policy, ..MacMove::default() });
     }
     let fields = item.fields(&MAC_MOVE)?;
-    let policy = fields.or("policy", MovePolicy::Allow, |item| item.choice(&POLICIES, &[]));
+    let policy = fields.or("policy", MovePolicy::Allow, |item| item.choice(&POLICIES));
     let moves = fields.or("moves", Some(USUAL.moves), |item| match item.as_text() {
         Some("off") => Some(None),
         Some(_) => item.expected("a whole number from 1 to 1000, or 'off'"),

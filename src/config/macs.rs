@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::item::{Fields, Item, Keys};
+use super::item::{Fields, Item};
+use super::keys::network::MAC;
 use super::network::Member;
 use super::peer::{EncapName, Peer, PeerReader};
 use super::port::Ports;
@@ -35,9 +36,6 @@ pub enum MacPlace {
     /// Behind another VTEP, which need not be in [`Network::peers`].
     Peer(Peer),
 }
-
-pub(super) const MAC: Keys =
-    Keys { known: &["mac", "peer", "port", "vlan", "inner_vlan", "tpid", "ips"], later: &[] };
 
 /// Reads the static MACs of one network.
 pub(super) struct MacReader<'m, 'r> {

@@ -2,7 +2,7 @@
 //!
 //! The text becomes a tree that knows its lines ([`tree`]), the readers of the sections take typed values from it
 //! ([`item`]) and go on after an error, so that a file is told all that is wrong with it at once. Whoever holds a
-//! [`Config`] may rely on every rule that `configs/README.md` states.
+//! [`Config`] may rely on every rule that [`keys`] and `configs/README.md` state.
 
 mod api;
 mod diagnostic;
@@ -11,6 +11,7 @@ mod edit;
 mod flood_group;
 mod host;
 mod item;
+mod keys;
 mod mac_move;
 mod macs;
 mod marking;
@@ -20,8 +21,10 @@ mod oversize;
 mod path;
 mod peer;
 mod port;
+mod reference;
 mod render;
 mod scalar;
+mod schema;
 mod snooping;
 mod storm;
 #[cfg(test)]
@@ -35,7 +38,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::item::{Fields, Item, Keys, Report};
+use self::item::{Fields, Item, Report};
+use self::keys::ROOT;
+use self::keys::access::{ACCESS, ACCESS_PORT};
 use self::network::Networks;
 use self::port::Ports;
 
@@ -55,6 +60,8 @@ pub use self::oversize::{Others, Oversize};
 pub use self::path::Reassembly;
 pub use self::peer::{EncapName, Peer};
 pub use self::port::{Bond, Offloads, Port, canonical_device, pci_address_of};
+pub use self::reference::reference;
+pub use self::schema::schema;
 pub use self::snooping::Snooping;
 pub use self::storm::StormControl;
 pub use self::underlay::{
@@ -81,24 +88,6 @@ pub struct Config {
     /// What is allowed and yet probably not meant, ordered by line.
     pub warnings: Vec<Diagnostic>,
 }
-
-const ROOT: Keys =
-    Keys { known: &["eal", "cores", "api", "underlay", "access", "networks"], later: &[] };
-const ACCESS: Keys = Keys { known: &["ports"], later: &[] };
-const ACCESS_PORT: Keys = Keys {
-    known: &[
-        "name",
-        "device",
-        "queues",
-        "mtu",
-        "rx_descriptors",
-        "tx_descriptors",
-        "offloads",
-        "promiscuous",
-        "storm_control",
-    ],
-    later: &[],
-};
 
 impl Config {
     /// Reads and checks a file, also against the CPUs that this process may use; so call it before EAL starts, which

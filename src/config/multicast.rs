@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::item::{Item, Keys};
-use super::network::{MEMBER, Member};
+use super::item::Item;
+use super::keys::multicast::{GROUP, MULTICAST};
+use super::keys::network::MEMBER;
+use super::network::Member;
 use super::peer::Peer;
 use super::port::Ports;
 use super::scalar::Unique;
@@ -42,10 +44,6 @@ pub struct Group {
     pub peers: Vec<Peer>,
 }
 
-pub(super) const MULTICAST: Keys =
-    Keys { known: &["unregistered", "groups", "snooping"], later: &[] };
-pub(super) const GROUP: Keys = Keys { known: &["group", "ports", "peers"], later: &[] };
-
 /// Reads the `multicast` key of one network.
 pub(super) struct MulticastReader<'r> {
     pub access: &'r Ports,
@@ -61,7 +59,7 @@ impl MulticastReader<'_> {
     pub fn read(&self, item: &Item<'_>) -> Option<Multicast> {
         let fields = item.fields(&MULTICAST)?;
         let unregistered = fields.or("unregistered", Unregistered::Flood, |item| {
-            item.choice(&[("flood", Unregistered::Flood), ("drop", Unregistered::Drop)], &[])
+            item.choice(&[("flood", Unregistered::Flood), ("drop", Unregistered::Drop)])
         });
         let mut seen = Unique::default();
         let groups = fields

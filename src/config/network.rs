@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flood_group::{self, FloodGroup, LearnedPeers};
-use super::item::{Item, Keys};
+use super::item::Item;
+use super::keys::network::{ARP_SUPPRESSION, FLOOD, MEMBER, NETWORK};
 use super::mac_move::{MacMove, mac_move};
 use super::macs::{MacPlace, MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
@@ -150,32 +151,6 @@ fn owner(name: &str) -> String {
     format!("network '{name}'")
 }
 
-pub(super) const NETWORK: Keys = Keys {
-    known: &[
-        "vni",
-        "name",
-        "encap",
-        "ports",
-        "flood",
-        "learning",
-        "ageing",
-        "mac_limit",
-        "mac_move",
-        "inner_vlan",
-        "vlan_priority",
-        "arp_suppression",
-        "storm_control",
-        "gateway",
-        "oversize",
-        "macs",
-        "multicast",
-    ],
-    later: &[],
-};
-pub(super) const ARP_SUPPRESSION: Keys = Keys { known: &["unknown", "limit"], later: &[] };
-pub(super) const MEMBER: Keys = Keys { known: &["port", "vlan", "inner_vlan", "tpid"], later: &[] };
-pub(super) const FLOOD: Keys = Keys { known: &["peers", "group", "ttl", "allow"], later: &[] };
-
 /// Reads all networks and checks what must be unique among them.
 pub(super) struct Networks<'r, 'a> {
     ports: &'r Ports,
@@ -222,8 +197,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             ));
         }
         let vni = fields.required("vni", "vni: 101", |item| self.vni(&item, &owner));
-        let encap =
-            fields.or("encap", EncapName::Vxlan, |item| item.choice(&EncapName::CHOICES, &[]));
+        let encap = fields.or("encap", EncapName::Vxlan, |item| item.choice(&EncapName::CHOICES));
 
         let items = fields.get("ports");
         let members =
@@ -249,7 +223,7 @@ impl<'r, 'a> Networks<'r, 'a> {
         let mac_limit = fields.or("mac_limit", 8192, |item| item.number(1..=16_777_216));
         let mac_move = fields.or("mac_move", MacMove::default(), |item| mac_move(&item));
         let inner_vlan = fields.or("inner_vlan", InnerVlan::Drop, |item| {
-            item.choice(&[("drop", InnerVlan::Drop), ("keep", InnerVlan::Keep)], &[])
+            item.choice(&[("drop", InnerVlan::Drop), ("keep", InnerVlan::Keep)])
         });
         if inner_vlan == Some(InnerVlan::Keep)
             && let Some(item) = fields.get("inner_vlan")
@@ -259,9 +233,8 @@ impl<'r, 'a> Networks<'r, 'a> {
                 item.error("NVGRE carries no inner VLAN tags (RFC 7637 section 3.3); use 'inner_vlan: drop', or another 'encap'");
             }
         }
-        let vlan_priority = fields.or("vlan_priority", VlanPriority::None, |item| {
-            item.choice(&VlanPriority::CHOICES, &[])
-        });
+        let vlan_priority = fields
+            .or("vlan_priority", VlanPriority::None, |item| item.choice(&VlanPriority::CHOICES));
         let arp_suppression = fields.or("arp_suppression", None, |item| arp_suppression(&item));
         let storm_control = fields.or("storm_control", None, |item| storm_control(&item));
         let gateways = fields.or("gateway", Gateways::default(), |item| oversize::gateways(&item));
@@ -425,7 +398,7 @@ fn arp_suppression(item: &Item<'_>) -> Option<Option<ArpSuppression>> {
     }
     let fields = item.fields(&ARP_SUPPRESSION)?;
     let unknown = fields.or("unknown", usual.unknown, |item| {
-        item.choice(&[("flood", Unknown::Flood), ("drop", Unknown::Drop)], &[])
+        item.choice(&[("flood", Unknown::Flood), ("drop", Unknown::Drop)])
     });
     let limit = fields.or("limit", usual.limit, |item| item.number(1..=16_777_216));
     Some(Some(ArpSuppression { unknown: unknown?, limit: limit? }))

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::item::{Fields, Item, Keys};
+use super::item::{Fields, Item};
+use super::keys::network::OVERSIZE;
 use super::network::Network;
 use super::port::Port;
 use super::scalar;
@@ -39,14 +40,12 @@ impl Default for Oversize {
     }
 }
 
-pub(super) const OVERSIZE: Keys = Keys { known: &["answers", "others"], later: &[] };
-
 /// Reads an `oversize` key.
 pub(super) fn oversize(item: &Item<'_>) -> Option<Oversize> {
     let usual = Oversize::default();
     let fields = item.fields(&OVERSIZE)?;
     let answers = fields.or("answers", usual.answers, |item| item.number(0..=1_000_000));
-    let others = fields.or("others", usual.others, |item| item.choice(Others::CHOICES, &[]));
+    let others = fields.or("others", usual.others, |item| item.choice(Others::CHOICES));
     Some(Oversize { answers: answers?, others: others? })
 }
 

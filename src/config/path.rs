@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use super::item::{Item, Keys};
+use super::item::Item;
+use super::keys::underlay::{FRAGMENTS, PATH_MTU};
 use super::scalar;
 use crate::worker::MOST_PACKETS;
 
 /// For how long a router's word on what a path carries is taken (RFC 1191 section 6.3).
 pub(super) const PATH_MTU_AGEING: Duration = Duration::from_secs(600);
-
-pub(super) const PATH_MTU: Keys = Keys { known: &["ageing"], later: &[] };
 
 /// Reads a `path_mtu` key: for how long routers' words are taken, if at all.
 pub(super) fn path_mtu(item: &Item<'_>) -> Option<Option<Duration>> {
@@ -39,8 +38,6 @@ impl Default for Reassembly {
         Self { packets: 256, timeout: Duration::from_secs(2) }
     }
 }
-
-pub(super) const FRAGMENTS: Keys = Keys { known: &["packets", "timeout"], later: &[] };
 
 /// Reads a `fragments` key: how they are put together, if they are.
 pub(super) fn fragments(item: &Item<'_>) -> Option<Option<Reassembly>> {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::item::{Fields, Item, Keys};
+use super::item::{Fields, Item};
+use super::keys::network::PEER;
 use super::marking;
 use super::network::Network;
 use super::scalar::{self, First};
@@ -59,13 +60,6 @@ impl EncapName {
         [("vxlan", Self::Vxlan), ("nvgre", Self::Nvgre), ("gre", Self::Gre)];
 }
 
-pub(super) const PEER: Keys = Keys {
-    known: &[
-        "address", "encap", "id", "port", "checksum", "flow_id", "key", "sequence", "dscp", "ttl",
-    ],
-    later: &[],
-};
-
 /// What one address speaks by GRE: NVGRE and Ethernet over GRE look the same on the wire, so one of them only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spoken {
@@ -111,7 +105,7 @@ impl<'r> PeerReader<'r> {
         }
         let fields = item.fields(&PEER)?;
         let address = fields.required("address", "address: 192.0.2.2", |item| self.address(&item));
-        let encap = fields.or("encap", network, |item| item.choice(&EncapName::CHOICES, &[]));
+        let encap = fields.or("encap", network, |item| item.choice(&EncapName::CHOICES));
         let options = encap.and_then(|encap| self.options(&fields, encap));
         let dscp = fields.or("dscp", None, |item| marking::dscp(&item).map(Some));
         let ttl = fields.or("ttl", None, |item| marking::ttl(&item).map(Some));
@@ -150,7 +144,7 @@ impl<'r> PeerReader<'r> {
         let checksum = fields.or("checksum", UdpChecksum::Auto, |item| {
             let choices =
                 [("auto", UdpChecksum::Auto), ("on", UdpChecksum::On), ("off", UdpChecksum::Off)];
-            let checksum = item.choice(&choices, &[])?;
+            let checksum = item.choice(&choices)?;
             if encap == EncapName::Nvgre && checksum == UdpChecksum::On {
                 item.error(
                     "NVGRE has no checksum (RFC 7637 section 3.2); remove it, or set 'encap: gre'",

@@ -5,7 +5,8 @@ use std::fmt::{self, Display};
 
 use super::Config;
 use super::host::Cores;
-use super::item::{Fields, Item, Keys, nearest};
+use super::item::{Fields, Item, nearest};
+use super::keys::underlay::BOND;
 use super::scalar::{self, Unique};
 use super::storm::{StormControl, storm_control};
 use crate::dpdk::BondMode;
@@ -44,7 +45,6 @@ pub struct Bond {
     pub members: Vec<String>,
 }
 
-pub(super) const BOND: Keys = Keys { known: &["mode", "members"], later: &[] };
 pub(super) const BOND_MODES: &[(&str, BondMode)] =
     &[("active-backup", BondMode::ActiveBackup), ("lacp", BondMode::Lacp)];
 
@@ -180,8 +180,7 @@ impl Ports {
 
     fn bond(&mut self, item: &Item<'_>) -> Option<Bond> {
         let fields = item.fields(&BOND)?;
-        let mode =
-            fields.required("mode", "mode: active-backup", |item| item.choice(BOND_MODES, &[]));
+        let mode = fields.required("mode", "mode: active-backup", |item| item.choice(BOND_MODES));
         let example = "members: [\"0000:3b:00.0\", \"0000:3b:00.1\"]";
         let members = fields.required("members", example, |item| {
             let members = item.list_of(|item| self.device(&item))?;
@@ -218,7 +217,7 @@ impl Ports {
         let offloads = fields.or("offloads", Offloads::On, |item| {
             let choices =
                 [("on", Offloads::On), ("checksums", Offloads::Checksums), ("off", Offloads::Off)];
-            item.choice(&choices, &[])
+            item.choice(&choices)
         });
         let descriptors = |key| fields.or(key, None, |item| item.number(32..=32768).map(Some));
         let (rx_descriptors, tx_descriptors) =

@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::item::{Item, Keys};
+use super::item::Item;
+use super::keys::multicast::SNOOPING;
 use super::multicast::MulticastReader;
 use super::peer::Peer;
 use super::scalar;
@@ -50,27 +51,12 @@ impl Default for Snooping {
     }
 }
 
-pub(super) const SNOOPING: Keys = Keys {
-    known: &[
-        "router_ports",
-        "router_peers",
-        "group_limit",
-        "port_group_limit",
-        "message_limit",
-        "fast_leave",
-        "querier",
-        "query_interval",
-        "response_interval",
-        "last_member_interval",
-    ],
-    later: &[],
-};
-
 /// Reads the `snooping` key: a boolean or a mapping.
 pub(super) fn read(reader: &MulticastReader<'_>, item: &Item<'_>) -> Option<Option<Snooping>> {
     let usual = Snooping::default();
     if !item.is_mapping() {
-        let what = format!("true, false or a mapping with the keys {}", SNOOPING.known.join(", "));
+        let what =
+            format!("true, false or a mapping with the keys {}", SNOOPING.names().join(", "));
         let given = item.as_boolean().or_else(|| item.expected(what));
         return given.map(|given| given.then_some(usual));
     }

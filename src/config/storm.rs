@@ -1,6 +1,7 @@
 //! Storm control: how much of what is flooded a port or a network may send.
 
-use super::item::{Item, Keys};
+use super::item::Item;
+use super::keys::access::STORM_CONTROL;
 
 /// Limits in packets a second; what has none is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,9 +15,6 @@ pub struct StormControl {
     /// Packets that may come at once; `None`: a tenth of a second's, and at least one.
     pub burst: Option<u32>,
 }
-
-pub(super) const STORM_CONTROL: Keys =
-    Keys { known: &["broadcast", "multicast", "unknown_unicast", "burst"], later: &[] };
 
 /// Reads a `storm_control` key.
 pub(super) fn storm_control(item: &Item<'_>) -> Option<Option<StormControl>> {

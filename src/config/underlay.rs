@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::item::{Item, Keys};
+use super::item::Item;
+use super::keys::underlay::{NEIGHBOUR, PORT, UNDERLAY, VTEP};
 use super::marking;
 use super::path::{self, PATH_MTU_AGEING, Reassembly};
 use super::port::{Kind, Port, Ports};
@@ -92,38 +93,6 @@ pub struct Neighbour {
     /// Name of an underlay port without a twin.
     pub port: String,
 }
-
-pub(super) const UNDERLAY: Keys = Keys { known: &["ports", "vtep", "neighbours"], later: &[] };
-pub(super) const PORT: Keys = Keys {
-    known: &[
-        "name",
-        "device",
-        "bond",
-        "queues",
-        "twin",
-        "addresses",
-        "mtu",
-        "rx_descriptors",
-        "tx_descriptors",
-        "offloads",
-    ],
-    later: &[],
-};
-pub(super) const VTEP: Keys = Keys {
-    known: &[
-        "ipv4",
-        "ipv6",
-        "vxlan_port",
-        "reserved_bits",
-        "udp6_zero_checksum",
-        "path_mtu",
-        "dscp",
-        "ttl",
-        "fragments",
-    ],
-    later: &[],
-};
-pub(super) const NEIGHBOUR: Keys = Keys { known: &["ip", "mac", "port"], later: &[] };
 
 /// What the networks must know of the underlay, whatever errors it has.
 #[derive(Default)]
@@ -262,10 +231,10 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
     let vxlan_port = fields.or("vxlan_port", 4789, |item| item.number(1..=65535));
     reach.vxlan_port = vxlan_port.unwrap_or(4789);
     let reserved_bits = fields.or("reserved_bits", ReservedBits::Ignore, |item| {
-        item.choice(&[("ignore", ReservedBits::Ignore), ("drop", ReservedBits::Drop)], &[])
+        item.choice(&[("ignore", ReservedBits::Ignore), ("drop", ReservedBits::Drop)])
     });
     let udp6_zero_checksum = fields.or("udp6_zero_checksum", ZeroChecksum::Drop, |item| {
-        item.choice(&[("drop", ZeroChecksum::Drop), ("accept", ZeroChecksum::Accept)], &[])
+        item.choice(&[("drop", ZeroChecksum::Drop), ("accept", ZeroChecksum::Accept)])
     });
     let path_mtu_ageing =
         fields.or("path_mtu", Some(PATH_MTU_AGEING), |item| path::path_mtu(&item));

@@ -5,18 +5,13 @@ use std::net::IpAddr;
 use super::*;
 use crate::wire::{MacAddr, Vni};
 
-/// The reference's example has nearly every key.
-fn example() -> String {
-    reference().split("```yaml\n").nth(1).unwrap().split("```").next().unwrap().to_owned()
-}
-
 #[test]
 fn what_is_written_reads_the_same() {
     let group = "    flood: {group: 239.1.1.1, ttl: 5, allow: [192.0.2.0/24], peers: [192.0.2.7]}\n\
                  \x20   ageing: off\n";
     let learned =
         BASE.to_owned() + "    flood: {peers: [192.0.2.7, learn], allow: [192.0.2.0/24]}\n";
-    let huge = example().replace("hugepages: false, memory: 1GiB", "hugepages: true, mbufs: 4096");
+    let huge = example().replace("hugepages: false, memory: 1GiB", "hugepages: true");
     let snooping =
         |value| BASE.replace("inner_vlan: drop", &format!("multicast: {{snooping: {value}}}"));
     let keys = |keys: &str| BASE.replace("inner_vlan: drop", keys);
@@ -147,7 +142,7 @@ fn a_network_is_checked_against_all_others() {
         told("[]"),
         format!(
             "body:1: expected a mapping with the keys {}, found an empty list",
-            network::NETWORK.known.join(", ")
+            crate::config::keys::network::NETWORK.names().join(", ")
         )
     );
     // IDs of other networks at a common peer.
