@@ -157,6 +157,69 @@ networks:
     ferry.stop();
 }
 
+/// What is left out is no copy, so nothing is lost.
+#[test]
+fn b13_a_port_without_a_link_gets_no_packet_to_the_group() {
+    let host = Namespace::new("host");
+    let config = r#"
+eal: {memory: 256MiB}
+cores: {control: 0, workers: [1], idle: sleep}
+underlay:
+  ports: [{name: up0, device: "net_tap0,iface=left"}, {name: up1, device: "net_tap1,iface=right"}]
+  vtep: {ipv4: 192.0.2.1}
+access:
+  ports: [{name: vm1, device: "net_tap2,iface=one"}]
+networks:
+  - {vni: 1000, name: a, ports: [vm1], flood: {group: 239.129.1.1}}
+"#;
+    let ferry = Ferry::start(&host, config);
+    for interface in ["left", "right", "one"] {
+        host.exec(&format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=1"));
+    }
+    let vm = RawPort::open(&host, "one");
+    let set = |interface: &str, state: &str| {
+        host.exec(&format!("ip link set {interface} {state}"));
+        let row = if interface == "left" { 0 } else { 1 };
+        eventually("the link is seen", || ferry.show("ports")[row]["link"] == state);
+    };
+    let groups =
+        |port: &RawPort| port.drain().iter().filter(|packet| is_vxlan_to(GROUP)(packet)).count();
+    let frame = ethernet(BROADCAST, mac(1), 60);
+    // After the one is up again, the other; then neither.
+    for (lost, other) in [("left", "right"), ("right", "left")] {
+        set(lost, "down");
+        let other = RawPort::open(&host, other);
+        let copies = || ferry.show("totals")["copies"].as_u64().unwrap();
+        eventually("one packet for each frame", || {
+            let before = copies();
+            vm.send(&frame);
+            assert_eq!(groups(&other), 1);
+            copies() == before
+        });
+        let before = copies();
+        (0..10).for_each(|_| vm.send(&frame));
+        assert_eq!((groups(&other), copies()), (10, before));
+        set(lost, "up");
+        let back = RawPort::open(&host, lost);
+        eventually("it gets packets again", || {
+            vm.send(&frame);
+            groups(&back) == 1
+        });
+    }
+    let lost = || {
+        ["up0", "up1"].map(|port| ferry.dropped(port, "link_down") + ferry.dropped(port, "tx_full"))
+    };
+    set("left", "down");
+    set("right", "down");
+    let before: u64 = lost().iter().sum();
+    eventually("without any link, what is lost is counted", || {
+        vm.send(&frame);
+        lost().iter().sum::<u64>() > before
+    });
+    ferry.expect_balance();
+    ferry.stop();
+}
+
 const TWO_GROUPS: &str = "
   - {vni: 1000, name: a, ports: [vm1], flood: {group: 239.129.1.1}}
   - {vni: 2000, name: b, ports: [vm2], flood: {group: 239.129.1.1}}

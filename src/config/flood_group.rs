@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::item::{Fields, Item};
 use super::peer::EncapName;
-use super::underlay::Reach;
+use super::underlay::{Reach, Vtep};
 
 /// A multicast group that a network floods to, in place of a copy for each peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,17 @@ pub struct FloodGroup {
 pub struct LearnedPeers {
     /// Which may; `None`: any.
     pub allow: Option<Vec<IpNet>>,
+}
+
+impl LearnedPeers {
+    /// Addresses of the VTEP's of the families that they may be of.
+    pub fn alike(&self, vtep: &Vtep) -> impl Iterator<Item = IpAddr> {
+        let may_be = |own: &IpAddr| {
+            let is_like = |net: &IpNet| net.addr().is_ipv4() == own.is_ipv4();
+            self.allow.as_ref().is_none_or(|nets| nets.iter().any(is_like))
+        };
+        [vtep.ipv4.map(IpAddr::V4), vtep.ipv6.map(IpAddr::V6)].into_iter().flatten().filter(may_be)
+    }
 }
 
 /// The keys `group`, `ttl` and `allow` of a flood list. `learn` is where that is among `peers`.

@@ -16,7 +16,7 @@ use super::peer::{EncapName, Peer, PeerReader};
 use super::port::Ports;
 use super::scalar::{self, First, Unique};
 use super::storm::{StormControl, storm_control};
-use super::underlay::Reach;
+use super::underlay::{Reach, Vtep};
 use super::vlan;
 use crate::too_big::Gateways;
 use crate::tunnel::Encap;
@@ -68,8 +68,8 @@ pub struct Network {
 
 impl Network {
     /// Bytes that a station's packet becomes longer by on the way to a peer or the group, the most of all; `None` where
-    /// there is neither.
-    pub fn overhead(&self) -> Option<u16> {
+    /// there is neither, nor are peers learned.
+    pub fn overhead(&self, vtep: &Vtep) -> Option<u16> {
         let of_macs = self.macs.iter().filter_map(|mac| match &mac.place {
             MacPlace::Peer(peer) => Some(peer),
             MacPlace::Member(_) => None,
@@ -77,8 +77,11 @@ impl Network {
         let peers = self.peers.iter().chain(of_macs);
         let peers = peers.map(|peer| peer.encap.overhead(peer.address));
         // The UDP port makes no header longer.
-        let group = self.group.iter().map(|group| Encap::vxlan(0).overhead(group.address));
-        peers.chain(group).max().map(|most| most as u16)
+        let by_vxlan = |address| Encap::vxlan(0).overhead(address);
+        let group = self.group.iter().map(|group| by_vxlan(group.address));
+        let learned = self.learned_peers.iter().filter(|_| self.group.is_none());
+        let learned = learned.flat_map(|learned| learned.alike(vtep)).map(by_vxlan);
+        peers.chain(group).chain(learned).max().map(|most| most as u16)
     }
 }
 

@@ -78,6 +78,7 @@ pub(super) fn warn_of_mtus(
     networks: &[Arc<Network>],
 ) {
     let mtu = |port: &UnderlayPort| port.port.mtu;
+    let vtep = &underlay.vtep;
     let Some(underlay) = underlay.ports.iter().map(mtu).min() else { return };
     let list = fields.get("access").and_then(|access| access.key("ports"));
     for (index, item) in list.iter().flat_map(Item::elements).enumerate() {
@@ -85,7 +86,7 @@ pub(super) fn warn_of_mtus(
         let of_port = networks
             .iter()
             .filter(|network| network.members.iter().any(|member| member.port == port.name));
-        let needs = of_port.filter_map(|network| Some((network.overhead()?, &network.name)));
+        let needs = of_port.filter_map(|network| Some((network.overhead(vtep)?, &network.name)));
         if let Some((overhead, network)) = needs.max()
             && port.mtu > underlay.saturating_sub(overhead)
         {

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::clock::Seconds;
 use crate::tunnel::{
@@ -104,6 +104,8 @@ pub struct Adjacencies {
     records: Vec<Record>,
     /// By port index and VLAN, also those that are gone.
     locals: HashMap<(u16, Option<Vlan>), AdjacencyIndex>,
+    /// Underlay ports without a link.
+    linkless: HashSet<u16>,
 }
 
 impl Adjacencies {
@@ -260,10 +262,32 @@ impl Adjacencies {
         any
     }
 
+    /// An underlay port has lost its link, or has it again. Returns whether that changes a way.
+    pub fn set_link(&mut self, port: u16, is_up: bool) -> bool {
+        let changed = match is_up {
+            true => self.linkless.remove(&port),
+            false => self.linkless.insert(port),
+        };
+        changed && self.groups().next().is_some()
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &NextHop> {
+        self.records.iter().filter_map(|record| match &record.way {
+            Some(Way::Group(hop)) => Some(hop),
+            _ => None,
+        })
+    }
+
     /// What workers read.
     pub fn build(&self) -> PublishedWays {
         let mut named = Named::default();
+        // Each group has a way by each port. What has none at all is sent, to be counted as lost.
+        let has_link = |hop: &NextHop| !self.linkless.contains(&hop.port);
+        let has_any = self.groups().any(has_link);
         let mut build = |record: &Record| match &record.way {
+            Some(Way::Group(hop)) if has_any && !has_link(hop) => {
+                Adjacency { kind: Kind::Silent, generation: record.generation, ..vacant() }
+            }
             Some(way) => named.publish(way, record),
             None => vacant(),
         };
@@ -418,6 +442,25 @@ mod tests {
         assert!(ways.narrow(index, 1300, 30));
         ways.remove(index);
         assert_eq!(ways.path(index), None, "a way of the same index is another");
+    }
+
+    #[test]
+    fn a_group_is_silent_where_there_is_no_link_unless_there_is_none_anywhere() {
+        let mut ways = Adjacencies::default();
+        assert!(!ways.set_link(1, false), "no way to a group is by it");
+        for port in [0, 1] {
+            ways.add(Way::Group(NextHop { port, ..peer(1500) }));
+        }
+        let kinds = |ways: &Adjacencies| {
+            ways.build().adjacencies.iter().map(|of| of.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&ways), [Kind::Tunnel, Kind::Silent]);
+        assert!(ways.set_link(0, false));
+        assert_eq!(kinds(&ways), [Kind::Tunnel; 2], "to be counted");
+        assert!(ways.set_link(1, true));
+        assert_eq!(kinds(&ways), [Kind::Silent, Kind::Tunnel]);
+        assert!(ways.set_link(0, true) && !ways.set_link(0, true));
+        assert_eq!(kinds(&ways), [Kind::Tunnel; 2]);
     }
 
     #[test]

@@ -99,13 +99,16 @@ impl Control {
         announcer.lose(more);
     }
 
-    /// Looks at links, and has next hops and twins follow those of underlay ports.
+    /// Looks at links, and has next hops, groups and twins follow those of underlay ports.
     pub(super) fn watch_links(&mut self) {
-        let Self { parts, announcer, links, netlink, .. } = self;
+        let Self { parts, announcer, links, netlink, unpublished, .. } = self;
         for (index, is_up) in links.look(&parts.ports) {
             let Some(port) = parts.ports.get(index) else { continue };
-            if let Some(netlink) = netlink.as_ref().filter(|_| port.role == Role::Underlay) {
-                netlink.set_link(index, is_up);
+            if port.role == Role::Underlay {
+                *unpublished |= parts.adjacencies.set_link(index, is_up);
+                if let Some(netlink) = netlink {
+                    netlink.set_link(index, is_up);
+                }
             }
             let port = || port.name().to_owned();
             announcer.say(|| match is_up {

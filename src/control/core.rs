@@ -92,7 +92,7 @@ pub struct Control {
     /// Follows next hops where there are twins.
     pub(super) netlink: Option<Netlink>,
     next_hops: Receiver<NextHopUpdate>,
-    /// Whether workers must be told of learned peers.
+    /// Whether workers must be told of learned peers, or of links.
     pub(super) unpublished: bool,
     pub(super) links: LinkWatch,
     pub(super) announcer: Announcer,

@@ -196,7 +196,8 @@ fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Ta
         | Kind::SummedTunnel
         | Kind::GreTunnel
         | Kind::AnyTunnel
-        | Kind::Spread => {
+        | Kind::Spread
+        | Kind::Silent => {
             context.drop(origin.port, frame, DropReason::PortRemoved);
         }
     }
@@ -237,7 +238,7 @@ pub(super) fn send_copy(
             context.report(Event::Unresolved { adjacency: target.index });
             Err(DropReason::NextHopUnresolved)
         }
-        Kind::Vacant | Kind::Spread => Err(DropReason::PortRemoved),
+        Kind::Vacant | Kind::Spread | Kind::Silent => Err(DropReason::PortRemoved),
     };
     match copy {
         Ok(copy) => context.transmitter.send(port, copy),

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::forward::Lane;
 use super::multicast::Audience;
 use super::output::{self, Target};
-use super::snapshot::{AdjacencyIndex, FloodList, Network, Served, Snapshot};
+use super::snapshot::{AdjacencyIndex, FloodList, Kind, Network, Served, Snapshot};
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
@@ -149,10 +149,10 @@ fn serve<'r>(
     let mut last: Option<Target<'r>> = None;
     let mut budget = SLICE;
     for &index in targets {
-        if index == origin.adjacency {
+        let Some(adjacency) = snapshot.adjacencies.get(index as usize) else { continue };
+        if index == origin.adjacency || adjacency.kind == Kind::Silent {
             continue;
         }
-        let Some(adjacency) = snapshot.adjacencies.get(index as usize) else { continue };
         if let Some(target) = last {
             output::send_copy(context, snapshot, origin.port, frame, flow, target);
             budget -= 1;

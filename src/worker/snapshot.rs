@@ -258,6 +258,8 @@ pub enum Kind {
     Spread,
     /// A peer whose next hop is not known yet.
     Unresolved,
+    /// A multicast group by a port whose link is lost, while another has one: nothing is sent.
+    Silent,
 }
 
 const _: () = assert!(std::mem::size_of::<Adjacency>() == 64);

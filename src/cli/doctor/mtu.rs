@@ -15,7 +15,7 @@ pub(super) fn examine(config: &Config, _: &Machine) -> Vec<Finding> {
     // By what the underlay would need: the port and network that need it.
     let mut needs = BTreeMap::new();
     for network in &config.networks {
-        let Some(overhead) = network.overhead() else { continue };
+        let Some(overhead) = network.overhead(&config.underlay.vtep) else { continue };
         for member in &network.members {
             let mut ports = config.access.iter();
             if let Some(port) = ports.find(|port| port.name == member.port) {

@@ -114,7 +114,7 @@ pub(in crate::config) static FLOOD: Keys = Keys::of(&[
          `learn`, by itself or in the list: also those that send.",
     ),
     Key::new("group", IP).like("239.1.1.1").says(
-        "The underlay sends it to the other VTEPs: one packet by each underlay port, \
+        "The underlay sends it to the other VTEPs: one packet by each underlay port that has a link, \
          to this address, instead of or beside the copies to `peers`. VXLAN only, of a \
          family that this VTEP has. Networks may share a group. The kernel joins it by \
          the twins, so that switches and routers send it here.",

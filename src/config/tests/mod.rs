@@ -361,6 +361,14 @@ fn access_ports_of_more_than_the_underlay_carries_are_warned_of() {
     assert_eq!(with("1450", "1500", "{peers: [\"2001:db8::2\"]}").len(), 1);
     assert_eq!(with("1430", "1500", "{group: \"ff0e::1\"}"), [""; 0]);
     assert_eq!(with("1431", "1500", "{group: \"ff0e::1\"}").len(), 1);
+    // Peers that are learned are of the families that are let in: here both, and then one.
+    let learn = |allow: &str| format!("{{peers: [192.0.2.2, learn]{allow}}}");
+    assert_eq!(with("1430", "1500", &learn("")), [""; 0]);
+    assert_eq!(with("1431", "1500", &learn("")).len(), 1);
+    let (v4_only, v6_only) = (", allow: [192.0.2.0/24]", ", allow: [\"2001:db8::/32\"]");
+    assert_eq!(with("1450", "1500", &learn(v4_only)), [""; 0]);
+    assert_eq!(with("1451", "1500", &learn(v4_only)).len(), 1);
+    assert_eq!(with("1431", "1500", &learn(v6_only)).len(), 1);
     // Static MACs have peers too: 1500 less 20 of IP, 8 of NVGRE and 14 of Ethernet.
     assert_eq!(with("1451", "1500", "none").len(), 1);
 }
