@@ -56,6 +56,49 @@ fn metrics_say_what_show_says_and_promtool_has_no_complaint() {
 }
 
 #[test]
+fn what_networks_and_peers_carry_is_counted_where_it_is_asked_for() {
+    let lab =
+        Lab::with(&format!("{NETWORKS}\napi: {{metrics: {{networks: true, peers: true}}}}\n"));
+    let (near, far, unknown) = (mac(1), mac(9), mac(77));
+    lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &ethernet(near, far, 100)));
+    lab.ferry.expect_place(1000, far, "192.0.2.2");
+    for _ in 0..3 {
+        lab.vm1.send(&ethernet(far, near, 60));
+    }
+    // To the other port, and to both peers.
+    lab.vm1.send(&ethernet(unknown, near, 200));
+    let carried = || {
+        let of = |list: &str, key: &str, wanted: Value, fields: [&str; 2]| {
+            let list = lab.ferry.show(list);
+            let one =
+                list.as_array().unwrap().iter().find(|one| one[key] == wanted).unwrap().clone();
+            fields.map(|field| ["packets", "bytes"].map(|key| one[field][key].as_u64().unwrap()))
+        };
+        (
+            of("networks", "vni", json!(1000), ["from_ports", "from_peers"]),
+            of("networks", "vni", json!(2000), ["from_ports", "from_peers"]),
+            of("peers", "address", json!("192.0.2.2"), ["sent", "received"]),
+            of("peers", "address", json!("192.0.2.3"), ["sent", "received"]),
+        )
+    };
+    let nothing = [[0, 0]; 2];
+    let wanted = ([[4, 380], [1, 100]], nothing, [[4, 380], [1, 100]], [[1, 200], [0, 0]]);
+    eventually("all is counted", || carried() == wanted);
+    let text = lab.ferry.get("/metrics");
+    promtool(&["check", "metrics"], &text);
+    let samples = samples(&text);
+    for (name, value) in [
+        ("network_packets_total{vni=\"1000\",network=\"a\",from=\"ports\"}", 4.0),
+        ("network_bytes_total{vni=\"1000\",network=\"a\",from=\"peers\"}", 100.0),
+        ("peer_transmit_packets_total{peer=\"192.0.2.2\",encap=\"vxlan\",id=\"\"}", 4.0),
+        ("peer_receive_bytes_total{peer=\"192.0.2.2\",encap=\"vxlan\",id=\"\"}", 100.0),
+    ] {
+        assert_eq!(samples.get(&format!("ferry_{name}")), Some(&value), "{name} in {text}");
+    }
+    lab.finish();
+}
+
+#[test]
 fn what_tenants_bring_makes_no_rows_and_networks_do_only_where_asked_for() {
     let rows = |networks: &str| {
         let lab = Lab::with(&format!("{networks}\napi: {{metrics: {{networks: true}}}}\n"));
@@ -104,7 +147,8 @@ fn alerts_fire_where_they_should_and_the_dashboard_asks_for_what_there_is() {
     std::fs::write(&file, groups.to_string()).unwrap();
     promtool(&["check", "rules", file.to_str().unwrap()], "");
 
-    let lab = Lab::with(&format!("{NETWORKS}\napi: {{metrics: {{networks: true}}}}\n"));
+    let lab =
+        Lab::with(&format!("{NETWORKS}\napi: {{metrics: {{networks: true, peers: true}}}}\n"));
     let text = lab.ferry.get("/metrics");
     let known: HashSet<_> = text
         .lines()

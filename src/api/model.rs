@@ -146,6 +146,21 @@ pub struct Network {
     /// What became of frames that did not fit.
     #[serde(default)]
     pub oversize: Oversize,
+    /// Frames of its stations at access ports; absent where they are not counted (`api.metrics`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ports: Option<Volume>,
+    /// Frames that came by tunnels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_peers: Option<Volume>,
+}
+
+/// Frames, without outer headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Volume {
+    /// How many.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// What became of frames that did not fit the underlay. But for those in fragments they are dropped for the reason `oversize`.
@@ -467,6 +482,13 @@ pub struct Peer {
     /// What routers said that the path to it carries; absent where none said that it is less than the port's MTU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_mtu: Option<PathMtu>,
+    /// Frames for it, copies of flooded ones included; those cut into segments count once. Absent where they are not counted
+    /// (`api.metrics`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Volume>,
+    /// Frames from it that a network took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<Volume>,
 }
 
 /// One of several next hops.

@@ -15,7 +15,7 @@ use super::model::{DropCount, Group, Network, Peer, Port, Totals, Trace, Version
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::parts::{Flush, Flushed};
 use super::trace::TraceError;
-use crate::config::Config;
+use crate::config::{Config, Metrics};
 use crate::worker::Filter;
 
 /// How long a request waits for the control core.
@@ -94,8 +94,8 @@ pub enum Query {
     Totals(Reply<Totals>),
     /// All that is counted.
     Reading {
-        /// Of each network, too.
-        networks: bool,
+        /// What else is told.
+        of: Metrics,
         /// The way back.
         reply: Reply<Reading>,
     },

@@ -96,11 +96,11 @@ pub(super) fn guarded(handle: Handle, metrics: Metrics, token: Token) -> Router 
 }
 
 /// All routes.
-pub(super) fn routes(handle: Handle, Metrics { networks }: Metrics) -> Router {
+pub(super) fn routes(handle: Handle, metrics: Metrics) -> Router {
     Routes::new()
         .at(
             "/metrics",
-            get(move |state| metrics::show(state, networks)),
+            get(move |state| metrics::show(state, metrics)),
             &[reads::<String>("All that is counted, for Prometheus").in_type("text/plain")],
         )
         .at(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::metrics::Reading;
 use super::model::{DropCount, Link, Port, Worker};
 use super::query::{Handle, Query};
+use crate::config::Metrics;
 use crate::dpdk::{self, Answer, Telemetry};
 use crate::drop_reason::DropReason;
 
@@ -30,7 +31,7 @@ const COMMANDS: [(&CStr, &CStr); 8] = [
 /// DPDK does not take the commands.
 pub fn answer_telemetry(handle: Handle) -> Result<Telemetry, dpdk::Error> {
     let read = move |command: &str, parameter: &str| {
-        let reading = handle.ask_and_wait(|reply| Query::Reading { networks: false, reply });
+        let reading = handle.ask_and_wait(|reply| Query::Reading { of: Metrics::default(), reply });
         answer(&reading.ok()?, command, parameter)
     };
     Telemetry::register(&COMMANDS, Arc::new(read))

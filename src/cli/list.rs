@@ -7,7 +7,7 @@ use super::units::{duration, grouped, speed};
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind,
     Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Port, Role, Totals, UdpChecksum,
-    Worker,
+    Volume, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -126,6 +126,8 @@ impl List for Network {
             Right("MTU"),
             Right("ARP ANSWERED"),
             Right("FLOODED"),
+            Right("FROM PORTS"),
+            Right("FROM PEERS"),
             Left("PORTS"),
             Left("GROUP"),
             Left("PEERS"),
@@ -144,6 +146,8 @@ impl List for Network {
                 or_dash(network.mtu),
                 or_dash(suppression.map(|of| grouped(of.answered))),
                 or_dash(suppression.map(|of| grouped(of.flooded))),
+                packets(network.from_ports),
+                packets(network.from_peers),
                 joined(&network.ports, |place| {
                     attachment(&place.port, place.vlan, place.inner_vlan)
                 }),
@@ -152,6 +156,11 @@ impl List for Network {
             ]
         })
     }
+}
+
+/// How many, where they are counted.
+fn packets(of: Option<Volume>) -> String {
+    or_dash(of.map(|of| grouped(of.packets)))
 }
 
 /// Those that it names, and whether it learns others; by a group it always does.
@@ -305,6 +314,8 @@ impl List for Peer {
             Right("AGE"),
             Right("MTU"),
             Right("PATH MTU"),
+            Right("SENT"),
+            Right("RECEIVED"),
             Left("NETWORKS"),
         ];
         rows(output, columns, list, |peer| {
@@ -341,6 +352,8 @@ impl List for Peer {
                 or_dash(peer.age_seconds.map(duration)),
                 or_dash(peer.mtu),
                 or_dash(peer.path_mtu.map(|path| path.mtu)),
+                packets(peer.sent),
+                packets(peer.received),
                 joined(&peer.networks, ToString::to_string),
             ]
         })

@@ -45,6 +45,8 @@ pub struct Tls {
 pub struct Metrics {
     /// Of each network, too.
     pub networks: bool,
+    /// Of each peer, too.
+    pub peers: bool,
 }
 
 /// A unix socket.
@@ -86,7 +88,8 @@ pub(super) fn api(item: Option<Item<'_>>) -> Option<Api> {
     let metrics = fields.or("metrics", Metrics::default(), |item| {
         let fields = item.fields(&METRICS)?;
         let networks = fields.or("networks", false, |item| item.boolean());
-        Some(Metrics { networks: networks? })
+        let peers = fields.or("peers", false, |item| item.boolean());
+        Some(Metrics { networks: networks?, peers: peers? })
     });
     let socket = Socket { path: path?, group: group? };
     Some(Api { socket, read_only: read_only?, listen: listen?, metrics: metrics? })

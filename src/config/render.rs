@@ -63,13 +63,13 @@ pub(super) fn cores(Cores { control, workers, idle }: &Cores) -> Value {
 }
 
 pub(super) fn api(of: &Api) -> Value {
-    let Api { socket: own, read_only, listen, metrics: Metrics { networks } } = of;
+    let Api { socket: own, read_only, listen, metrics: Metrics { networks, peers } } = of;
     with(
         socket(own),
         [
             ("read_only", read_only.as_ref().map(socket)),
             ("listen", listen.as_ref().map(self::listen)),
-            ("metrics", Some(json!({"networks": networks}))),
+            ("metrics", Some(json!({"networks": networks, "peers": peers}))),
         ],
     )
 }

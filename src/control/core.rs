@@ -33,7 +33,9 @@ use crate::config::Config;
 use crate::dpdk::{Eal, Lcore, LcoreTask};
 use crate::fib::{Domain, Reclaimer};
 use crate::wire::MacAddr;
-use crate::worker::{EventQueue, HeardQueue, Mailbox, PortCount, Shared, WorkerCounters};
+use crate::worker::{
+    EventQueue, HeardQueue, Mailbox, PortCount, Shared, TrafficTables, WorkerCounters,
+};
 
 /// How long the loop waits for work: this long after there was some, and twice as long each time there is none.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -76,6 +78,8 @@ pub(super) struct Parts {
     pub peers: Peers,
     pub groups: GroupWays,
     pub shared: Arc<Shared>,
+    /// What networks and peers carry.
+    pub traffic: TrafficTables,
     pub reclaimer: Reclaimer,
     pub domain: Arc<Domain>,
     pub workers: Vec<WorkerHandle>,
@@ -190,7 +194,8 @@ impl Control {
             let unseen = self.parts.networks.unseen(&self.parts.reclaimer);
             let drained = self.drain_events();
             if drained != Drained::Behind {
-                self.parts.networks.release(unseen);
+                let Parts { networks, traffic, .. } = &mut self.parts;
+                networks.release(unseen, |index| traffic.forget(index));
             }
             if self.unpublished {
                 self.publish();
@@ -272,13 +277,15 @@ impl Control {
     /// Shows workers the world as it is now.
     pub(super) fn publish(&mut self) {
         let parts = &mut self.parts;
-        let snapshot = snapshot::build(
+        let mut snapshot = snapshot::build(
             &parts.config,
             &parts.ports,
             &parts.adjacencies,
             &parts.networks,
             &parts.peers,
         );
+        let (networks, adjacencies) = (snapshot.networks.len(), snapshot.adjacencies.len());
+        snapshot.traffic = parts.traffic.share(networks, adjacencies);
         parts.shared.snapshot.publish(Box::new(snapshot), &mut parts.reclaimer);
         parts.networks.published(&mut parts.reclaimer);
         self.unpublished = false;

@@ -84,9 +84,13 @@ impl Networks {
         told.take_while(|mark| reclaimer.passed(*mark)).count()
     }
 
-    /// Uses the indices of so many networks again, whose last events have been handled.
-    pub fn release(&mut self, unseen: usize) {
-        self.free.extend(self.gone.drain(..unseen).map(|(_, index)| index));
+    /// Uses the indices of so many networks again, whose last events have been handled. `forget` clears what else was kept
+    /// by an index.
+    pub fn release(&mut self, unseen: usize, forget: impl Fn(u32)) {
+        for (_, index) in self.gone.drain(..unseen) {
+            forget(index);
+            self.free.push(index);
+        }
     }
 
     /// All indices, also those without a network.

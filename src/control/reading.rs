@@ -7,19 +7,26 @@ use super::neighbours::Suppressor;
 use super::network::Network;
 use super::peers::Peer;
 use crate::api::model::PeerState;
-use crate::api::{NetworkName, Reading, Table, Tables};
+use crate::api::{NetworkReading, Reading, Table, Tables};
+use crate::config::Metrics;
 
 impl Control {
-    pub(super) fn read(&self, networks: bool) -> Reading {
+    pub(super) fn read(&self, of: Metrics) -> Reading {
         let (mut tables, mut by_network) = (Tables::default(), Vec::new());
         let mut count = 0;
-        for (_, network) in self.parts.networks.iter() {
+        for (index, network) in self.parts.networks.iter() {
             let own = tables_of(network);
             tables.add(&own);
             count += 1;
-            if networks {
-                let name = NetworkName { vni: network.vni(), name: network.name().to_owned() };
-                by_network.push((name, own));
+            if of.networks {
+                let carried = self.parts.traffic.of_network(index).unwrap_or_default();
+                by_network.push(NetworkReading {
+                    vni: network.vni(),
+                    name: network.name().to_owned(),
+                    tables: own,
+                    from_ports: carried.from_ports.into(),
+                    from_peers: carried.from_peers.into(),
+                });
             }
         }
         let (moves, refused) = self.parts.networks.former();
@@ -38,6 +45,7 @@ impl Control {
             networks: count,
             tables,
             by_network,
+            by_peer: if of.peers { self.report_peers() } else { Vec::new() },
         }
     }
 

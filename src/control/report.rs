@@ -23,7 +23,7 @@ use crate::tunnel::{Dscp, Encap, SummedBy, Ttl};
 use crate::wire::{MacAddr, Vlan, ethernet};
 use crate::worker::{
     AdjacencyIndex, Counter, FloodKind, MovePolicy, OversizeReport, PortCount, PortCounters,
-    StormControl, WorkerCounters,
+    StormControl, Volume, WorkerCounters,
 };
 
 impl Control {
@@ -54,7 +54,7 @@ impl Control {
             }
             Query::Trace { port, frame, reply } => reply.send(self.trace(&port, &frame)),
             Query::Totals(reply) => reply.send(self.report_totals()),
-            Query::Reading { networks, reply } => reply.send(self.read(networks)),
+            Query::Reading { of, reply } => reply.send(self.read(of)),
         }
     }
 
@@ -112,10 +112,16 @@ impl Control {
     fn report_networks(&self) -> Vec<model::Network> {
         let mtus = self.mtus();
         let networks = self.parts.networks.iter();
-        networks.map(|(_, network)| self.report_network(network, &mtus)).collect()
+        networks.map(|(index, network)| self.report_network(index, network, &mtus)).collect()
     }
 
-    fn report_network(&self, network: &Network, mtus: &HashMap<u32, u16>) -> model::Network {
+    fn report_network(
+        &self,
+        index: u32,
+        network: &Network,
+        mtus: &HashMap<u32, u16>,
+    ) -> model::Network {
+        let carried = self.parts.traffic.of_network(index);
         let ways = network.locals().iter().chain(network.peers());
         let mut ports = Vec::new();
         let mut peers = Vec::new();
@@ -159,6 +165,8 @@ impl Control {
             snooping: network.multicast.as_ref().and_then(Multicast::report),
             mtu: mtus.get(&network.vni()).copied(),
             oversize: oversize(network.oversize.report()),
+            from_ports: carried.map(|of| of.from_ports.into()),
+            from_peers: carried.map(|of| of.from_peers.into()),
         }
     }
 
@@ -238,7 +246,7 @@ impl Control {
         }
     }
 
-    fn report_peers(&self) -> Vec<model::Peer> {
+    pub(super) fn report_peers(&self) -> Vec<model::Peer> {
         let mut peers: Vec<_> = self.parts.peers.iter().collect();
         peers.sort_by_key(|(key, peer)| (key.address, peer.adjacency));
         let report = |(key, peer): (&config::Peer, &super::peers::Peer)| {
@@ -248,6 +256,7 @@ impl Control {
             };
             let marking = key.marking(&self.parts.config.underlay.vtep);
             let hop = hops.first();
+            let carried = self.parts.traffic.of_peer(peer.adjacency);
             model::Peer {
                 address: key.address,
                 encap: match key.encap {
@@ -291,6 +300,8 @@ impl Control {
                     mtu: path.mtu,
                     age_seconds: (self.now() - path.since).into(),
                 }),
+                sent: carried.map(|of| of.from_ports.into()),
+                received: carried.map(|of| of.from_peers.into()),
             }
         };
         peers.into_iter().map(report).collect()
@@ -451,6 +462,12 @@ fn all_drops(port: &PortCounters) -> u64 {
 }
 
 /// The IDs of a VLAN's tags, of two the outer one first.
+impl From<Volume> for model::Volume {
+    fn from(Volume { packets, bytes }: Volume) -> Self {
+        Self { packets, bytes }
+    }
+}
+
 fn ids_of(vlan: Option<Vlan>) -> (Option<u16>, Option<u16>) {
     let ids = vlan.map(Vlan::ids);
     (ids.map(|(id, _)| id), ids.and_then(|(_, inner)| inner))

@@ -16,7 +16,7 @@ use crate::worker::{
     AccessPort, Attachment, FragmentPolicy, IndexMap, PortEntry, Snapshot, Twin, UnderlayPort,
 };
 
-/// What workers read.
+/// What workers read, but for what they count in.
 pub fn build(
     config: &Config,
     ports: &Ports,
@@ -52,6 +52,7 @@ pub fn build(
             drops_reserved_bits: vtep.reserved_bits == ReservedBits::Drop,
             noted: NotedBits::new(networks.iter().any(|(_, network)| network.takes_priorities())),
         },
+        traffic: Box::default(),
         learns_path_mtus: vtep.path_mtu_ageing.is_some(),
         fragments: vtep.fragments.map(|Reassembly { packets, timeout }| FragmentPolicy {
             packets,

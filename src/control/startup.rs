@@ -9,12 +9,12 @@ use super::netlink::TwinError;
 use super::networks::Networks;
 use super::ports::{self, Pools};
 use super::snapshot;
-use crate::config::{Config, Underlay, pci_address_of};
+use crate::config::{Config, Metrics, Underlay, pci_address_of};
 use crate::dpdk::{Eal, EalOptions, free_hugepages};
 use crate::fib::{Domain, Published, Reclaimer};
 use crate::worker::{
     Context, EVENT_QUEUE, EventQueue, HEARD_QUEUE, HeardQueue, Mailbox, OUTBOX, Outbox, PortCount,
-    Shared, Transmitter, Worker, WorkerCounters,
+    Shared, TrafficTables, Transmitter, Worker, WorkerCounters,
 };
 
 /// Why Ferry did not start.
@@ -136,6 +136,8 @@ impl Control {
             Config { underlay, access: Vec::new(), networks: Vec::new(), ..config.clone() };
         let (ports, adjacencies, peers, groups) = Default::default();
         let networks = Networks::new(workers);
+        let Metrics { networks: by_network, peers: by_peer } = config.api.metrics;
+        let counts = by_network || by_peer;
         let snapshot = snapshot::build(&config, &ports, &adjacencies, &networks, &peers);
         Self::with(Parts {
             config: Arc::new(config),
@@ -148,6 +150,7 @@ impl Control {
             networks,
             peers,
             groups,
+            traffic: TrafficTables::new(if counts { workers } else { 0 }),
             shared: Arc::new(Shared {
                 snapshot: Published::new(Box::new(snapshot)),
                 tick: AtomicU16::new(0),

@@ -142,7 +142,7 @@ impl WorkerCounters {
 }
 
 impl Counter {
-    /// Sets a level. Only the owning worker calls this.
+    /// Sets a level. Only the owning worker calls this, or who knows that it does not write.
     #[inline(always)]
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);

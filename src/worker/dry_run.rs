@@ -63,6 +63,7 @@ impl Snapshot {
                 port.storm = port.storm.as_ref().map(|storm| Arc::new(storm.detached()));
             }
         }
+        self.traffic = Box::default();
         self.oversize.iter_mut().for_each(|of| *of = Arc::new(of.detached()));
         self.orders.values_mut().for_each(|order| *order = order.detached());
         self.templates.iter_mut().for_each(|template| *template = template.detached());

@@ -1,6 +1,9 @@
 //! The stages that both directions share: start the lookups of a whole burst, so that their cache misses
 //! overlap, then learn, decide and send.
 
+use std::mem;
+use std::sync::Arc;
+
 use arrayvec::ArrayVec;
 
 use super::bum;
@@ -10,8 +13,9 @@ use super::moves;
 use super::offload;
 use super::output::{self, Target};
 use super::replicate::Origin;
-use super::snapshot::{Attachment, Network, Snapshot};
+use super::snapshot::{AdjacencyIndex, Attachment, Network, Snapshot};
 use super::suppression::{self, Aside};
+use super::traffic::Traffic;
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
 use crate::fib::{Buckets, Entry, Location, MacKey, Probe, Reader};
@@ -141,6 +145,7 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
     let mut decision = Decision::Flood;
     let mut aside = Aside::new();
     let mut lanes = lanes.as_mut_slice();
+    let mut tally = Tally::<FROM_TUNNEL>::new(snapshot.traffic.get(context.number));
     for frame in burst.drain(..) {
         let Some((lane, behind)) = lanes.split_first_mut() else { break };
         lanes = behind;
@@ -152,6 +157,7 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
         if let Some(destination) = lane.destination {
             let entry = destination.finish(&lane.network.fib, reader).map(|hit| hit.entry());
             decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
+            tally.turn(lane.ingress, decision);
         }
         if let Some(source) = lane.source
             && lane.network.sources.matter()
@@ -161,9 +167,11 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
             if let Some(next) = lanes.first_mut() {
                 next.source.get_or_insert(source);
             }
+            tally.refuse(frame.len());
             context.drop(port, frame, reason);
             continue;
         }
+        tally.add(frame.len());
         match decision {
             Decision::Send(target) => {
                 if let Some(suppression) = &lane.network.suppression {
@@ -183,8 +191,66 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
             Decision::Drop(reason) => context.drop(port, frame, reason),
         }
     }
+    tally.count();
     if !aside.is_empty() {
         bum::answer(context, reader, snapshot, aside);
+    }
+}
+
+/// The frames in a row that have the same ingress and decision: what is counted of them is counted once.
+struct Tally<'r, const FROM_TUNNEL: bool> {
+    traffic: Option<&'r Traffic>,
+    network: u32,
+    /// [`NOBODY`] where they go to no peer alone.
+    peer: AdjacencyIndex,
+    packets: u64,
+    bytes: u64,
+}
+
+/// No adjacency has this index.
+const NOBODY: AdjacencyIndex = AdjacencyIndex::MAX;
+
+impl<'r, const FROM_TUNNEL: bool> Tally<'r, FROM_TUNNEL> {
+    #[inline(always)]
+    fn new(traffic: Option<&'r Arc<Traffic>>) -> Self {
+        let traffic = traffic.map(|of| &**of);
+        Self { traffic, network: 0, peer: NOBODY, packets: 0, bytes: 0 }
+    }
+
+    /// What follows came in elsewhere or goes elsewhere.
+    #[inline(always)]
+    fn turn(&mut self, ingress: Attachment, decision: Decision) {
+        self.count();
+        self.network = ingress.network();
+        self.peer = match decision {
+            _ if FROM_TUNNEL => ingress.location().adjacency(),
+            Decision::Send(target) => target.index,
+            Decision::Flood | Decision::Drop(_) => NOBODY,
+        };
+    }
+
+    #[inline(always)]
+    fn add(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+
+    /// A frame that nobody gets after all.
+    #[cold]
+    fn refuse(&mut self, bytes: usize) {
+        self.count();
+        if let Some(traffic) = self.traffic {
+            traffic.came::<FROM_TUNNEL>(self.network, 1, bytes as u64);
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self) {
+        let (packets, bytes) = (mem::take(&mut self.packets), mem::take(&mut self.bytes));
+        if let Some(traffic) = self.traffic {
+            traffic.came::<FROM_TUNNEL>(self.network, packets, bytes);
+            traffic.passed::<FROM_TUNNEL>(self.peer, packets, bytes);
+        }
     }
 }
 
@@ -284,6 +350,7 @@ mod tests {
             spreads: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
+            traffic: Box::default(),
             fragments: None,
         };
         let reader = Domain::new(1).register().unwrap();

@@ -40,6 +40,7 @@ mod storm;
 mod story;
 mod stranger;
 mod suppression;
+mod traffic;
 mod transmit;
 mod underlay;
 
@@ -69,4 +70,5 @@ pub use storm::{Kind as FloodKind, StormControl, StormReport};
 pub use story::{Found, Notes, Sighting, Story, Verdict};
 pub use stranger::{Admission, Admissions};
 pub use suppression::{Suppression, SuppressionCounters, Unknown};
+pub use traffic::{Traffic, TrafficTables, Volume, Volumes};
 pub use transmit::{Transmitter, TxPath, TxPort};

@@ -268,6 +268,7 @@ mod tests {
             spreads: Box::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
+            traffic: Box::default(),
             fragments: None,
         }
     }

@@ -214,6 +214,7 @@ pub(super) fn send_copy(
     target: Target,
 ) {
     context.counters.copies.add(1);
+    count_sent(context, snapshot, frame, target);
     let Some(target) = target.of_flow(snapshot, || flow) else {
         return context.count_drop(ingress, DropReason::PortRemoved);
     };
@@ -243,6 +244,14 @@ pub(super) fn send_copy(
     match copy {
         Ok(copy) => context.transmitter.send(port, copy),
         Err(reason) => context.count_drop(ingress, reason),
+    }
+}
+
+/// Counts a flooded frame, for whom it goes to.
+#[inline]
+pub(super) fn count_sent(context: &Context, snapshot: &Snapshot, frame: &Mbuf, target: Target) {
+    if let Some(traffic) = snapshot.traffic.get(context.number) {
+        traffic.passed::<false>(target.index, 1, frame.len() as u64);
     }
 }
 

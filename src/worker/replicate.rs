@@ -174,7 +174,10 @@ fn finish(
     last: Option<Target>,
 ) {
     match last {
-        Some(target) => output::send(context, snapshot, || origin, frame, target),
+        Some(target) => {
+            output::count_sent(context, snapshot, &frame, target);
+            output::send(context, snapshot, || origin, frame, target);
+        }
         None => context.drop(origin.port, frame, audience.nobody()),
     }
 }

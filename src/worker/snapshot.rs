@@ -13,6 +13,7 @@ use super::spread::Spread;
 use super::storm::StormControl;
 use super::stranger::Admissions;
 use super::suppression::Suppression;
+use super::traffic::Traffic;
 use crate::fib::{Entry, Fib, Location, MacKey};
 use crate::tunnel::{AnyTemplate, Form, Order, Template, Vtep};
 use crate::wire::Vlan;
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub vtep: Vtep,
     /// Whether routers are believed what they say of packets that were too big.
     pub learns_path_mtus: bool,
+    /// What networks and peers carry, by the number of the worker that counts it.
+    pub traffic: Box<[Arc<Traffic>]>,
     /// How tunnel packets that come in fragments are put together; `None`: they are dropped.
     pub fragments: Option<FragmentPolicy>,
 }

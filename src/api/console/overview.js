@@ -4,7 +4,7 @@ import { byId, html, setText } from "./dom.js";
 import { count, duration, percent, place, whole } from "./format.js";
 import { Plot, spark } from "./plot.js";
 import { table, update } from "./table.js";
-import { Topology } from "./topology.js";
+import { Topology, peerKey } from "./topology.js";
 
 // Rows of a table, so that ten thousand peers hold up no browser.
 const ROWS = 200;
@@ -21,7 +21,7 @@ const TILES = [
 const sum = (list, of) => list.reduce((total, item) => total + of(item), 0);
 
 // All counters of a reading that rates are made of.
-export function counters({ ports, workers, drops, totals }) {
+export function counters({ ports, networks, peers, workers, drops, totals }) {
   const all = { rx: totals.rx, tx: totals.tx, drops: totals.drops };
   const own = ports.filter(({ role }) => role !== "twin");
   for (const way of ["rx", "tx"]) {
@@ -30,6 +30,19 @@ export function counters({ ports, workers, drops, totals }) {
       all[`${port.name} ${way}_packets`] = port[`${way}_packets`];
       all[`${port.name} ${way}_bits`] = 8 * port[`${way}_bytes`];
     }
+  }
+  const carried = (name, volume) => {
+    if (!volume) return;
+    all[`${name} packets`] = volume.packets;
+    all[`${name} bits`] = 8 * volume.bytes;
+  };
+  for (const { vni, from_ports, from_peers } of networks) {
+    carried(`network ${vni} ports`, from_ports);
+    carried(`network ${vni} peers`, from_peers);
+  }
+  for (const peer of peers) {
+    carried(`${peerKey(peer)} sent`, peer.sent);
+    carried(`${peerKey(peer)} received`, peer.received);
   }
   for (const { name, drops: packets } of ports) all[`${name} drops`] = packets;
   for (const { lcore, busy_seconds, idle_seconds, rx_packets } of workers) {
@@ -80,8 +93,13 @@ export class Overview {
     this.ports = table(
       "Ports", ["Port", "Role", "Link", "Received/s", "Sent/s", "In bit/s", "Out bit/s", "Drops", "Received"], [3, 4, 5, 6, 7]);
     this.networks = table(
-      "Networks", ["VNI", "Name", "Encapsulation", "Ports", "Peers", "MACs", "of at most", "Moves"], [0, 4, 5, 6, 7]);
-    this.peers = table("Peers", ["Address", "State", "Encapsulation", "Port", "Next hop", "MTU", "Networks"], [5]);
+      "Networks",
+      ["VNI", "Name", "From ports/s", "bit/s", "From peers/s", "bit/s", "Encapsulation", "Ports", "Peers", "MACs", "of at most", "Moves"],
+      [0, 2, 3, 4, 5, 8, 9, 10, 11]);
+    this.peers = table(
+      "Peers",
+      ["Address", "State", "Sent/s", "bit/s", "Received/s", "bit/s", "Encapsulation", "Port", "Next hop", "MTU", "Networks"],
+      [2, 3, 4, 5, 9]);
     this.workers = table("Workers", ["Core", "Queues", "Received/s", "A burst", "Busy", "Busy over time"], [2, 3, 4]);
     this.none = html("p", { class: "none" }, "No packet was dropped.");
     byId("tables").append(
@@ -110,6 +128,7 @@ export class Overview {
 
   #tables(now, { ports, networks, peers, workers, drops }, rates, shares) {
     const rate = (name) => count(rates.latest(name));
+    const carried = (name) => [rate(`${name} packets`), rate(`${name} bits`)];
     const dropName = ({ port, reason }) => `drop ${port} ${reason}`;
     const rows = [...drops].sort((a, b) =>
       (rates.latest(dropName(b)) ?? 0) - (rates.latest(dropName(a)) ?? 0) || b.packets - a.packets);
@@ -123,12 +142,14 @@ export class Overview {
       whole(packets), spark(now, rates.line(`${name} rx_packets`)),
     ]);
     update(this.networks, networks.slice(0, ROWS), ({ vni }) => String(vni), (network) => [
-      String(network.vni), network.name, network.encap.toUpperCase(), network.ports.map(place).join(", "),
+      String(network.vni), network.name,
+      ...["ports", "peers"].flatMap((from) => carried(`network ${network.vni} ${from}`)), network.encap.toUpperCase(), network.ports.map(place).join(", "),
       network.group ?? String(network.peers.length),
       whole(network.macs_learned + network.macs_static), whole(network.mac_limit), whole(network.mac_moves),
     ]);
-    update(this.peers, peers.slice(0, ROWS), (peer) => `${peer.address} ${peer.encap} ${peer.id}`, (peer) => [
-      peer.address, peer.state.replace("_", " "), peer.encap.toUpperCase(), peer.port ?? "–",
+    update(this.peers, peers.slice(0, ROWS), peerKey, (peer) => [
+      peer.address, peer.state.replace("_", " "),
+      ...["sent", "received"].flatMap((way) => carried(`${peerKey(peer)} ${way}`)), peer.encap.toUpperCase(), peer.port ?? "–",
       peer.next_hop ? `${peer.next_hop} ${peer.mac ?? ""}` : "–", peer.mtu === null ? "–" : String(peer.mtu),
       peer.networks.join(", "),
     ]);

@@ -14,7 +14,7 @@ const WIDE = 640;
 // Less is a page that is not shown yet.
 const LEAST = 240;
 
-const peerKey = ({ address, encap, id }) => `peer ${address} ${encap} ${id ?? ""}`;
+export const peerKey = ({ address, encap, id }) => `peer ${address} ${encap} ${id ?? ""}`;
 
 function model({ ports, networks, peers }) {
   const port = ({ name, link }) => ({ key: `port ${name}`, title: name, state: link, search: name });
@@ -146,16 +146,21 @@ export class Topology {
       const node = this.#second.get(key);
       if (node) setText(node, text);
     };
+    const rate = (key, ...ways) => {
+      const packets = ways.map((way) => rates.latest(`${key} ${way} packets`));
+      return packets.includes(null) ? "" : ` · ${count(packets[0] + packets[1])}/s`;
+    };
     for (const { name, link } of ports) {
       const [rx, tx] = ["rx", "tx"].map((way) => count(rates.latest(`${name} ${way}_packets`)));
       write(`port ${name}`, link === "down" ? STATES.down : `↓${rx} ↑${tx}`);
     }
     for (const { vni, macs_learned, macs_static } of networks) {
       const macs = macs_learned + macs_static;
-      write(`network ${vni}`, `${count(macs)} MAC${macs === 1 ? "" : "s"}`);
+      write(`network ${vni}`, `${count(macs)} MAC${macs === 1 ? "" : "s"}${rate(`network ${vni}`, "ports", "peers")}`);
     }
     for (const peer of peers) {
-      write(peerKey(peer), STATES[peer.state] ?? `${peer.encap.toUpperCase()}${peer.learned ? ", learned" : ""}`);
+      const kind = `${peer.encap.toUpperCase()}${peer.learned ? ", learned" : ""}`;
+      write(peerKey(peer), STATES[peer.state] ?? kind + rate(peerKey(peer), "sent", "received"));
     }
   }
 }

@@ -1,7 +1,7 @@
 //! `GET /metrics`: all that is counted, as Prometheus reads it.
 //!
-//! How many rows there are depends on the configuration alone: ports, workers, reasons of drops, and networks where
-//! they are asked for. What tenants and peers bring, such as MACs and addresses, is only counted.
+//! How many rows there are depends on the configuration: ports, workers, reasons of drops, and networks and peers where
+//! they are asked for. What tenants bring, such as MACs and addresses, is only counted.
 
 mod text;
 
@@ -13,9 +13,10 @@ use axum::response::IntoResponse;
 
 use self::text::Kind::{Counter, Gauge};
 use self::text::{Text, label};
-use super::model::{DropCount, Link, Port, Role, Totals, Version, Worker};
+use super::model::{DropCount, Encap, Link, Peer, Port, Role, Totals, Version, Volume, Worker};
 use super::query::{Handle, Query};
 use super::routes::Refusal;
+use crate::config::Metrics;
 
 /// The version of Prometheus's text format.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -37,17 +38,25 @@ pub struct Reading {
     pub networks: u64,
     /// What all networks know.
     pub tables: Tables,
-    /// What each of them knows; empty where nobody asked.
-    pub by_network: Vec<(NetworkName, Tables)>,
+    /// Each of them; empty where nobody asked.
+    pub by_network: Vec<NetworkReading>,
+    /// Each peer; empty where nobody asked.
+    pub by_peer: Vec<Peer>,
 }
 
 /// A network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworkName {
+#[derive(Clone, Debug)]
+pub struct NetworkReading {
     /// Its ID.
     pub vni: u32,
     /// The operator's name for it.
     pub name: String,
+    /// What it knows.
+    pub tables: Tables,
+    /// Frames of its stations at access ports.
+    pub from_ports: Volume,
+    /// Frames that came by tunnels.
+    pub from_peers: Volume,
 }
 
 /// What one network knows, or all of them.
@@ -114,9 +123,9 @@ impl Tables {
 /// Answers a scrape.
 pub(super) async fn show(
     State(handle): State<Handle>,
-    networks: bool,
+    of: Metrics,
 ) -> Result<impl IntoResponse, Refusal> {
-    let reading = handle.ask(|reply| Query::Reading { networks, reply }).await?;
+    let reading = handle.ask(|reply| Query::Reading { of, reply }).await?;
     Ok(([(CONTENT_TYPE, FORMAT)], write(&reading, handle.version(), handle.started())))
 }
 
@@ -132,6 +141,7 @@ fn write(reading: &Reading, version: &Version, started: SystemTime) -> String {
     }
     tables(&mut text, reading);
     networks(&mut text, &reading.by_network);
+    peers(&mut text, &reading.by_peer);
     text.finish()
 }
 
@@ -250,17 +260,30 @@ fn tables(text: &mut Text, Reading { networks, tables, .. }: &Reading) {
     }
 }
 
-fn networks(text: &mut Text, networks: &[(NetworkName, Tables)]) {
+fn networks(text: &mut Text, networks: &[NetworkReading]) {
     if networks.is_empty() {
         return;
     }
-    let of = |network: &NetworkName| {
+    let of = |network: &NetworkReading| {
         [label("vni", &network.vni.to_string()), label("network", &network.name)]
     };
+    let mut each = |name, help, value: fn(Volume) -> u64| {
+        text.family(Counter, name, help);
+        for network in networks {
+            let [vni, name] = of(network);
+            let NetworkReading { from_ports, from_peers, .. } = *network;
+            for (from, volume) in [("ports", from_ports), ("peers", from_peers)] {
+                text.sample(&[vni.clone(), name.clone(), label("from", from)], value(volume));
+            }
+        }
+    };
+    let help = "Frames of the network, by whether they came from access ports or from peers.";
+    each("network_packets_total", help, |of| of.packets);
+    each("network_bytes_total", "Bytes of these frames, without outer headers.", |of| of.bytes);
     text.family(Gauge, "network_table_entries", "Entries of the network's tables.");
-    for (network, tables) in networks {
+    for network in networks {
         let [vni, name] = of(network);
-        for (table, Table { learned, fixed, .. }) in tables.by_name() {
+        for (table, Table { learned, fixed, .. }) in network.tables.by_name() {
             for (kind, count) in [("learned", learned), ("static", fixed)] {
                 let labels =
                     [vni.clone(), name.clone(), label("table", table), label("kind", kind)];
@@ -269,19 +292,47 @@ fn networks(text: &mut Text, networks: &[(NetworkName, Tables)]) {
         }
     }
     text.family(Gauge, "network_table_limit_entries", "Learned entries that they may have.");
-    for (network, tables) in networks {
+    for network in networks {
         let [vni, name] = of(network);
-        for (table, Table { limit, .. }) in tables.by_name() {
+        for (table, Table { limit, .. }) in network.tables.by_name() {
             text.sample(&[vni.clone(), name.clone(), label("table", table)], limit);
         }
     }
     let mut each = |kind, name, help, value: fn(&Tables) -> u64| {
         text.family(kind, name, help);
-        networks.iter().for_each(|(network, tables)| text.sample(&of(network), value(tables)));
+        networks.iter().for_each(|network| text.sample(&of(network), value(&network.tables)));
     };
     each(Counter, "network_mac_moves_total", "Its learned MACs that moved.", |of| of.mac_moves);
     let help = "MACs that its limit kept out, each time they were seen.";
     each(Counter, "network_macs_refused_total", help, |of| of.macs_refused);
     let help = "Its MACs that moved too often and stay where they are for a while.";
     each(Gauge, "network_macs_frozen", help, |of| of.macs_frozen);
+}
+
+fn peers(text: &mut Text, peers: &[Peer]) {
+    if peers.is_empty() {
+        return;
+    }
+    let of = |peer: &Peer| {
+        let encap = match peer.encap {
+            Encap::Vxlan => "vxlan",
+            Encap::Nvgre => "nvgre",
+            Encap::Gre => "gre",
+        };
+        let id = peer.id.map(|id| id.to_string()).unwrap_or_default();
+        [label("peer", &peer.address.to_string()), label("encap", encap), label("id", &id)]
+    };
+    let mut each = |name, help, value: fn(&Peer) -> Option<u64>| {
+        text.family(Counter, name, help);
+        let counted = peers.iter().filter_map(|peer| Some((peer, value(peer)?)));
+        counted.for_each(|(peer, value)| text.sample(&of(peer), value));
+    };
+    let help = "Frames for the peer, copies of flooded ones included.";
+    each("peer_transmit_packets_total", help, |peer| Some(peer.sent?.packets));
+    let help = "Bytes of these frames, without outer headers.";
+    each("peer_transmit_bytes_total", help, |peer| Some(peer.sent?.bytes));
+    let help = "Frames from the peer that a network took.";
+    each("peer_receive_packets_total", help, |peer| Some(peer.received?.packets));
+    let help = "Bytes of these frames, without outer headers.";
+    each("peer_receive_bytes_total", help, |peer| Some(peer.received?.bytes));
 }

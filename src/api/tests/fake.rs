@@ -13,11 +13,11 @@ use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
     MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, NextHop,
     Oversize, PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum,
-    Version, Worker,
+    Version, Volume, Worker,
 };
 use crate::api::{
     self, ApplyError, CaptureRefusal, Cursor, Flush, Flushed, Handle, Live, LiveRefusal, MacFilter,
-    MacPage, NeighbourFilter, NeighbourPage, NetworkName, Query, Reading, Running, Server,
+    MacPage, NeighbourFilter, NeighbourPage, NetworkReading, Query, Reading, Running, Server,
     SocketError, Table, Tables, UnknownPort,
 };
 use crate::config::{Api, Config, Metrics, Socket};
@@ -71,7 +71,12 @@ impl Fake {
 /// A server at one socket.
 pub(crate) fn serve(path: &Path, handle: Handle) -> Result<Server, SocketError> {
     let socket = Socket { path: path.to_owned(), group: None };
-    let api = Api { socket, read_only: None, listen: None, metrics: Metrics { networks: true } };
+    let api = Api {
+        socket,
+        read_only: None,
+        listen: None,
+        metrics: Metrics { networks: true, peers: true },
+    };
     api::serve(&api, PathBuf::new(), handle)
 }
 
@@ -127,16 +132,18 @@ impl World {
                     }
                 });
             }
-            Query::Reading { networks, reply } => reply.send(self.reading(networks)),
+            Query::Reading { of, reply } => reply.send(self.reading(of)),
         }
     }
 
-    fn reading(&self, networks: bool) -> Reading {
+    fn reading(&self, of: Metrics) -> Reading {
         let macs = Table::new(2_000, 1, 8_192);
         let tables = Tables { macs, mac_moves: 4, macs_refused: 3, ..Tables::default() };
         let mut all = tables;
         all.add(&Tables { macs: Table::new(0, 2, 8_192), ..Tables::default() });
-        let name = NetworkName { vni: 101, name: "tenant-101".to_owned() };
+        let Network { vni, name, from_ports, from_peers, .. } = self.networks[0].clone();
+        let [from_ports, from_peers] = [from_ports, from_peers].map(Option::unwrap_or_default);
+        let network = NetworkReading { vni, name, tables, from_ports, from_peers };
         Reading {
             ports: self.ports.clone(),
             drops: self.drops[..1].to_vec(),
@@ -145,7 +152,8 @@ impl World {
             peers: [("resolved", 1), ("unresolved", 0), ("no_route", 1)],
             networks: 2,
             tables: all,
-            by_network: if networks { vec![(name, tables)] } else { Vec::new() },
+            by_network: if of.networks { vec![network] } else { Vec::new() },
+            by_peer: if of.peers { self.peers.clone() } else { Vec::new() },
         }
     }
 
@@ -290,6 +298,8 @@ pub(crate) fn world() -> World {
             snooping: None,
             mtu: Some(1_450),
             oversize: Oversize { answered: 12, unanswered: 3, fragmented: 1 },
+            from_ports: Some(Volume { packets: 1_000, bytes: 64_000 }),
+            from_peers: Some(Volume { packets: 2_000, bytes: 3_000_000 }),
         }],
         macs: (0..3).map(|number| mac(101, number)).collect(),
         neighbours: vec![
@@ -365,6 +375,8 @@ pub(crate) fn world() -> World {
                 networks: vec![101, 102],
                 mtu: Some(1_350),
                 path_mtu: Some(PathMtu { mtu: 1_400, age_seconds: 61 }),
+                sent: Some(Volume { packets: 12, bytes: 1_200 }),
+                received: Some(Volume { packets: 34, bytes: 3_400 }),
             },
             Peer {
                 address: ip("198.51.100.1"),
@@ -383,6 +395,8 @@ pub(crate) fn world() -> World {
                 networks: vec![101],
                 mtu: None,
                 path_mtu: None,
+                sent: None,
+                received: None,
             },
         ],
         workers: vec![Worker {

@@ -27,8 +27,8 @@ ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_
 #[test]
 fn networks_with_the_first_of_many_peers() {
     let expected = "\
-VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING   MTU  ARP ANSWERED  FLOODED  PORTS             GROUP  PEERS
-101  tenant-101  vxlan        2  8_192       1  on            5m  1450         1_234        5  vm1 trunk0.10.20  -      learn 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
+VNI  NETWORK     ENCAP  LEARNED  LIMIT  STATIC  LEARNING  AGEING   MTU  ARP ANSWERED  FLOODED  FROM PORTS  FROM PEERS  PORTS             GROUP  PEERS
+101  tenant-101  vxlan        2  8_192       1  on            5m  1450         1_234        5       1_000       2_000  vm1 trunk0.10.20  -      learn 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5 +2
 ";
     assert_eq!(table(&world().networks), expected);
 }
@@ -69,9 +69,9 @@ VNI  NETWORK     GROUP      KIND     PORT       PEER       VERSION  FILTER   SOU
 #[test]
 fn peers() {
     let expected = "\
-PEER          KIND     ENCAP  UDP CHECKSUM  DSCP      TTL  STATE     PORT     NEXT HOP                   MAC                                  AGE   MTU  PATH MTU  NETWORKS
-192.0.2.2     learned  vxlan  device        copy       64  resolved  up0 up1  192.0.2.254 192.0.2.253*3  02:00:00:00:00:fe 02:00:00:00:00:fd   7s  1350      1400  101 102
-198.51.100.1  static   vxlan  -               46  inherit  no route  -        -                          -                                      -     -         -  101
+PEER          KIND     ENCAP  UDP CHECKSUM  DSCP      TTL  STATE     PORT     NEXT HOP                   MAC                                  AGE   MTU  PATH MTU  SENT  RECEIVED  NETWORKS
+192.0.2.2     learned  vxlan  device        copy       64  resolved  up0 up1  192.0.2.254 192.0.2.253*3  02:00:00:00:00:fe 02:00:00:00:00:fd   7s  1350      1400    12        34  101 102
+198.51.100.1  static   vxlan  -               46  inherit  no route  -        -                          -                                      -     -         -     -         -  101
 ";
     assert_eq!(table(&world().peers), expected);
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::api::client::{Client, ClientError};
-use crate::api::model::{DropCount, Network, Peer, Port, Totals, Worker};
+use crate::api::model::{DropCount, Network, Peer, Port, Totals, Volume, Worker};
 
 /// Rates that are kept of a counter.
 pub(super) const KEPT: usize = 60;
@@ -56,6 +56,16 @@ impl Reading {
             let counters =
                 [(Moves, network.mac_moves), (Refused, network.macs_refused), (Answered, answered)];
             all.extend(counters.map(|(of, n)| (of, network.vni.to_string(), n as f64)));
+            for (ways, volume) in [
+                ([FromPorts, FromPortsBits], network.from_ports),
+                ([FromPeers, FromPeersBits], network.from_peers),
+            ] {
+                all.extend(carried(ways, &network.vni.to_string(), volume));
+            }
+        }
+        for peer in &self.peers {
+            all.extend(carried([Sent, SentBits], &peer_name(peer), peer.sent));
+            all.extend(carried([Received, ReceivedBits], &peer_name(peer), peer.received));
         }
         for worker in &self.workers {
             let counters = [
@@ -71,8 +81,27 @@ impl Reading {
     }
 }
 
+/// Packets and bits, where they are counted.
+fn carried(
+    [packets, bits]: [Counter; 2],
+    name: &str,
+    volume: Option<Volume>,
+) -> impl Iterator<Item = (Counter, String, f64)> {
+    volume.into_iter().flat_map(move |of| {
+        [
+            (packets, name.to_owned(), of.packets as f64),
+            (bits, name.to_owned(), 8.0 * of.bytes as f64),
+        ]
+    })
+}
+
 /// The name of what all ports have counted: none of a port, which is not empty.
 pub(super) const TOTAL: &str = "";
+
+/// The name of a peer's counters.
+pub(super) fn peer_name(peer: &Peer) -> String {
+    format!("{} {:?} {:?}", peer.address, peer.encap, peer.id)
+}
 
 /// The name of a drop's counter.
 pub(super) fn drop_name(drop: &DropCount) -> String {
@@ -90,6 +119,14 @@ pub(super) enum Counter {
     Moves,
     Refused,
     Answered,
+    FromPorts,
+    FromPeers,
+    FromPortsBits,
+    FromPeersBits,
+    Sent,
+    Received,
+    SentBits,
+    ReceivedBits,
     WorkerRx,
     Bursts,
     Busy,

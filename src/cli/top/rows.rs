@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use super::rates::{Counter, Rates, Reading, drop_name};
+use super::rates::{Counter, Rates, Reading, drop_name, peer_name};
 use crate::api::model::{DropCount, Link, Network, Peer, PeerState, Port, Role, Worker};
 use crate::cli::list::attachment;
 use crate::cli::units::{grouped, scaled};
@@ -110,6 +110,10 @@ pub(super) const VIEWS: [View; 5] = [
         columns: &[
             number("VNI", 10),
             text("NETWORK", 20),
+            number("PORTS/s", 13),
+            number("PEERS/s", 13),
+            number("PORTS bit/s", 11),
+            number("PEERS bit/s", 11),
             number("MACS", 11),
             number("OF", 11),
             number("MOVES/s", 9),
@@ -126,12 +130,16 @@ pub(super) const VIEWS: [View; 5] = [
         columns: &[
             text("PEER", 28),
             text("STATE", 10),
+            number("SENT/s", 13),
+            number("RECEIVED/s", 13),
+            number("SENT bit/s", 10),
+            number("RECEIVED bit/s", 14),
             text("PORT", 16),
             text("NEXT HOP", 28),
             number("MTU", 5),
             number("NETWORKS", 8),
         ],
-        first: 0,
+        first: 2,
         rows: peers,
     },
     View {
@@ -197,6 +205,10 @@ fn networks(reading: &Reading, rates: &Rates) -> Vec<Vec<Cell>> {
         vec![
             Cell::Number(Some(f64::from(network.vni)), vni.clone()),
             word(&network.name),
+            rate(rates.latest(Counter::FromPorts, &vni)),
+            rate(rates.latest(Counter::FromPeers, &vni)),
+            known(rates.latest(Counter::FromPortsBits, &vni), scaled),
+            known(rates.latest(Counter::FromPeersBits, &vni), scaled),
             count(network.macs_learned + network.macs_static),
             count(network.mac_limit),
             rate(rates.latest(Counter::Moves, &vni)),
@@ -209,17 +221,22 @@ fn networks(reading: &Reading, rates: &Rates) -> Vec<Vec<Cell>> {
     reading.networks.iter().map(row).collect()
 }
 
-fn peers(reading: &Reading, _: &Rates) -> Vec<Vec<Cell>> {
+fn peers(reading: &Reading, rates: &Rates) -> Vec<Vec<Cell>> {
     let row = |peer: &Peer| {
         let state = match peer.state {
             PeerState::Resolved => "resolved",
             PeerState::Unresolved => "unresolved",
             PeerState::NoRoute => "no route",
         };
+        let name = peer_name(peer);
         let dash = |text: Option<String>| word(text.unwrap_or_else(|| "-".to_owned()));
         vec![
             word(peer.address),
             word(state),
+            rate(rates.latest(Counter::Sent, &name)),
+            rate(rates.latest(Counter::Received, &name)),
+            known(rates.latest(Counter::SentBits, &name), scaled),
+            known(rates.latest(Counter::ReceivedBits, &name), scaled),
             dash(peer.port.clone()),
             dash(peer.next_hop.map(|hop| hop.to_string())),
             known(peer.mtu.map(f64::from), |mtu| mtu.to_string()),

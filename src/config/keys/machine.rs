@@ -54,7 +54,7 @@ pub(in crate::config) static API: Keys = Keys::of(&[
          console, at `/`. Any other address needs `tls` and `token`.",
     ),
     Key::new("metrics", Mapping(&METRICS))
-        .like("{networks: true}")
+        .like("{networks: true, peers: true}")
         .says("What `GET /metrics` tells beside what every Ferry does."),
 ]);
 
@@ -90,7 +90,15 @@ pub(in crate::config) static TLS: Keys = Keys::of(&[
     Key::new("key", PATH).required().like("/etc/ferry/key.pem").says("Its private key, in PEM."),
 ]);
 
-pub(in crate::config) static METRICS: Keys = Keys::of(&[Key::new("networks", Boolean)
-    .or("false")
-    .like("true")
-    .says("Of each network, too: some ten rows for every one.")]);
+pub(in crate::config) static METRICS: Keys = Keys::of(&[
+    Key::new("networks", Boolean)
+        .or("false")
+        .like("true")
+        .says("Of each network, too: some fifteen rows for every one."),
+    Key::new("peers", Boolean).or("false").like("true").says(
+        "Of each peer, too. Where either is `true`, workers count packets and bytes of networks \
+         and peers, which `ferry show`, `ferry top` and the console tell as well. It costs them \
+         nothing while frames come in trains, and up to a twentieth where each is of another of \
+         a thousand networks.",
+    ),
+]);

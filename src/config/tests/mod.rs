@@ -106,7 +106,7 @@ fn defaults_fill_what_is_left_out() {
     );
     let path = Path::new("/run/ferry/ferry.sock").to_owned();
     let socket = Socket { path, group: None };
-    let metrics = Metrics { networks: false };
+    let metrics = Metrics { networks: false, peers: false };
     assert_eq!(config.api, Api { socket, read_only: None, listen: None, metrics });
     assert_eq!(config.underlay.vtep.vxlan_port, 4789);
     let Port { queues, mtu, rx_descriptors, tx_descriptors, .. } = config.underlay.ports[0].port;
