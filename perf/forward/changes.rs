@@ -121,7 +121,7 @@ fn measure(pages: Pages, folder: &Path, by: By) -> Result<(f64, f64, u64)> {
     let mut changes = 0;
     if by == By::Controller {
         for order in 1.. {
-            let changed = client.replace_macs(network, statics(order), &path)?.macs.changed;
+            let changed = client.replace_macs(network, statics(order), &path, false)?.macs.changed;
             ensure!(changed == ORDERED as u64, "an order changed {changed} MACs");
             changes += changed;
             let next = PACE * order as u32;

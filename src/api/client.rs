@@ -250,15 +250,17 @@ impl Client {
         })
     }
 
-    /// Makes `macs`, a list in the form of the configuration's `networks[].macs`, the static MACs of a network.
-    /// Errors in it name `file`.
+    /// Makes `macs`, a list in the form of the configuration's `networks[].macs`, the static MACs of a network, or
+    /// only says what that would change. Errors in it name `file`.
     pub fn replace_macs(
         &mut self,
         vni: u32,
         macs: String,
         file: &Path,
+        dry_run: bool,
     ) -> Result<StaticChanges, ClientError> {
-        self.change(Request::put(format!("/v1/networks/{vni}/macs")), macs, Some(file))
+        let path = format!("/v1/networks/{vni}/macs?dry_run={dry_run}");
+        self.change(Request::put(path), macs, Some(file))
     }
 
     /// Makes `config` the running configuration, or only says what that would change. Errors in it name `file`.

@@ -40,7 +40,7 @@ pub use events::{Event, Events, MacEvent, Place};
 pub use listen::ListenError;
 pub use live::{BACKLOG as LIVE_BACKLOG, Live, LiveRefusal, LiveRequest, LiveTrace};
 pub use metrics::{NetworkReading, Reading, Table, Tables};
-pub use page::{Cursor, MacFilter, MacPage, NeighbourFilter, NeighbourPage};
+pub use page::{Cursor, MacFilter, MacPage, MacPrefix, NeighbourFilter, NeighbourPage};
 pub use parts::{Flush, Flushed};
 pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unanswered, channel};
 pub use server::{STOP_TIMEOUT, Server, serve};

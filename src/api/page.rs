@@ -16,6 +16,10 @@ pub struct MacFilter {
     /// Those of this network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vni: Option<u32>,
+    /// This MAC, or those that begin like this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub mac: Option<MacPrefix>,
     /// Those behind the access port of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<String>,
@@ -57,11 +61,59 @@ impl MacFilter {
             limit.is_none_or(|limit| mac.age_seconds.is_some_and(|age| holds(age, limit)))
         };
         self.vni.is_none_or(|vni| vni == mac.vni)
+            && self.mac.as_ref().is_none_or(|prefix| prefix.admits(&mac.mac))
             && (self.port.is_none() || self.port == mac.port)
             && (self.peer.is_none() || self.peer == mac.peer)
             && self.kind.is_none_or(|kind| kind == mac.kind)
             && age(self.min_age, |age, limit| age >= limit)
             && age(self.max_age, |age, limit| age <= limit)
+    }
+}
+
+/// How MACs begin, or all of one: up to twelve hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MacPrefix(String);
+
+/// Not how a MAC begins.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is neither a MAC nor how one begins; write up to twelve hexadecimal digits, such as 02:00:5e"
+)]
+pub struct MacPrefixError(String);
+
+impl MacPrefix {
+    /// Whether a MAC, as text, begins so.
+    pub fn admits(&self, mac: &str) -> bool {
+        let digits = mac.bytes().filter(u8::is_ascii_hexdigit);
+        self.0.bytes().eq(digits.take(self.0.len()))
+    }
+}
+
+impl FromStr for MacPrefix {
+    type Err = MacPrefixError;
+
+    /// Accepts any of colons, dashes and dots between the digits.
+    fn from_str(text: &str) -> Result<Self, MacPrefixError> {
+        let digits: String = text.chars().filter(|of| !":-.".contains(*of)).collect();
+        let is_right =
+            (1..=12).contains(&digits.len()) && digits.bytes().all(|of| of.is_ascii_hexdigit());
+        if is_right {
+            Ok(Self(digits.to_ascii_lowercase()))
+        } else {
+            Err(MacPrefixError(text.to_owned()))
+        }
+    }
+}
+
+impl Serialize for MacPrefix {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MacPrefix {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -12,10 +12,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::exit::Exit;
 use super::frame;
 use super::log::Filter;
+use super::network_id::NetworkId;
 use super::parts::{Content, MacChange, NetChange, Part, PeerChange, PortChange};
+use crate::api::client::{Client, ClientError};
 use crate::api::model::{MacKind, NeighbourKind, Version};
 use crate::api::{
-    CaptureRequest, DEFAULT_SOCKET, Direction, Flush, LiveRequest, MacFilter, NeighbourFilter,
+    CaptureRequest, DEFAULT_SOCKET, Direction, LiveRequest, MacFilter, MacPrefix, NeighbourFilter,
 };
 
 /// What to do.
@@ -123,6 +125,8 @@ pub enum Frames {
 pub struct Change {
     /// All or a part of it.
     pub wanted: Wanted,
+    /// Whether to say only what would change.
+    pub dry_run: bool,
     /// Where the process answers.
     pub socket: PathBuf,
 }
@@ -134,8 +138,6 @@ pub enum Wanted {
     Config {
         /// The configuration file.
         file: PathBuf,
-        /// Whether to say only what would change.
-        dry_run: bool,
     },
     /// What it is; say how a file differs.
     Difference {
@@ -153,12 +155,19 @@ pub enum Wanted {
     },
     /// Without parts.
     Remove(Vec<Part>),
-    /// Without learned MACs.
-    Flush(Flush),
+    /// Without learned MACs: all, or those that fit.
+    Flush {
+        /// Those of this network.
+        network: Option<NetworkId>,
+        /// Those behind this access port.
+        port: Option<String>,
+        /// Those behind this VTEP.
+        peer: Option<IpAddr>,
+    },
     /// The static MACs of one network.
     Macs {
-        /// Its ID.
-        vni: u32,
+        /// Which.
+        network: NetworkId,
         /// A list as under `macs`.
         file: PathBuf,
     },
@@ -209,9 +218,12 @@ pub enum Resource {
 /// Which MACs to list.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct MacArguments {
-    /// Only those of this network
-    #[arg(long, value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-    vni: Option<u32>,
+    /// Only those of this network, by its VNI or its name
+    #[arg(long, visible_alias = "vni", value_name = "NETWORK")]
+    network: Option<NetworkId>,
+    /// Only this MAC, or those that begin like this
+    #[arg(long, value_name = "MAC")]
+    mac: Option<MacPrefix>,
     /// Only those behind this access port
     #[arg(long, value_name = "NAME")]
     port: Option<String>,
@@ -232,9 +244,9 @@ pub struct MacArguments {
 /// Which addresses to list.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct NeighbourArguments {
-    /// Only those of this network
-    #[arg(long, value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-    vni: Option<u32>,
+    /// Only those of this network, by its VNI or its name
+    #[arg(long, visible_alias = "vni", value_name = "NETWORK")]
+    network: Option<NetworkId>,
     /// Only those of this MAC
     #[arg(long, value_name = "MAC")]
     mac: Option<String>,
@@ -245,9 +257,10 @@ pub struct NeighbourArguments {
 
 impl NeighbourArguments {
     /// As the API wants it.
-    pub(super) fn filter(&self) -> NeighbourFilter {
-        let (vni, mac, kind) = (self.vni, self.mac.clone(), self.kind);
-        NeighbourFilter { vni, mac, kind, ..Default::default() }
+    pub(super) fn filter(&self, client: &mut Client) -> Result<NeighbourFilter, ClientError> {
+        let vni = self.network.as_ref().map(|network| network.vni(client)).transpose()?;
+        let (mac, kind) = (self.mac.clone(), self.kind);
+        Ok(NeighbourFilter { vni, mac, kind, ..Default::default() })
     }
 }
 
@@ -272,16 +285,18 @@ fn kind<T: Copy + Send + Sync + 'static, const N: usize>(
 
 impl MacArguments {
     /// As the API wants it.
-    pub(super) fn filter(&self) -> MacFilter {
-        MacFilter {
-            vni: self.vni,
+    pub(super) fn filter(&self, client: &mut Client) -> Result<MacFilter, ClientError> {
+        let vni = self.network.as_ref().map(|network| network.vni(client)).transpose()?;
+        Ok(MacFilter {
+            vni,
+            mac: self.mac.clone(),
             port: self.port.clone(),
             peer: self.peer,
             kind: self.kind,
             min_age: self.min_age,
             max_age: self.max_age,
             ..Default::default()
-        }
+        })
     }
 }
 
@@ -348,9 +363,8 @@ enum Command {
     Apply {
         #[command(flatten)]
         file: File,
-        /// Only say what would change
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        dry_run: DryRun,
         #[command(flatten)]
         at: At,
     },
@@ -366,12 +380,16 @@ enum Command {
         #[command(subcommand)]
         change: NetChange,
         #[command(flatten)]
+        dry_run: DryRun,
+        #[command(flatten)]
         at: At,
     },
     /// Add, replace or remove an access port of a running Ferry, until it is started anew
     Port {
         #[command(subcommand)]
         change: PortChange,
+        #[command(flatten)]
+        dry_run: DryRun,
         #[command(flatten)]
         at: At,
     },
@@ -380,12 +398,16 @@ enum Command {
         #[command(subcommand)]
         change: MacChange,
         #[command(flatten)]
+        dry_run: DryRun,
+        #[command(flatten)]
         at: At,
     },
     /// Add, replace or remove a flood peer of a network of a running Ferry, until it is started anew
     Peer {
         #[command(subcommand)]
         change: PeerChange,
+        #[command(flatten)]
+        dry_run: DryRun,
         #[command(flatten)]
         at: At,
     },
@@ -497,6 +519,13 @@ struct At {
 }
 
 #[derive(Args)]
+struct DryRun {
+    /// Only say what would change
+    #[arg(long, global = true)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
 struct File {
     /// Configuration file (YAML or JSON); - is the standard input
     #[arg(value_name = "FILE")]
@@ -504,8 +533,8 @@ struct File {
 }
 
 impl At {
-    fn change(self, wanted: Wanted) -> Plan {
-        Plan::Change(Change { wanted, socket: self.socket })
+    fn change(self, wanted: Wanted, DryRun { dry_run }: DryRun) -> Plan {
+        Plan::Change(Change { wanted, dry_run, socket: self.socket })
     }
 }
 
@@ -537,13 +566,15 @@ pub fn parse(
         Command::Completions { shell } => Plan::Completions(shell),
         Command::Manual { folder } => Plan::Manual { folder },
         Command::Apply { file: File { file }, dry_run, at } => {
-            at.change(Wanted::Config { file, dry_run })
+            at.change(Wanted::Config { file }, dry_run)
         }
-        Command::Diff { file: File { file }, at } => at.change(Wanted::Difference { file }),
-        Command::Net { change, at } => at.change(change.wanted()),
-        Command::Port { change, at } => at.change(change.wanted()),
-        Command::Mac { change, at } => at.change(change.wanted()),
-        Command::Peer { change, at } => at.change(change.wanted()),
+        Command::Diff { file: File { file }, at } => {
+            at.change(Wanted::Difference { file }, DryRun { dry_run: true })
+        }
+        Command::Net { change, dry_run, at } => at.change(change.wanted(), dry_run),
+        Command::Port { change, dry_run, at } => at.change(change.wanted(), dry_run),
+        Command::Mac { change, dry_run, at } => at.change(change.wanted(), dry_run),
+        Command::Peer { change, dry_run, at } => at.change(change.wanted(), dry_run),
         Command::Events { json, at: At { socket } } => Plan::Events { json, socket },
         Command::Trace { live: Some(filter), by, count, rate, json, at: At { socket }, .. } => {
             let filter = Some(filter.join(" ")).filter(|filter| !filter.is_empty());

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::arguments::{Change, Wanted};
 use super::exit::Exit;
 use super::parts::Content;
-use crate::api::Flushed;
 use crate::api::client::{Client, ClientError};
 use crate::api::model::Changed;
+use crate::api::{Flush, Flushed};
 
 /// Why all is what it was.
 #[derive(Debug, thiserror::Error)]
@@ -34,36 +34,44 @@ pub enum ChangeError {
 /// # Errors
 /// The file, what is wrong with its content, or the process that refuses or does not answer.
 pub fn change(
-    Change { wanted, socket }: &Change,
+    Change { wanted, dry_run, socket }: &Change,
     mut output: impl Write,
     mut errors: impl Write,
 ) -> Result<Exit, ChangeError> {
     let mut client = Client::connect(socket)?;
+    let dry_run = *dry_run;
+    let terms = if dry_run { "?dry_run=true" } else { "" };
     let changed = match wanted {
-        Wanted::Macs { vni, file } => {
-            let changes = client.replace_macs(*vni, read(file)?, file)?;
+        Wanted::Macs { network, file } => {
+            let vni = network.vni(&mut client)?;
+            let changes = client.replace_macs(vni, read(file)?, file, dry_run)?;
             writeln!(output, "{changes}")?;
             return Ok(Exit::Fine);
         }
-        Wanted::Flush(flush) => {
-            let Flushed { macs } = client.flush(flush)?;
+        Wanted::Flush { network, port, peer } => {
+            let vni = network.as_ref().map(|network| network.vni(&mut client)).transpose()?;
+            let flush = Flush { vni, port: port.clone(), peer: *peer, dry_run };
+            let Flushed { macs } = client.flush(&flush)?;
             let s = if macs == 1 { "" } else { "s" };
-            let done = if flush.dry_run { "to forget" } else { "forgotten" };
+            let done = if dry_run { "to forget" } else { "forgotten" };
             writeln!(output, "{macs} learned MAC{s} {done}")?;
             return Ok(Exit::Fine);
         }
-        Wanted::Config { file, dry_run } => client.replace_config(read(file)?, file, *dry_run)?,
+        Wanted::Config { file } => client.replace_config(read(file)?, file, dry_run)?,
         Wanted::Difference { file } => client.replace_config(read(file)?, file, true)?,
         Wanted::Set { part, content: Content::File(file), is_new } => {
-            client.set(&part.path(), read(file)?, Some(file), *is_new)?
+            let path = part.path(&mut client)? + terms;
+            client.set(&path, read(file)?, Some(file), *is_new)?
         }
         Wanted::Set { part, content: Content::Arguments(text), is_new } => {
-            client.set(&part.path(), text.clone(), None, *is_new)?
+            let path = part.path(&mut client)? + terms;
+            client.set(&path, text.clone(), None, *is_new)?
         }
         Wanted::Remove(parts) => {
             let mut all = Changed { differences: Vec::new(), warnings: Vec::new() };
             for part in parts {
-                all.differences.extend(client.remove(&part.path())?.differences);
+                let path = part.path(&mut client)? + terms;
+                all.differences.extend(client.remove(&path)?.differences);
             }
             all
         }

@@ -8,30 +8,32 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::arguments::Wanted;
-use crate::api::Flush;
+use super::network_id::NetworkId;
+use crate::api::client::{Client, ClientError};
 use crate::wire::MacAddr;
 
 /// A part of the configuration that can be changed by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// A network, by its ID.
-    Network(u32),
+    /// A network.
+    Network(NetworkId),
     /// An access port, by its name.
     Port(String),
     /// A static MAC of a network.
-    Mac(u32, MacAddr),
+    Mac(NetworkId, MacAddr),
     /// A flood peer of a network.
-    Peer(u32, IpAddr),
+    Peer(NetworkId, IpAddr),
 }
 
 impl Part {
     /// Where it is in the API.
-    pub(super) fn path(&self) -> String {
+    pub(super) fn path(&self, client: &mut Client) -> Result<String, ClientError> {
+        let mut at = |network: &NetworkId| Ok(format!("/v1/networks/{}", network.vni(client)?));
         match self {
-            Part::Network(vni) => format!("/v1/networks/{vni}"),
-            Part::Port(name) => format!("/v1/ports/{}", encoded(name)),
-            Part::Mac(vni, mac) => format!("/v1/networks/{vni}/macs/{mac}"),
-            Part::Peer(vni, address) => format!("/v1/networks/{vni}/peers/{address}"),
+            Part::Network(network) => at(network),
+            Part::Port(name) => Ok(format!("/v1/ports/{}", encoded(name))),
+            Part::Mac(network, mac) => Ok(at(network)? + &format!("/macs/{mac}")),
+            Part::Peer(network, address) => Ok(at(network)? + &format!("/peers/{address}")),
         }
     }
 }
@@ -60,9 +62,9 @@ pub enum Content {
 
 #[derive(Args)]
 pub(super) struct Id {
-    /// The network's ID
-    #[arg(value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-    vni: u32,
+    /// The network, by its VNI or its name
+    #[arg(value_name = "NETWORK")]
+    network: NetworkId,
 }
 
 #[derive(Args)]
@@ -86,15 +88,15 @@ pub(super) enum NetChange {
 
 impl NetChange {
     pub fn wanted(self) -> Wanted {
-        let set = |NetworkFile { network: Id { vni }, file }, is_new| Wanted::Set {
-            part: Part::Network(vni),
+        let set = |NetworkFile { network: Id { network }, file }, is_new| Wanted::Set {
+            part: Part::Network(network),
             content: Content::File(file),
             is_new,
         };
         match self {
             NetChange::Add(network) => set(network, true),
             NetChange::Set(network) => set(network, false),
-            NetChange::Del(Id { vni }) => Wanted::Remove(vec![Part::Network(vni)]),
+            NetChange::Del(Id { network }) => Wanted::Remove(vec![Part::Network(network)]),
         }
     }
 }
@@ -212,25 +214,23 @@ pub(super) enum MacChange {
     Replace(NetworkFile),
     /// Forget learned MACs: all, or those that fit; they are flooded to until they are seen again
     Flush {
-        /// Only those of this network
-        #[arg(long, visible_alias = "vni", value_name = "VNI", value_parser = clap::value_parser!(u32).range(1..1 << 24))]
-        network: Option<u32>,
+        /// Only those of this network, by its VNI or its name
+        #[arg(long, visible_alias = "vni", value_name = "NETWORK")]
+        network: Option<NetworkId>,
         /// Only those at this access port
         #[arg(long, value_name = "NAME")]
         port: Option<String>,
         /// Only those behind this VTEP
         #[arg(long, value_name = "ADDRESS", conflicts_with = "port")]
         peer: Option<IpAddr>,
-        /// Only say how many there are
-        #[arg(long)]
-        dry_run: bool,
     },
 }
 
 impl MacChange {
     pub fn wanted(self) -> Wanted {
         let set = |place: MacPlace, is_new| {
-            let MacPlace { network: Id { vni }, mac, port, vlan, inner_vlan, peer, ips } = place;
+            let MacPlace { network: Id { network }, mac, port, vlan, inner_vlan, peer, ips } =
+                place;
             let ips = ips.iter().map(|ip| Value::from(ip.to_string())).collect::<Vec<_>>();
             let more = More { options: Vec::new() };
             let content = more.with([
@@ -240,20 +240,19 @@ impl MacChange {
                 ("peer", peer.map(|peer| peer.to_string().into())),
                 ("ips", (!ips.is_empty()).then_some(ips.into())),
             ]);
-            Wanted::Set { part: Part::Mac(vni, mac), content, is_new }
+            Wanted::Set { part: Part::Mac(network, mac), content, is_new }
         };
         match self {
             MacChange::Add(place) => set(place, true),
             MacChange::Set(place) => set(place, false),
-            MacChange::Del { network: Id { vni }, macs } => {
-                Wanted::Remove(macs.into_iter().map(|mac| Part::Mac(vni, mac)).collect())
+            MacChange::Del { network: Id { network }, macs } => {
+                let of = |mac| Part::Mac(network.clone(), mac);
+                Wanted::Remove(macs.into_iter().map(of).collect())
             }
-            MacChange::Replace(NetworkFile { network: Id { vni }, file }) => {
-                Wanted::Macs { vni, file }
+            MacChange::Replace(NetworkFile { network: Id { network }, file }) => {
+                Wanted::Macs { network, file }
             }
-            MacChange::Flush { network: vni, port, peer, dry_run } => {
-                Wanted::Flush(Flush { vni, port, peer, dry_run })
-            }
+            MacChange::Flush { network, port, peer } => Wanted::Flush { network, port, peer },
         }
     }
 }
@@ -296,7 +295,7 @@ pub(super) enum PeerChange {
 
 impl PeerChange {
     pub fn wanted(self) -> Wanted {
-        let part = |PeerId { network: Id { vni }, address }| Part::Peer(vni, address);
+        let part = |PeerId { network: Id { network }, address }| Part::Peer(network, address);
         let set = |PeerArguments { peer, encap, port, id, more }, is_new| {
             let (encap, port) = (encap.map(Value::from), port.map(Value::from));
             let content =

@@ -49,8 +49,14 @@ pub(super) fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowErr
     match &show.resource {
         Resource::Ports => get::<Port>(&mut client, "/v1/ports", form, output),
         Resource::Networks => get::<Network>(&mut client, "/v1/networks", form, output),
-        Resource::Macs(macs) => print(&client.macs(&macs.filter())?, form, output),
-        Resource::Neighbours(of) => print(&client.neighbours(&of.filter())?, form, output),
+        Resource::Macs(macs) => {
+            let filter = macs.filter(&mut client)?;
+            print(&client.macs(&filter)?, form, output)
+        }
+        Resource::Neighbours(of) => {
+            let filter = of.filter(&mut client)?;
+            print(&client.neighbours(&filter)?, form, output)
+        }
         Resource::Groups => get::<Group>(&mut client, "/v1/groups", form, output),
         Resource::Peers => get::<Peer>(&mut client, "/v1/peers", form, output),
         Resource::Workers => get::<Worker>(&mut client, "/v1/workers", form, output),

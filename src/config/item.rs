@@ -281,7 +281,7 @@ impl<'a> Fields<'a> {
 }
 
 /// The candidate that `word` was probably meant to be.
-pub(super) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: &[&'c str]) -> Option<&'c str> {
     let distance = |candidate: &str| strsim::damerau_levenshtein(word, candidate);
     let near = candidates.iter().min_by_key(|candidate| distance(candidate))?;
     (distance(near) <= 1.max(near.chars().count() / 3)).then_some(*near)

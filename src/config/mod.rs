@@ -52,6 +52,7 @@ pub use self::difference::{
 pub use self::edit::PortInUse;
 pub use self::flood_group::{FloodGroup, LearnedPeers};
 pub use self::host::{Cores, Eal};
+pub(crate) use self::item::nearest;
 pub use self::mac_move::{Dampening, MacMove};
 pub use self::macs::{MacPlace, StaticMac};
 pub use self::multicast::{Group, Multicast, Unregistered};

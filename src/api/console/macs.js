@@ -53,6 +53,9 @@ export class Macs {
     const filter = new URLSearchParams({ limit: PAGE });
     if (this.network.value) filter.set("vni", this.network.value);
     if (this.kind.value) filter.set("kind", this.kind.value);
+    // Of a whole MAC Ferry sends no others.
+    const mac = words.find((word) => /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/.test(word));
+    if (mac) filter.set("mac", mac);
     const found = [];
     let [seen, matches] = [0, 0];
     const tell = (end) => setText(

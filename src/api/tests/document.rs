@@ -53,7 +53,7 @@ fn the_description_is_whole() {
     }
     let parameters = document["paths"]["/v1/macs"]["get"]["parameters"].as_array().unwrap();
     let names: Vec<_> = parameters.iter().map(|of| of["name"].as_str().unwrap()).collect();
-    let all = ["vni", "port", "peer", "kind", "min_age", "max_age", "limit", "after"];
+    let all = ["vni", "mac", "port", "peer", "kind", "min_age", "max_age", "limit", "after"];
     assert_eq!(names, all);
     let port = &document["components"]["schemas"]["Port"];
     assert_eq!(port["properties"]["mtu"]["type"], "integer");

@@ -10,7 +10,7 @@ const SET: &str = r#"[{"mac": "02:00:00:00:00:05", "peer": "192.0.2.2", "ips": [
 
 fn replace(fake: &Fake, vni: u32, set: &str) -> Result<String, (u16, String)> {
     let mut client = Client::connect(&fake.socket()).unwrap();
-    match client.replace_macs(vni, set.to_owned(), Path::new("new/set.yaml")) {
+    match client.replace_macs(vni, set.to_owned(), Path::new("new/set.yaml"), false) {
         Ok(changes) => Ok(changes.to_string()),
         Err(ClientError::Refused { status, error }) => Err((status.as_u16(), error)),
         Err(other) => panic!("{other:?}"),

@@ -76,6 +76,14 @@ fn macs_come_in_pages_each_one_once() {
     assert_eq!(of(MacFilter { kind: Some(fixed), ..Default::default() }), macs[..1]);
     assert_eq!(of(MacFilter { max_age: young, ..Default::default() }), macs[1..3], "no static one");
     assert_eq!(of(MacFilter { min_age: young, ..Default::default() }), macs[2..]);
+    let begins = |text: &str| MacFilter { mac: Some(text.parse().unwrap()), ..Default::default() };
+    let one = &macs[17].mac;
+    for whole in [one.clone(), one.to_uppercase().replace(':', "-"), one.replace(':', "")] {
+        assert_eq!(of(begins(&whole)), macs[17..18], "{whole}");
+    }
+    let alike = of(begins(&one[..14]));
+    assert!(alike.len() > 1 && alike.len() < macs.len(), "{}", alike.len());
+    assert!(alike.iter().all(|mac| mac.mac[..14] == one[..14]));
     let nobody = MacFilter { peer: Some(ip("2001:db8::9")), ..MacFilter::default() };
     assert_eq!(client.macs(&nobody).unwrap(), []);
 }
@@ -118,6 +126,7 @@ fn the_control_core_gets_the_filter_as_it_was_meant() {
     });
     let filter = MacFilter {
         vni: Some(0xff_ffff),
+        mac: "02:00:5e".parse().ok(),
         port: Some("trunk 0/ä&=?#".to_owned()),
         peer: Some(ip("2001:db8::1")),
         kind: Some(MacKind::Learned),
@@ -139,6 +148,7 @@ fn wrong_parameters_are_named() {
         ("/v1/macs?vni=-1", "vni"),
         ("/v1/macs?vnj=1", "`vnj`, expected one of `vni`"),
         ("/v1/macs?peer=192.0.2", "peer: invalid IP address"),
+        ("/v1/macs?mac=nobody", "'nobody' is neither a MAC"),
         ("/v1/macs?kind=dynamic", "unknown variant `dynamic`, expected `static` or `learned`"),
         ("/v1/macs?max_age=-1", "max_age: invalid digit"),
         ("/v1/neighbours?kind=x", "unknown variant `x`"),

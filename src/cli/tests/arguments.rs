@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 
+use crate::api::client::Client;
 use crate::api::model::{MacKind, NeighbourKind};
-use crate::api::tests::fake::{ip, version};
-use crate::api::{CaptureRequest, Direction, Flush, MacFilter, NeighbourFilter};
+use crate::api::tests::fake::{Fake, ip, version, world};
+use crate::api::{CaptureRequest, Direction, MacFilter, NeighbourFilter};
 use crate::cli::log::Filter;
 use crate::cli::{
-    Capture, Change, Content, Exit, Part, Plan, Resource, Show, Wanted, check, parse,
+    Capture, Change, Content, Exit, NetworkId, Part, Plan, Resource, Show, Wanted, check, parse,
 };
 use crate::wire::MacAddr;
 
@@ -54,14 +55,16 @@ fn each_command_makes_its_plan() {
     let file = || PathBuf::from("new.yaml");
     let set = |part, content, is_new| Wanted::Set { part, content, is_new };
     let said = |text: &str| Content::Arguments(text.to_owned());
-    let mac = |last| Part::Mac(101, MacAddr([2, 0, 0, 0, 0, last]));
+    let blue = || NetworkId::Name("blue".to_owned());
+    let mac = |last| Part::Mac(101.into(), MacAddr([2, 0, 0, 0, 0, last]));
     for (line, wanted) in [
-        ("apply new.yaml", Wanted::Config { file: file(), dry_run: false }),
-        ("apply --dry-run new.yaml", Wanted::Config { file: file(), dry_run: true }),
+        ("apply new.yaml", Wanted::Config { file: file() }),
+        ("apply --dry-run new.yaml", Wanted::Config { file: file() }),
         ("diff new.yaml", Wanted::Difference { file: file() }),
-        ("net add 101 new.yaml", set(Part::Network(101), Content::File(file()), true)),
-        ("net set 101 -", set(Part::Network(101), Content::File("-".into()), false)),
-        ("net del 101", Wanted::Remove(vec![Part::Network(101)])),
+        ("net add 101 new.yaml", set(Part::Network(101.into()), Content::File(file()), true)),
+        ("net set 101 -", set(Part::Network(101.into()), Content::File("-".into()), false)),
+        ("net del 101", Wanted::Remove(vec![Part::Network(101.into())])),
+        ("net del blue --dry-run", Wanted::Remove(vec![Part::Network(blue())])),
         (
             "port add vm3 net_tap3,iface=vm3 --mtu 9000 -o offloads=off",
             set(
@@ -88,29 +91,25 @@ fn each_command_makes_its_plan() {
             set(mac(5), said(r#"{"peer":"192.0.2.2"}"#), false),
         ),
         ("mac del 101 02:00:00:00:00:05 02-00-00-00-00-06", Wanted::Remove(vec![mac(5), mac(6)])),
-        ("mac flush", Wanted::Flush(Flush::default())),
+        ("mac flush", Wanted::Flush { network: None, port: None, peer: None }),
         (
-            "mac flush --network 101 --port vm1 --dry-run",
-            Wanted::Flush(Flush {
-                vni: Some(101),
-                port: Some("vm1".to_owned()),
-                peer: None,
-                dry_run: true,
-            }),
+            "mac flush --network blue --port vm1 --dry-run",
+            Wanted::Flush { network: Some(blue()), port: Some("vm1".to_owned()), peer: None },
         ),
-        ("peer add 101 192.0.2.9", set(Part::Peer(101, ip("192.0.2.9")), said("{}"), true)),
+        ("peer add 101 192.0.2.9", set(Part::Peer(101.into(), ip("192.0.2.9")), said("{}"), true)),
         (
             "peer set 101 fd00::9 --encap gre --id 7 -o key=true",
             set(
-                Part::Peer(101, ip("fd00::9")),
+                Part::Peer(101.into(), ip("fd00::9")),
                 said(r#"{"encap":"gre","id":7,"key":true}"#),
                 false,
             ),
         ),
-        ("peer del 101 fd00::9", Wanted::Remove(vec![Part::Peer(101, ip("fd00::9"))])),
-        ("mac replace 101 new.yaml", Wanted::Macs { vni: 101, file: file() }),
+        ("peer del 101 fd00::9", Wanted::Remove(vec![Part::Peer(101.into(), ip("fd00::9"))])),
+        ("mac replace 101 new.yaml", Wanted::Macs { network: 101.into(), file: file() }),
     ] {
-        let change = Change { wanted, socket: socket.clone() };
+        let dry_run = line.contains("--dry-run") || line.starts_with("diff");
+        let change = Change { wanted, dry_run, socket: socket.clone() };
         assert_eq!(plan(&format!("{line} --socket /x/s")).unwrap(), Plan::Change(change));
     }
     assert_eq!(plan("top --socket /x/s").unwrap(), Plan::Top { socket });
@@ -144,8 +143,10 @@ fn options_of_show_stand_before_or_after_what_to_show() {
 
 #[test]
 fn addresses_are_filtered() {
-    let filter = |line: &str| match shown(line).resource {
-        Resource::Neighbours(neighbours) => neighbours.filter(),
+    let fake = Fake::new(world());
+    let mut client = Client::connect(&fake.socket()).unwrap();
+    let mut filter = |line: &str| match shown(line).resource {
+        Resource::Neighbours(neighbours) => neighbours.filter(&mut client).unwrap(),
         other => panic!("{other:?}"),
     };
     assert_eq!(filter("show neighbours"), NeighbourFilter::default());
@@ -157,11 +158,17 @@ fn addresses_are_filtered() {
 
 #[test]
 fn macs_are_filtered() {
-    let filter = |line: &str| match shown(line).resource {
-        Resource::Macs(macs) => macs.filter(),
+    let fake = Fake::new(world());
+    let mut client = Client::connect(&fake.socket()).unwrap();
+    let mut filter = |line: &str| match shown(line).resource {
+        Resource::Macs(macs) => macs.filter(&mut client).unwrap(),
         other => panic!("{other:?}"),
     };
     assert_eq!(filter("show macs"), MacFilter::default());
+    assert_eq!(
+        filter("show macs --network tenant-101 --mac 02-00-5E"),
+        MacFilter { vni: Some(101), mac: "02005e".parse().ok(), ..MacFilter::default() }
+    );
     assert_eq!(
         filter("show macs --vni 101 --port vm1 --json"),
         MacFilter { vni: Some(101), port: Some("vm1".to_owned()), ..MacFilter::default() }
@@ -185,12 +192,13 @@ fn bad_usage_is_named_and_has_its_exit_code() {
         ("show", "ports"),
         ("sail", "'sail'"),
         ("show prots", "'ports'"),
-        ("show macs --vni 0", "0 is not in 1..16777216"),
-        ("show macs --vni 16777216", "16777216 is not in 1..16777216"),
+        ("show macs --vni 0", "0 is not a network ID"),
+        ("show macs --vni 16777216", "16777216 is not a network ID"),
+        ("show macs --mac 02:00:5g", "write up to twelve hexadecimal digits"),
         ("show macs --peer 192.0.2", "'192.0.2'"),
         ("show macs --port vm1 --peer 192.0.2.2", "cannot be used with"),
         ("show ports --vni 1", "'--vni'"),
-        ("mac replace 0 set.json", "0 is not in 1..16777216"),
+        ("mac replace 0 set.json", "0 is not a network ID"),
         ("mac replace 101", "<FILE>"),
         ("-l inf show ports", "'inf' is neither error, warn, info, debug, trace or off"),
         ("-l info,ferry=loud show ports", "'ferry=loud' is neither"),
