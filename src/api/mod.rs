@@ -14,6 +14,7 @@
 mod capture;
 pub mod client;
 mod config;
+mod connections;
 mod console;
 mod document;
 mod edit;
@@ -36,6 +37,7 @@ pub(crate) mod tests;
 mod trace;
 
 pub use capture::{CaptureRefusal, CaptureRequest, Direction, Watching, filter};
+pub use connections::STOP_TIMEOUT;
 pub use events::{Event, Events, MacEvent, Place};
 pub use listen::ListenError;
 pub use live::{BACKLOG as LIVE_BACKLOG, Live, LiveRefusal, LiveRequest, LiveTrace};
@@ -43,7 +45,7 @@ pub use metrics::{NetworkReading, Reading, Table, Tables};
 pub use page::{Cursor, MacFilter, MacPage, MacPrefix, NeighbourFilter, NeighbourPage};
 pub use parts::{Flush, Flushed};
 pub use query::{ApplyError, Handle, Query, REPLY_TIMEOUT, Reply, Running, Unanswered, channel};
-pub use server::{STOP_TIMEOUT, Server, serve};
+pub use server::{Server, serve};
 pub use socket::SocketError;
 pub use telemetry::answer_telemetry;
 pub use trace::{TraceError, UnknownPort, from_hex, to_hex};

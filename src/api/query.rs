@@ -8,6 +8,7 @@ use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 
 use super::capture::{CaptureRefusal, Direction, Watching};
+use super::connections::Refused;
 use super::events::Events;
 use super::live::{Live, LiveRefusal};
 use super::metrics::Reading;
@@ -156,6 +157,8 @@ pub struct Handle {
     version: Version,
     started: SystemTime,
     events: Events,
+    /// Connections that the API did not take.
+    refused: Refused,
     /// Tells this process's configurations from those of another.
     process: u64,
     /// Whose turn it is to change the configuration.
@@ -172,6 +175,7 @@ pub fn channel(version: Version) -> (Handle, Receiver<Query>) {
             version,
             started: SystemTime::now(),
             events: Events::default(),
+            refused: Refused::default(),
             process,
             turn: Arc::default(),
         },
@@ -230,6 +234,11 @@ impl Handle {
     /// What whoever listens hears.
     pub fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// How many connections were refused.
+    pub(super) fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// When it was started.

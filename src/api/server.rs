@@ -1,18 +1,15 @@
 //! The server's thread.
 
-use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use axum::Router;
-use axum::serve::Listener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::connections::{Limits, answer};
 use super::console;
 use super::listen::{Bound, TlsListener, bind};
 use super::query::Handle;
@@ -20,9 +17,6 @@ use super::reload;
 use super::routes::{guarded, local, read_only, routes};
 use super::socket::{SocketError, SocketFile, claim};
 use crate::config::Api;
-
-/// How long a stop waits for answers under way.
-pub const STOP_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A running server; dropping it stops it.
 pub struct Server {
@@ -74,21 +68,23 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
     };
     let work = move || {
         runtime.block_on(async {
-            tokio::spawn(reload::on(hangup, handle, file));
+            let refused = || handle.refused().clone();
             let mut answers = JoinSet::new();
             for (listener, routes) in served {
-                answers.spawn(answer(listener, routes, stopping.clone()));
+                let stopping = stopping.clone();
+                answers.spawn(answer(listener, routes, Limits::LOCAL, refused(), stopping));
             }
             match bound {
                 Some((listener, Some(tls), routes)) => {
                     let listener = TlsListener::new(listener, tls);
-                    answers.spawn(answer(listener, routes, stopping.clone()));
+                    answers.spawn(answer(listener, routes, Limits::TCP, refused(), stopping));
                 }
                 Some((listener, None, routes)) => {
-                    answers.spawn(answer(listener, routes, stopping.clone()));
+                    answers.spawn(answer(listener, routes, Limits::TCP, refused(), stopping));
                 }
                 None => {}
             }
+            tokio::spawn(reload::on(hangup, handle, file));
             answers.join_all().await;
         });
     };
@@ -99,7 +95,7 @@ pub fn serve(api: &Api, file: PathBuf, handle: Handle) -> Result<Server, SocketE
 
 impl Server {
     /// Stops: the sockets go first, so that a successor may take their names; then answers under way get
-    /// [`STOP_TIMEOUT`] to end.
+    /// [`super::STOP_TIMEOUT`] to end.
     pub fn stop(self) {}
 }
 
@@ -113,28 +109,5 @@ impl Drop for Server {
         {
             tracing::error!("the API's thread panicked");
         }
-    }
-}
-
-async fn answer<L: Listener<Addr: Debug>>(
-    listener: L,
-    routes: Router,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let mut stopped = stopping.clone();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        let _ = stopped.changed().await;
-    });
-    let cut = async {
-        let _ = stopping.changed().await;
-        tokio::time::sleep(STOP_TIMEOUT).await;
-    };
-    tokio::select! {
-        result = server => {
-            if let Err(error) = result {
-                tracing::error!("the API has ended: {error}");
-            }
-        }
-        () = cut => {}
     }
 }

@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 
 use self::text::Kind::{Counter, Gauge};
 use self::text::{Text, label};
-use super::model::{DropCount, Encap, Link, Peer, Port, Role, Totals, Version, Volume, Worker};
+use super::model::{DropCount, Encap, Link, Peer, Port, Role, Totals, Volume, Worker};
 use super::query::{Handle, Query};
 use super::routes::Refusal;
 use crate::config::Metrics;
@@ -126,12 +126,12 @@ pub(super) async fn show(
     of: Metrics,
 ) -> Result<impl IntoResponse, Refusal> {
     let reading = handle.ask(|reply| Query::Reading { of, reply }).await?;
-    Ok(([(CONTENT_TYPE, FORMAT)], write(&reading, handle.version(), handle.started())))
+    Ok(([(CONTENT_TYPE, FORMAT)], write(&reading, &handle)))
 }
 
-fn write(reading: &Reading, version: &Version, started: SystemTime) -> String {
+fn write(reading: &Reading, handle: &Handle) -> String {
     let mut text = Text::default();
-    process(&mut text, version, started);
+    process(&mut text, handle);
     ports(&mut text, reading);
     workers(&mut text, &reading.workers);
     totals(&mut text, &reading.totals);
@@ -145,12 +145,16 @@ fn write(reading: &Reading, version: &Version, started: SystemTime) -> String {
     text.finish()
 }
 
-fn process(text: &mut Text, version: &Version, started: SystemTime) {
+fn process(text: &mut Text, handle: &Handle) {
+    let version = handle.version();
     text.family(Gauge, "build_info", "What runs; always 1.");
     text.sample(&[label("version", &version.ferry), label("dpdk", &version.dpdk)], 1);
     text.family(Gauge, "start_time_seconds", "When it was started, in seconds since 1970.");
-    let since = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = handle.started().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     text.sample(&[], since.as_secs_f64());
+    let help = "TCP connections that the API did not take: too many were open.";
+    text.family(Counter, "api_refused_connections_total", help);
+    text.sample(&[], handle.refused().get());
 }
 
 fn ports(text: &mut Text, Reading { ports, drops, .. }: &Reading) {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod connections;
 mod document;
 pub(crate) mod fake;
 mod macs;
