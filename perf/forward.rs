@@ -3,6 +3,8 @@
 
 #[path = "forward/bindings.rs"]
 mod bindings;
+#[path = "forward/bulk.rs"]
+mod bulk;
 #[path = "forward/capture.rs"]
 mod capture;
 #[path = "forward/case.rs"]
@@ -43,6 +45,8 @@ mod stages;
 mod storm;
 #[path = "forward/target.rs"]
 mod target;
+#[path = "forward/tcp.rs"]
+mod tcp;
 #[path = "forward/testpmd.rs"]
 mod testpmd;
 #[path = "forward/trial.rs"]
@@ -101,7 +105,7 @@ struct Options {
     /// Leave the memory of empty networks out.
     #[arg(long)]
     no_memory: bool,
-    /// Be the generator of the latency trial.
+    /// Be the generator of a trial.
     #[command(flatten)]
     generator: generator::Order,
     /// Given by `cargo bench`.

@@ -16,6 +16,8 @@ use super::config::{VTEP, VTEP6, speaker, vni};
 pub const GROUP: [u8; 6] = [0x01, 0, 0x5e, 0, 0, 1];
 /// The group of tenants' multicast.
 pub const GROUP_ADDRESS: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 /// Sizes in twelve frames of IMIX, mixed.
 const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1514, 64, 594, 64, 64, 594];
 
@@ -108,7 +110,7 @@ fn inner_frame(
     let payload = length - 14 - 20 - 8;
     // As each station has an IP address of its own: OVS's caches, and NICs, tell flows by these.
     let [from, to] = pair(station).map(|(_, ip)| ip.octets());
-    frame.extend(ipv4(8 + payload, from, to));
+    frame.extend(ipv4(UDP, 8 + payload, from, to));
     frame.extend(udp(1024 + flow as u16, 80, payload));
     frame.resize(whole, 0);
     frame
@@ -139,7 +141,7 @@ fn multicast_frame(from: [u8; 6], flow: usize) -> Vec<u8> {
     let mut frame = [group_mac(GROUP_ADDRESS.into()), from].concat();
     let payload = 64 - 14 - 20 - 8;
     frame.extend([0x08, 0x00]);
-    frame.extend(ipv4(8 + payload, [10, 0, 0, 1], GROUP_ADDRESS.octets()));
+    frame.extend(ipv4(UDP, 8 + payload, [10, 0, 0, 1], GROUP_ADDRESS.octets()));
     frame.extend(udp(1024 + flow as u16, 80, payload));
     frame.resize(64, 0);
     frame
@@ -184,12 +186,42 @@ pub fn outer_frame(
     frame
 }
 
-fn ipv4(payload: usize, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
+/// Bytes before the payload of [`tcp_frame`].
+pub const BEFORE_TCP_PAYLOAD: usize = 14 + 20 + 32;
+
+/// A TCP packet between the first pair of stations, of one of [`FLOWS`], with a timestamp option (RFC 7323) and a right
+/// checksum.
+pub fn tcp_frame(flow: usize, payload: usize) -> Vec<u8> {
+    let [(from, source), (to, destination)] = pair(0);
+    let mut frame = [to, from].concat();
+    frame.extend([0x08, 0x00]);
+    frame.extend(ipv4(TCP, 32 + payload, source.octets(), destination.octets()));
+    frame.extend((1024 + flow as u16).to_be_bytes());
+    // Port 80, sequence and acknowledgment numbers, eight words of header, ACK, window.
+    frame.extend([0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x80, 0x10, 0x20, 0, 0, 0, 0, 0]);
+    frame.extend([1, 1, 8, 10, 0, 0, 0, 7, 0, 0, 0, 9]);
+    frame.extend((0..payload).map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]));
+    let sum = !tcp_sum(&frame);
+    frame[50..52].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+/// The sum of an untagged TCP packet over IPv4 without options and its pseudo-header: all ones where its checksum is right.
+pub fn tcp_sum(frame: &[u8]) -> u16 {
+    let mut sum = checksum::Sum::default();
+    sum.add(&frame[26..34]);
+    sum.add(&[0, TCP]);
+    sum.add(&((frame.len() - 34) as u16).to_be_bytes());
+    sum.add(&frame[34..]);
+    sum.get()
+}
+
+fn ipv4(protocol: u8, payload: usize, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {
     let mut header = [0; 20];
     header[0] = 0x45;
     header[2..4].copy_from_slice(&((20 + payload) as u16).to_be_bytes());
     header[8] = 64;
-    header[9] = 17;
+    header[9] = protocol;
     header[12..16].copy_from_slice(&source);
     header[16..20].copy_from_slice(&destination);
     let sum = checksum::compute(&header);

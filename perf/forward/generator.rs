@@ -1,6 +1,7 @@
 //! A paced generator for latencies: it stamps each frame with the time, sends it as a VM does, by one `net_virtio_user`, and looks at
 //! the stamp of what comes back by another. A process of its own, as EAL starts but once in each.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,10 @@ use ferry::dpdk::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::bulk::{self, Bulk};
 use super::capture;
+use super::case::Pages;
+use super::config::{Host, PEER};
 
 /// Cycles of one step of the histogram.
 const STEP: usize = 8;
@@ -29,6 +33,8 @@ const HELD_UP: Duration = Duration::from_micros(50);
 /// In the pace of the sample, before it.
 const WARM_UP: Duration = Duration::from_millis(300);
 const FLOWS: usize = 256;
+/// Descriptors of each ring.
+const QUEUE: u16 = 1024;
 
 /// What it is told.
 #[derive(Args, Clone)]
@@ -42,6 +48,12 @@ pub struct Order {
     /// Length of the sample, in milliseconds.
     #[arg(long, hide = true, default_value_t = 1000)]
     pub milliseconds: u64,
+    /// TCP in bulk instead of short frames.
+    #[arg(long, hide = true)]
+    pub bulk: Option<Bulk>,
+    /// The kernel's file on the thread whose time counts.
+    #[arg(long, hide = true, requires = "bulk")]
+    pub worker: Option<PathBuf>,
 }
 
 /// What came of it. Latencies in time-stamp cycles.
@@ -64,52 +76,97 @@ pub fn device(number: usize, socket: &Path) -> String {
     format!("net_vhost{number},iface={}", socket.display())
 }
 
-/// Sends, receives and prints a [`Sample`] as JSON.
+/// Sockets of the interface that frames leave by, and of the one that they come back by.
+pub fn sockets(folder: &Path) -> [PathBuf; 2] {
+    ["in.sock", "out.sock"].map(|name| folder.join(name))
+}
+
+/// Of a Ferry that brings frames from one to the other by a tunnel.
+pub fn config(pages: Pages, sockets: &[PathBuf; 2], socket: &Path) -> String {
+    let [access, underlay] = [0, 1].map(|end| device(end, &sockets[end]));
+    let destination = ferry::wire::MacAddr(capture::destination(0));
+    let host = Host { pages, mbufs: 65_535, ..Host::new() };
+    let mut text = host.preamble(&underlay, &access, socket);
+    let _ = write!(
+        text,
+        "networks:\n  - vni: 1000\n    name: bench\n    ports: [vm1]\n    flood: {{peers: [{PEER}]}}\n    \
+         ageing: 1h\n    macs:\n      - {{mac: \"{destination}\", peer: {PEER}}}\n",
+    );
+    text
+}
+
+/// Its two interfaces, both of which have a link.
+pub struct Ends {
+    /// Where frames leave.
+    pub out: TxQueue,
+    /// Where they come back.
+    pub back: RxQueue,
+    /// Of 2,048 bytes.
+    pub pool: Mempool,
+    // Last to go, as the queues are theirs.
+    _ports: Vec<Port>,
+    _eal: Eal,
+}
+
+impl Ends {
+    /// Starts EAL, and both with what the other side is to do.
+    ///
+    /// # Errors
+    /// The other ends do not come up.
+    pub fn start(sockets: &[PathBuf], offloads: Offloads) -> Result<Self> {
+        let options = EalOptions {
+            control_core: 0,
+            worker_cores: Vec::new(),
+            hugepages: false,
+            memory: Some(256 << 20),
+            pci_devices: Vec::new(),
+            extra: Vec::new(),
+        };
+        let eal = Eal::start(&options)?;
+        let pool = Mempool::new("generator", 16_383, 2048, 0)?;
+        let options = PortOptions {
+            rx_queues: 1,
+            tx_queues: 1,
+            rx_descriptors: Some(QUEUE),
+            tx_descriptors: Some(QUEUE),
+            mtu: 1500,
+            promiscuous: true,
+            offloads,
+        };
+        let mut ports = Vec::new();
+        let mut queues = Vec::new();
+        for (number, socket) in sockets.iter().enumerate() {
+            let name = format!("net_virtio_user{number}");
+            let device = format!("{name},path={},queue_size={QUEUE}", socket.display());
+            let mut port = Port::attach(&name, &device)?;
+            queues.push(port.start(&options, &pool)?);
+            ports.push(port);
+        }
+        let begun = Instant::now();
+        while !ports.iter().all(|port| port.link().up) {
+            ensure!(begun.elapsed() < PATIENCE, "the other ends do not come up");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut ends = queues.into_iter().map(|(mut rx, mut tx)| (rx.pop(), tx.pop()));
+        let (Some((_, Some(out))), Some((Some(back), _))) = (ends.next(), ends.next()) else {
+            anyhow::bail!("two sockets are needed")
+        };
+        Ok(Self { out, back, pool, _ports: ports, _eal: eal })
+    }
+}
+
+/// Sends, receives and prints a [`Sample`] as JSON, or a [`bulk::Sample`].
 ///
 /// # Errors
 /// The other ends do not come up, or nothing comes back.
 pub fn run(order: &Order) -> Result<()> {
-    let options = EalOptions {
-        control_core: 0,
-        worker_cores: Vec::new(),
-        hugepages: false,
-        memory: Some(256 << 20),
-        pci_devices: Vec::new(),
-        extra: Vec::new(),
-    };
-    // Last to go: what it gives out must be gone before.
-    let _eal = Eal::start(&options)?;
-    let pool = Mempool::new("generator", 16_383, 2048, 0)?;
-    let options = PortOptions {
-        rx_queues: 1,
-        tx_queues: 1,
-        rx_descriptors: None,
-        tx_descriptors: None,
-        mtu: 1500,
-        promiscuous: true,
-        offloads: Offloads::NONE,
-    };
-    let mut ports = Vec::new();
-    let mut queues = Vec::new();
-    for (number, socket) in order.generate.iter().enumerate() {
-        let name = format!("net_virtio_user{number}");
-        let device = format!("{name},path={},queue_size=1024", socket.display());
-        let mut port = Port::attach(&name, &device)?;
-        queues.push(port.start(&options, &pool)?);
-        ports.push(port);
+    if let Some(kind) = order.bulk {
+        return bulk::run(order, kind);
     }
-    let begun = Instant::now();
-    while !ports.iter().all(|port| port.link().up) {
-        ensure!(begun.elapsed() < PATIENCE, "the other ends do not come up");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let (back, out) = (queues.pop(), queues.pop());
-    let (Some((mut back, _)), Some((_, mut out))) = (back, out) else {
-        anyhow::bail!("two sockets are needed")
-    };
+    let mut ends = Ends::start(&order.generate, Offloads::NONE)?;
     let frames: Vec<_> = (0..FLOWS).map(|flow| capture::station_frame(0, 0, None, flow)).collect();
     let mut generator =
-        Generator { pool: &pool, frames: &frames, out: &mut out[0], back: &mut back[0] };
+        Generator { pool: &ends.pool, frames: &frames, out: &mut ends.out, back: &mut ends.back };
     generator.measure(order.pace, WARM_UP)?;
     let sample = generator.measure(order.pace, Duration::from_millis(order.milliseconds))?;
     println!("{}", serde_json::to_string(&sample)?);

@@ -1,6 +1,5 @@
 //! How long a packet takes at half load, beside testpmd `io` on the same devices.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -8,9 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::capture;
 use super::case::{CASES, Pages};
-use super::config::{Host, PEER};
 use super::generator::{self, Sample};
 use super::process::Process;
 use super::testpmd;
@@ -83,31 +80,16 @@ pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
     })
 }
 
-fn sockets(folder: &Path) -> [PathBuf; 2] {
-    ["in.sock", "out.sock"].map(|name| folder.join(name))
-}
-
 fn through_ferry(pages: Pages, folder: &Path, pace: Option<f64>) -> Result<Sample> {
-    let sockets = sockets(folder);
-    let [access, underlay] = [0, 1].map(|end| generator::device(end, &sockets[end]));
-    let destination = ferry::wire::MacAddr(capture::destination(0));
-    let host = Host { pages, mbufs: 65_535, ..Host::new() };
-    let ferry = Ferry::start(folder, |socket| {
-        let mut text = host.preamble(&underlay, &access, socket);
-        let _ = write!(
-            text,
-            "networks:\n  - vni: 1000\n    name: bench\n    ports: [vm1]\n    flood: {{peers: [{PEER}]}}\n    \
-             ageing: 1h\n    macs:\n      - {{mac: \"{destination}\", peer: {PEER}}}\n",
-        );
-        text
-    })?;
+    let sockets = generator::sockets(folder);
+    let ferry = Ferry::start(folder, |socket| generator::config(pages, &sockets, socket))?;
     let sample = generate(folder, &sockets, pace)?;
     ferry.stop()?;
     Ok(sample)
 }
 
 fn through_testpmd(pages: Pages, folder: &Path, pace: Option<f64>) -> Result<Sample> {
-    let sockets = sockets(folder);
+    let sockets = generator::sockets(folder);
     let devices = [0, 1].map(|end| generator::device(end, &sockets[end]));
     let case = *CASES.first().context("no case")?;
     let mut command = Command::new(testpmd::PROGRAM);

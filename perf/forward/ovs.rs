@@ -21,7 +21,7 @@ use super::process::{Process, pause};
 const PROGRAM: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// The forwarding thread on core 1.
-const THREAD: &str = "pmd-c01";
+pub const THREAD: &str = "pmd-c01";
 /// The MAC of the underlay bridge, to which tunnel packets must be sent.
 pub const MAC: [u8; 6] = [0x02, 0, 0, 0, 0x01, 0x01];
 /// Memory for DPDK, in MiB, for as many packet buffers as it can have.
@@ -56,10 +56,15 @@ pub fn obstacle(case: Case) -> Option<String> {
     if case.frames() > 200_000 {
         return Some("OVS has at most 262,144 packet buffers, the capture needs more".to_owned());
     }
-    if !Path::new(PROGRAM).exists() {
+    if !is_there() {
         return Some(format!("{PROGRAM} is missing: package openvswitch-switch-dpdk"));
     }
     None
+}
+
+/// Whether the program is installed.
+pub fn is_there() -> bool {
+    Path::new(PROGRAM).exists()
 }
 
 /// The rate in packets a second of the forwarding thread's time on its core.
@@ -67,8 +72,9 @@ pub fn obstacle(case: Case) -> Option<String> {
 /// # Errors
 /// OVS does not start, or forwards nothing to where it should.
 pub fn measure(case: Case, tables: Tables, pages: Pages, folder: &Path) -> Result<f64> {
-    let ovs = Instance::start(&folder.join("ovs"), pages)?;
-    let [input, output] = ovs.connect(case, folder)?;
+    let ovs = Instance::start(&folder.join("ovs"), pages, false)?;
+    ovs.connect()?;
+    let [input, output] = ovs.ports(case, folder)?;
     ovs.device(output)?;
     ovs.program(case, tables)?;
     // Last: packets of unknown MACs keep OVS so busy that it takes minutes to enter 100,000.
@@ -93,19 +99,47 @@ pub fn measure(case: Case, tables: Tables, pages: Pages, folder: &Path) -> Resul
     Ok(rate)
 }
 
+/// Bridge and name of the ports.
+const UNDERLAY: [&str; 2] = ["br-phy", "up0"];
+const VM: [&str; 2] = ["br-int", "vm1"];
+
 /// Bridge and name of a port, and its device.
 type Port = ([&'static str; 2], String);
 
 /// A running OVS. Its namespace goes when it is dropped.
-struct Instance {
+pub struct Instance {
     folder: PathBuf,
     namespace: Namespace,
     database: Process,
-    switch: Process,
+    /// It.
+    pub switch: Process,
 }
 
 impl Instance {
-    fn start(folder: &Path, pages: Pages) -> Result<Self> {
+    /// One with a VM's port and a peer's, both on vhost-user, whose sockets it returns. `tso`: VMs may leave long packets to it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn between_vms(
+        case: Case,
+        pages: Pages,
+        folder: &Path,
+        tso: bool,
+    ) -> Result<(Self, [PathBuf; 2])> {
+        let ovs = Self::start(&folder.join("ovs"), pages, tso)?;
+        ovs.connect()?;
+        let ports = [VM, UNDERLAY];
+        for [bridge, port] in ports {
+            ovs.configure(&format!(
+                "add-port {bridge} {port} -- set interface {port} type=dpdkvhostuser ofport_request=1"
+            ))?;
+        }
+        ovs.program(case, Tables::Normal)?;
+        let sockets = ports.map(|[_, port]| ovs.folder.join(port));
+        Ok((ovs, sockets))
+    }
+
+    fn start(folder: &Path, pages: Pages, tso: bool) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
@@ -149,6 +183,8 @@ impl Instance {
                 &format!("{set}max-idle=600000"),
                 // The limit of flows begins low and may grow with each revalidation: five times as many of these.
                 &format!("{set}max-revalidator=100"),
+                // VMs may leave long packets to it.
+                &format!("{set}userspace-tso-enable={tso}"),
             ],
         )?;
         let mut command = environment(namespace.command(PROGRAM));
@@ -160,8 +196,8 @@ impl Instance {
         Ok(Self { folder: folder.to_owned(), namespace, database, switch })
     }
 
-    /// Makes the bridges, the tunnel, and the way to the peer; returns the ports of input and output.
-    fn connect(&self, case: Case, captures: &Path) -> Result<[Port; 2]> {
+    /// The ports of input and output.
+    fn ports(&self, case: Case, captures: &Path) -> Result<[Port; 2]> {
         let capture = self.folder.join("input.pcap");
         if case.is_from_underlay() {
             capture::write(case, MAC, &capture)?;
@@ -170,6 +206,12 @@ impl Instance {
         }
         let input = format!("net_pcap0,rx_pcap={},infinite_rx=1", capture.display());
         let output = "net_null0,no-rx=1".to_owned();
+        let [from, to] = if case.is_from_underlay() { [UNDERLAY, VM] } else { [VM, UNDERLAY] };
+        Ok([(from, input), (to, output)])
+    }
+
+    /// Makes the bridges, the tunnel, and the way to the peer.
+    fn connect(&self) -> Result<()> {
         let hardware = MacAddr(MAC).to_string();
         let bridge = |name: &str| -> Result<()> {
             self.configure(&format!(
@@ -200,11 +242,7 @@ impl Instance {
             vni(0)
         ))?;
         self.control(&["ovs/route/add", "192.0.2.0/24", "br-phy"])?;
-        self.control(&["tnl/neigh/set", "br-phy", &PEER.to_string(), "02:00:00:00:02:02"])?;
-        let (underlay, access) = (["br-phy", "up0"], ["br-int", "vm1"]);
-        let [from, to] =
-            if case.is_from_underlay() { [underlay, access] } else { [access, underlay] };
-        Ok([(from, input), (to, output)])
+        self.control(&["tnl/neigh/set", "br-phy", &PEER.to_string(), "02:00:00:00:02:02"]).map(drop)
     }
 
     /// Adds a DPDK device, as port 1 of its bridge.
@@ -330,7 +368,11 @@ impl Instance {
         run("ovs-ofctl", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn stop(self) -> Result<()> {
+    /// Ends it.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn stop(self) -> Result<()> {
         self.switch.stop()?;
         self.database.stop()?;
         Ok(())

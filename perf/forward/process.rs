@@ -97,10 +97,16 @@ impl Process {
     /// # Errors
     /// There is no such thread, or the kernel keeps no `schedstat`.
     pub fn worker_time(&self, thread: &str) -> Result<Duration> {
+        time_on_core(&self.statistics(thread)?)
+    }
+
+    /// Where the kernel tells of that thread's time.
+    ///
+    /// # Errors
+    /// There is no such thread.
+    pub fn statistics(&self, thread: &str) -> Result<PathBuf> {
         let (process, thread) = (self.id(), self.thread(thread)?);
-        let statistics = fs::read_to_string(format!("/proc/{process}/task/{thread}/schedstat"))?;
-        let nanoseconds = statistics.split(' ').next().context("empty schedstat")?;
-        Ok(Duration::from_nanos(nanoseconds.parse()?))
+        Ok(format!("/proc/{process}/task/{thread}/schedstat").into())
     }
 
     /// What it has printed so far.
@@ -158,6 +164,16 @@ impl Process {
         let lines: Vec<_> = output.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+/// Time that a thread has spent on its core, by its `schedstat`.
+///
+/// # Errors
+/// It has ended, or the kernel keeps none.
+pub fn time_on_core(statistics: &Path) -> Result<Duration> {
+    let text = fs::read_to_string(statistics)?;
+    let nanoseconds = text.split(' ').next().context("empty schedstat")?;
+    Ok(Duration::from_nanos(nanoseconds.parse()?))
 }
 
 impl Drop for Process {

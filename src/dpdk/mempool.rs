@@ -27,8 +27,9 @@ unsafe impl Sync for Inner {}
 impl Mempool {
     /// Bytes before a received packet, room for outer headers.
     pub const HEADROOM: u32 = dpdk_sys::SHIM_PKTMBUF_HEADROOM;
-    /// Mbufs that each lcore keeps to itself.
-    const CACHE: u32 = 256;
+    /// Mbufs that each lcore keeps to itself, the most that DPDK has room for. The last to come home go out first, which the CPU's caches
+    /// still hold; what is under way at once must be less, or each one comes from the pool's far end.
+    const CACHE: u32 = 512;
 
     /// A pool of `size` mbufs with room for `data_room` packet bytes behind the headroom.
     ///

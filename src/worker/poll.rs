@@ -152,6 +152,7 @@ impl Worker {
                 let counters = &context.counters.ports[usize::from(*port)];
                 counters.rx_packets.add(packets);
                 counters.rx_bytes.add(bytes);
+                queue.note(packets, bytes);
                 context.counters.bursts.add(1);
             }
         }
