@@ -156,6 +156,14 @@ drop_reasons! {
     SplitHorizon = "split_horizon", "check which peer the MAC is behind: 'ferry show macs'; the sender's FIB is stale";
     /// Not tunnel traffic, and the port has no kernel twin to take it.
     NoTwin = "no_twin", "give the underlay port a twin, if this machine should answer";
+    /// Comes in by a port that is only for the copies of a mirror.
+    MirrorPort = "mirror_port", "none needed, if who looks on speaks, as Linux does; or silence it";
+    /// A mirror's copy for a peer that has no next hop.
+    MirrorUnreachable = "mirror_unreachable", "see 'ferry show peers'; the frame itself went its way";
+    /// A mirror's copy that does not fit the way to its peer.
+    MirrorOversize = "mirror_oversize", "raise the underlay's MTU, or mirror to a port; the frame itself went its way";
+    /// A mirror's copy for which no packet buffer or place was free.
+    MirrorFull = "mirror_full", "mirror fewer ports, or one direction, or raise eal.memory; the frame itself went its way";
     /// Sent to a port that is gone.
     PortRemoved = "port_removed", "none needed";
 }

@@ -22,6 +22,7 @@ mod events;
 mod listen;
 mod live;
 mod metrics;
+mod mirror;
 pub mod model;
 mod page;
 mod parts;

@@ -12,7 +12,7 @@ use super::connections::Refused;
 use super::events::Events;
 use super::live::{Live, LiveRefusal};
 use super::metrics::Reading;
-use super::model::{DropCount, Group, Network, Peer, Port, Totals, Trace, Version, Worker};
+use super::model::{DropCount, Group, Mirror, Network, Peer, Port, Totals, Trace, Version, Worker};
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::parts::{Flush, Flushed};
 use super::trace::TraceError;
@@ -51,6 +51,8 @@ pub enum Query {
     Flush(Flush, Reply<Flushed>),
     /// All peers.
     Peers(Reply<Vec<Peer>>),
+    /// All mirrors.
+    Mirrors(Reply<Vec<Mirror>>),
     /// All workers.
     Workers(Reply<Vec<Worker>>),
     /// Drops by port and reason.

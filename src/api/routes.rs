@@ -24,8 +24,8 @@ use super::listen::Token;
 use super::live::{Live, LiveRequest, live};
 use super::metrics;
 use super::model::{
-    Changed, DropCount, Failure, Group, Mac, Neighbour, Network, Peer, Port, StaticChanges, Totals,
-    Trace, TraceRequest, Version, Worker,
+    Changed, DropCount, Failure, Group, Mac, Mirror, Neighbour, Network, Peer, Port, StaticChanges,
+    Totals, Trace, TraceRequest, Version, Worker,
 };
 use super::page::{MacFilter, MacPage, NeighbourFilter, NeighbourPage};
 use super::parts::{self, Flush, Flushed};
@@ -34,13 +34,14 @@ use super::trace::{TraceError, from_hex};
 use crate::config::Metrics;
 
 /// Every path there is, for those who ask for another.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
     "/v1/ports",
     "/v1/networks",
     "/v1/macs",
     "/v1/neighbours",
     "/v1/groups",
     "/v1/peers",
+    "/v1/mirrors",
     "/v1/workers",
     "/v1/drops",
     "/v1/totals",
@@ -200,6 +201,11 @@ pub(super) fn routes(handle: Handle, metrics: Metrics) -> Router {
             "/v1/peers",
             get(|state| answer(state, Query::Peers)),
             &[reads::<Vec<Peer>>("Remote VTEPs")],
+        )
+        .at(
+            "/v1/mirrors",
+            get(|state| answer(state, Query::Mirrors)),
+            &[reads::<Vec<Mirror>>("Mirrors")],
         )
         .at(
             "/v1/workers",

@@ -201,6 +201,8 @@ pub enum Resource {
     Groups,
     /// Remote VTEPs, and whether packets to them can leave
     Peers,
+    /// Mirrors, and how much they copied
+    Mirrors,
     /// Forwarding cores, and how busy they are
     Workers,
     /// Dropped packets by port and reason, with what to do

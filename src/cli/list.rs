@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
+use crate::api::Direction;
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind,
-    Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Port, Role, Totals, UdpChecksum,
-    Volume, Worker,
+    Mirror, Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Port, Role, Totals,
+    UdpChecksum, Volume, Worker,
 };
 
 /// Names in a cell before the rest is only counted.
@@ -365,6 +366,43 @@ fn by_hop(peer: &Peer, of_one: &Option<impl ToString>, of: impl Fn(&NextHop) -> 
     match &peer.next_hops[..] {
         [] => or_dash(of_one.as_ref().map(ToString::to_string)),
         several => joined(several, of),
+    }
+}
+
+impl List for Mirror {
+    const NOTHING: &'static str = "no mirrors";
+
+    fn table(list: &[Self], output: &mut impl Write) -> io::Result<()> {
+        let columns = [
+            Left("MIRROR"),
+            Left("OF"),
+            Left("DIRECTION"),
+            Left("TO"),
+            Right("PACKETS"),
+            Right("BYTES"),
+            Right("LOST"),
+        ];
+        rows(output, columns, list, |mirror| {
+            let direction = match mirror.direction {
+                Direction::In => "in",
+                Direction::Out => "out",
+                Direction::Both => "both",
+            };
+            let to = match (&mirror.port, mirror.peer, mirror.id) {
+                (Some(port), ..) => port.clone(),
+                (None, Some(peer), Some(id)) => format!("{peer} id {id}"),
+                _ => "-".to_owned(),
+            };
+            [
+                mirror.name.clone(),
+                joined(&mirror.of, String::clone),
+                direction.to_owned(),
+                to,
+                grouped(mirror.packets),
+                grouped(mirror.bytes),
+                grouped(mirror.lost),
+            ]
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use super::arguments::{Resource, Show};
 use super::list::{self, List};
 use super::watch::watch;
 use crate::api::client::{Client, ClientError};
-use crate::api::model::{DropCount, Group, Network, Peer, Port, Totals, Worker};
+use crate::api::model::{DropCount, Group, Mirror, Network, Peer, Port, Totals, Worker};
 
 /// Why nothing, or not all, was shown.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,7 @@ pub(super) fn answer(show: &Show, output: &mut impl Write) -> Result<(), ShowErr
         }
         Resource::Groups => get::<Group>(&mut client, "/v1/groups", form, output),
         Resource::Peers => get::<Peer>(&mut client, "/v1/peers", form, output),
+        Resource::Mirrors => get::<Mirror>(&mut client, "/v1/mirrors", form, output),
         Resource::Workers => get::<Worker>(&mut client, "/v1/workers", form, output),
         Resource::Drops { all: false } => get::<DropCount>(&mut client, "/v1/drops", form, output),
         Resource::Drops { all: true } => {

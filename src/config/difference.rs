@@ -53,6 +53,8 @@ pub enum Resource {
     AccessPort,
     /// Of `networks`.
     Network,
+    /// Of `mirrors`.
+    Mirror,
 }
 
 /// What became of a part.
@@ -163,6 +165,12 @@ impl Config {
             (&self.networks, &new.networks),
             |network| network.vni.to_string(),
             |old, new| old.keys_that_differ(new, (old_vtep, new_vtep)),
+        ));
+        list.extend(named(
+            (Resource::Mirror, false),
+            (&self.mirrors, &new.mirrors),
+            |mirror| mirror.name.clone(),
+            |old, new| keys(&render::mirror(old, old_vtep), &render::mirror(new, new_vtep)),
         ));
         list
     }
@@ -343,6 +351,7 @@ impl fmt::Display for Resource {
             Resource::Neighbour => "neighbour",
             Resource::AccessPort => "access port",
             Resource::Network => "network",
+            Resource::Mirror => "mirror",
         })
     }
 }

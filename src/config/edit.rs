@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::item::{Item, Report, nearest};
 use super::keys::access::ACCESS_PORT;
 use super::macs::{MacReader, Seen};
+use super::mirror::{self, Mirror};
 use super::network::{Network, Networks};
 use super::peer::PeerReader;
 use super::port::{Kind, Port, Ports};
@@ -53,6 +54,9 @@ impl Config {
         let others = self.networks.iter().filter(|network| network.vni != vni);
         others.for_each(|network| reader.known(network, &item));
         let network = reader.read(&item);
+        if let Some(network) = &network {
+            mirror::check(&self.mirrors, network, &item);
+        }
         if let Some(network) = &network
             && network.vni != vni
             && let Some(item) = item.key("vni")
@@ -262,6 +266,11 @@ impl Config {
                 network.name.clone(),
             ));
         }
+        let looks_at =
+            |mirror: &&Mirror| mirror.port() == Some(name) || mirror.of.iter().any(|of| of == name);
+        if let Some(mirror) = self.mirrors.iter().find(looks_at) {
+            return Err(PortInUse::Mirror(name.to_owned(), mirror.name.clone()));
+        }
         match Ports::beside(self, name).starved(&self.cores) {
             Some(error) if config.access.len() < self.access.len() => Err(PortInUse::Queues(error)),
             _ => Ok(config),
@@ -299,6 +308,9 @@ pub enum PortInUse {
     /// A network has it.
     #[error("port '{0}' is in network {1} '{2}'; take it out of that network first")]
     Member(String, u32, String),
+    /// A mirror copies what passes it, or has its copies leave by it.
+    #[error("port '{0}' is in mirror '{1}'; take it out of that mirror first")]
+    Mirror(String, String),
     /// A worker would have nothing to do.
     #[error("{0}")]
     Queues(String),

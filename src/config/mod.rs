@@ -15,6 +15,7 @@ mod keys;
 mod mac_move;
 mod macs;
 mod marking;
+mod mirror;
 mod multicast;
 mod network;
 mod oversize;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use self::item::{Fields, Item, Report};
 use self::keys::ROOT;
 use self::keys::access::{ACCESS, ACCESS_PORT};
+use self::mirror::MirrorReader;
 use self::network::Networks;
 use self::port::Ports;
 
@@ -55,6 +57,7 @@ pub use self::host::{Cores, Eal};
 pub(crate) use self::item::nearest;
 pub use self::mac_move::{Dampening, MacMove};
 pub use self::macs::{MacPlace, StaticMac};
+pub use self::mirror::{Mirror, MirrorDirection, MirrorTo};
 pub use self::multicast::{Group, Multicast, Unregistered};
 pub use self::network::{ArpSuppression, InnerVlan, Member, Network, VlanPriority};
 pub use self::oversize::{Others, Oversize};
@@ -86,6 +89,8 @@ pub struct Config {
     pub access: Vec<Port>,
     /// The tenants' networks.
     pub networks: Vec<Arc<Network>>,
+    /// Who gets copies of what passes ports.
+    pub mirrors: Vec<Mirror>,
     /// What is allowed and yet probably not meant, ordered by line.
     pub warnings: Vec<Diagnostic>,
 }
@@ -186,8 +191,11 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
         .or("networks", Vec::new(), |item| item.list_of(|item| readers.read(&item).map(Arc::new)));
     readers.finish(networks.as_deref().unwrap_or_default());
 
-    let (networks, access) = (networks?, access?);
-    warn_unused(&fields, &access, &networks);
+    let mut mirrors = MirrorReader::new(&ports, &reach, networks.as_deref().unwrap_or_default());
+    let mirrors = fields.or("mirrors", Vec::new(), |item| mirrors.read(&item));
+
+    let (networks, access, mirrors) = (networks?, access?, mirrors?);
+    warn_unused(&fields, &access, &networks, &mirrors);
     let underlay = underlay?;
     oversize::warn_of_mtus(&fields, &underlay, &access, &networks);
     Some(Config {
@@ -198,6 +206,7 @@ fn config(file: &str, root: &Item<'_>, cpus: Option<&[usize]>) -> Option<Config>
         underlay,
         access,
         networks,
+        mirrors,
         warnings: Vec::new(),
     })
 }
@@ -223,10 +232,16 @@ fn check_queues(fields: &Fields<'_>, cores: &Cores, ports: &Ports) {
     }
 }
 
-fn warn_unused(fields: &Fields<'_>, access: &[Port], networks: &[Arc<Network>]) {
+fn warn_unused(
+    fields: &Fields<'_>,
+    access: &[Port],
+    networks: &[Arc<Network>],
+    mirrors: &[Mirror],
+) {
     let items = fields.get("access").and_then(|item| item.key("ports"));
     let members = networks.iter().flat_map(|network| &network.members);
-    let used: HashSet<&str> = members.map(|member| member.port.as_str()).collect();
+    let members = members.map(|member| member.port.as_str());
+    let used: HashSet<&str> = members.chain(mirrors.iter().filter_map(Mirror::port)).collect();
     for (item, port) in items.iter().flat_map(|list| list.elements()).zip(access) {
         if !used.contains(port.name.as_str()) {
             item.warn(format_args!(

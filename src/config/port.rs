@@ -154,6 +154,11 @@ impl Ports {
         })
     }
 
+    /// What a port is, if there is one.
+    pub fn kind(&self, name: &str) -> Option<Kind> {
+        self.by_name.get(name).map(|(kind, _)| *kind)
+    }
+
     /// Reads the keys of an access port.
     pub fn read_access(&mut self, fields: &Fields<'_>) -> Option<Port> {
         let port = self.read(fields);

@@ -10,6 +10,7 @@ use super::api::{Api, Listen, Metrics, Socket, Tls};
 use super::host::{Cores, Eal};
 use super::mac_move::{Dampening, MacMove, POLICIES};
 use super::macs::{MacPlace, StaticMac};
+use super::mirror::{Mirror, MirrorDirection, MirrorTo};
 use super::multicast::{Group, Multicast, Unregistered};
 use super::network::{ArpSuppression, InnerVlan, Member, Network, VlanPriority};
 use super::oversize::Others;
@@ -28,21 +29,35 @@ use crate::worker::{Idle, MovePolicy, Unknown};
 impl Config {
     /// All of it, but for the name of its file: values that were left out too, where there are any.
     pub fn render(&self) -> Value {
-        let Config { file: _, eal, cores, api, underlay, access, networks, warnings: _ } = self;
-        json!({
+        let Config { file: _, eal, cores, api, underlay, access, networks, mirrors, warnings: _ } =
+            self;
+        let vtep = &underlay.vtep;
+        let mirrors = mirrors.iter().map(|of| mirror(of, vtep)).collect();
+        let whole = json!({
             "eal": self::eal(eal),
             "cores": self::cores(cores),
             "api": self::api(api),
             "underlay": {
                 "ports": underlay.ports.iter().map(underlay_port).collect::<Value>(),
-                "vtep": vtep(&underlay.vtep),
+                "vtep": self::vtep(vtep),
                 "neighbours":
                     underlay.neighbours.iter().map(neighbour).collect::<Value>(),
             },
             "access": {"ports": access.iter().map(port).collect::<Value>()},
-            "networks": networks.iter().map(|of| network(of, &underlay.vtep)).collect::<Value>(),
-        })
+            "networks": networks.iter().map(|of| network(of, vtep)).collect::<Value>(),
+        });
+        with(whole, [("mirrors", (!self.mirrors.is_empty()).then_some(mirrors))])
     }
+}
+
+pub(super) fn mirror(Mirror { name, of, direction, to }: &Mirror, vtep: &Vtep) -> Value {
+    let directions = MirrorDirection::CHOICES.iter();
+    let direction = directions.filter(|(_, of)| of == direction).map(|(name, _)| *name).next();
+    let to = match to {
+        MirrorTo::Port(port) => json!({"port": port}),
+        MirrorTo::Peer(of) => json!({"peer": peer(of, EncapName::Vxlan, vtep)}),
+    };
+    json!({"name": name, "of": of, "direction": direction, "to": to})
 }
 
 pub(super) fn eal(Eal { hugepages, memory, mbufs, args }: &Eal) -> Value {

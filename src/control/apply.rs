@@ -20,7 +20,7 @@ use crate::fib::MacKey;
 use crate::worker::AdjacencyIndex;
 
 /// What networks need of their peers, by the networks' IDs.
-type Needs = HashMap<u32, HashSet<AdjacencyIndex>>;
+pub(super) type Needs = HashMap<u32, HashSet<AdjacencyIndex>>;
 
 impl Control {
     /// Makes a configuration the running one, and returns its version. Where that fails, all is as it was.
@@ -88,8 +88,10 @@ impl Control {
             peers.mark(&config, adjacencies);
             groups.mark(&config, adjacencies);
         }
+        self.set_mirrors(&before, &mut needs);
         self.find_next_hops(&before);
         self.publish();
+        self.order_mirrors(&before);
 
         // Workers know the new ways out now, so entries may name them; and then nothing names the old ones.
         for network in &changed {

@@ -18,6 +18,7 @@ use super::flood_groups::{self, GroupWays};
 use super::learn::Drained;
 use super::links::LinkWatch;
 use super::live::LiveTraces;
+use super::mirrors::MirrorTable;
 use super::multicast::Attendance;
 use super::neighbours::NeighbourAgeing;
 use super::netlink::{Netlink, Twin, TwinError};
@@ -105,6 +106,7 @@ pub struct Control {
     pub(super) attendance: Attendance,
     pub(super) captures: Captures,
     pub(super) live: LiveTraces,
+    pub(super) mirrors: MirrorTable,
     /// Of the configuration: how often it has changed.
     pub(super) version: u64,
     pub(super) parts: Parts,
@@ -135,6 +137,7 @@ impl Control {
             attendance: Attendance::default(),
             captures: Captures::default(),
             live: LiveTraces::default(),
+            mirrors: MirrorTable::default(),
             version: 0,
             parts,
         }

@@ -20,6 +20,7 @@ mod learned_peers;
 mod links;
 mod live;
 mod macs;
+mod mirrors;
 mod moves;
 mod multicast;
 mod neighbours;

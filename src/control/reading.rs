@@ -46,6 +46,7 @@ impl Control {
             tables,
             by_network,
             by_peer: if of.peers { self.report_peers() } else { Vec::new() },
+            mirrors: self.report_mirrors(),
         }
     }
 

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::adjacency::{NextHop, Way};
 use super::ageing::age;
 use super::core::{Control, Parts, WorkerHandle};
+use super::mirrors::is_network;
 use super::multicast::Multicast;
 use super::neighbours::Suppressor;
 use super::network::Network;
@@ -44,6 +45,7 @@ impl Control {
             }
             Query::Flush(flush, reply) => reply.send(self.flush(&flush)),
             Query::Peers(reply) => reply.send(self.report_peers()),
+            Query::Mirrors(reply) => reply.send(self.report_mirrors()),
             Query::Workers(reply) => reply.send(self.report_workers()),
             Query::Drops { all, reply } => reply.send(self.report_drops(all)),
             Query::Capture { port, filter, direction, reply } => {
@@ -291,7 +293,8 @@ impl Control {
                 networks: if peer.learned {
                     self.networks_that_admit(key.address)
                 } else {
-                    let mut networks: Vec<_> = peer.networks.iter().copied().collect();
+                    let mut networks: Vec<_> =
+                        peer.networks.iter().copied().filter(|id| is_network(*id)).collect();
                     networks.sort_unstable();
                     networks
                 },

@@ -32,7 +32,7 @@ pub fn build(
     let ways = adjacencies.build();
     let vtep = &config.underlay.vtep;
     Snapshot {
-        ports: port_entries(ports, adjacencies, networks),
+        ports: port_entries(config, ports, adjacencies, networks),
         networks: networks.build(),
         oversize: networks.oversize(),
         adjacencies: ways.adjacencies,
@@ -61,7 +61,12 @@ pub fn build(
     }
 }
 
-fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -> Box<[PortEntry]> {
+fn port_entries(
+    config: &Config,
+    ports: &Ports,
+    adjacencies: &Adjacencies,
+    networks: &Networks,
+) -> Box<[PortEntry]> {
     let entry = |index: u16| match ports.get(index) {
         None => PortEntry::Vacant,
         Some(ControlPort { role: Role::Twin(underlay), .. }) => {
@@ -72,6 +77,7 @@ fn port_entries(ports: &Ports, adjacencies: &Adjacencies, networks: &Networks) -
             let twin = twin.map(|(index, twin)| Twin { port: index, mtu: twin.port.mtu() });
             PortEntry::Underlay(UnderlayPort { mac: port.mac().into(), twin })
         }
+        Some(of) if config.mirror_by(of.name()).is_some() => PortEntry::Mirror,
         Some(ControlPort { role: Role::Access, storm, port, .. }) => {
             PortEntry::Access(AccessPort {
                 untagged: Attachment::NONE,

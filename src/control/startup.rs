@@ -132,8 +132,13 @@ impl Control {
         let pools = Pools::new(workers, config.eal.mbufs);
         let (ports, neighbours) = (Vec::new(), Vec::new());
         let underlay = Underlay { ports, vtep: config.underlay.vtep, neighbours };
-        let config =
-            Config { underlay, access: Vec::new(), networks: Vec::new(), ..config.clone() };
+        let config = Config {
+            underlay,
+            access: Vec::new(),
+            networks: Vec::new(),
+            mirrors: Vec::new(),
+            ..config.clone()
+        };
         let (ports, adjacencies, peers, groups) = Default::default();
         let networks = Networks::new(workers);
         let Metrics { networks: by_network, peers: by_peer } = config.api.metrics;

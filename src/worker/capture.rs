@@ -100,8 +100,6 @@ impl Capture {
     }
 
     /// Sends, and keeps copies of what was sent. Returns how many that were.
-    #[cold]
-    #[inline(never)]
     pub(super) fn leave(&self, queue: &mut TxQueue, burst: &mut Burst) -> usize {
         if !self.outgoing {
             return queue.send(burst);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::capture::Capture;
 use super::counters::WorkerCounters;
 use super::event::{Event, EventQueue, Reported};
+use super::mirror::Mirrors;
 use super::reassembly::Reassembly;
 use super::replicate::Replication;
 use super::snooping::HeardQueue;
@@ -38,6 +39,8 @@ pub struct Context {
     pub tick: u16,
     /// Who wants to see dropped frames, by port index.
     pub(super) watches: Box<[Option<Arc<Capture>>]>,
+    /// What is copied, and where to.
+    pub(super) mirrors: Option<Arc<Mirrors>>,
     pub(super) replication: Replication,
     pub(super) reassembly: Reassembly,
     pub(super) heard: Arc<HeardQueue>,
@@ -49,13 +52,14 @@ impl Context {
     /// A fresh one.
     pub fn new(
         number: usize,
-        transmitter: Transmitter,
+        mut transmitter: Transmitter,
         counters: Arc<WorkerCounters>,
         pools: Pools,
         events: Arc<EventQueue>,
         heard: Arc<HeardQueue>,
     ) -> Self {
         let Pools { headers, packets } = pools;
+        transmitter.copies.take_from(&packets);
         let watches = counters.ports.iter().map(|_| None).collect();
         Self {
             number,
@@ -65,6 +69,7 @@ impl Context {
             packets,
             tick: 0,
             watches,
+            mirrors: None,
             replication: Replication::new(),
             reassembly: Reassembly::new(),
             heard,

@@ -9,12 +9,13 @@ use crossbeam::utils::CachePadded;
 
 use super::capture::Capture;
 use super::counters::PortCount;
+use super::mirror::Mirrors;
 use super::sampler::{Sampler, Watch};
 use super::transmit::TxPort;
 use crate::dpdk::RxQueue;
 
-/// Samplers that come or go at once.
-const SAMPLERS: usize = 2;
+/// What else is ordered at once: samplers and mirrors that come or go.
+const OTHERS: usize = 8;
 
 /// What a worker shall do between two rounds.
 #[expect(clippy::large_enum_variant, reason = "the worker would have to free a box")]
@@ -27,6 +28,8 @@ pub enum Order {
     Watch(u16, Option<Arc<Capture>>),
     /// Tell somebody what becomes of some frames, or nobody.
     Sample(Option<Arc<Sampler>>),
+    /// Copy this from now on, or nothing.
+    Mirror(Option<Arc<Mirrors>>),
     /// Let a port go: no snapshot leads to it any more.
     Release(u16),
 }
@@ -66,7 +69,7 @@ impl Mailbox {
     pub fn new(ports: usize) -> Self {
         Self {
             posted: CachePadded::default(),
-            orders: ArrayQueue::new(ports * 4 + SAMPLERS),
+            orders: ArrayQueue::new(ports * 4 + OTHERS),
             released: ArrayQueue::new(ports),
         }
     }

@@ -132,7 +132,7 @@ fn pass_on(
 }
 
 /// Finishes a frame here, and goes on with what becomes of it: one frame, or several.
-fn finish(
+pub(super) fn finish(
     context: &mut Context,
     ingress: u16,
     mut frame: Mbuf,

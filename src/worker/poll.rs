@@ -11,7 +11,7 @@ use super::mailbox::{Mailbox, Order, Receiver, Released};
 use super::outbox::{self, Outbox};
 use super::sampler::{Sampler, Watch};
 use super::snapshot::{PortEntry, Snapshot};
-use super::{access, reassembly, replicate, underlay};
+use super::{access, mirror, reassembly, replicate, underlay};
 use crate::dpdk::{Burst, cycles, sift};
 use crate::drop_reason::DropReason;
 use crate::fib::{Published, Reader};
@@ -85,13 +85,21 @@ impl Worker {
     fn take_orders(&mut self) {
         while let Some(order) = self.mailbox.next() {
             match order {
-                Order::Transmit(index, port) => self.context.transmitter.attach(index, port),
+                Order::Transmit(index, port) => {
+                    self.context.transmitter.attach(index, port);
+                    self.mirror();
+                }
                 Order::Receive(receiver) => {
                     self.receivers.push(receiver);
                     self.sample(self.sampler.clone());
+                    self.mirror();
                 }
                 Order::Watch(port, watch) => self.watch(port, watch),
                 Order::Sample(sampler) => self.sample(sampler),
+                Order::Mirror(mirrors) => {
+                    self.context.mirrors = mirrors;
+                    self.mirror();
+                }
                 Order::Release(port) => {
                     self.watch(port, None);
                     let place = self.receivers.iter().position(|of| of.port == port);
@@ -123,6 +131,16 @@ impl Worker {
             receiver.watch = Watch { sampler, ..others }.some();
         }
         self.sampler = sampler;
+    }
+
+    fn mirror(&mut self) {
+        let mirrors = self.context.mirrors.as_ref();
+        self.context.transmitter.mirror(mirrors);
+        for receiver in &mut self.receivers {
+            let others = receiver.watch.take().unwrap_or_default();
+            let mirrors = mirrors.filter(|of| of.looks_at_incoming(receiver.port)).cloned();
+            receiver.watch = Watch { mirrors, ..others }.some();
+        }
     }
 
     /// Serves every queue once. Returns whether there was anything to do.
@@ -160,7 +178,13 @@ impl Worker {
             active |= outbox::serve(context, snapshot, &shared.outbox);
         }
         active |= replicate::advance(context, reader, snapshot);
-        active | context.transmitter.flush()
+        active |= context.transmitter.flush();
+        while !context.transmitter.copies.is_empty() {
+            // Copies may leave by a port that is mirrored itself, to a port, and no further.
+            mirror::serve(context, snapshot);
+            context.transmitter.flush();
+        }
+        active
     }
 }
 
@@ -184,6 +208,10 @@ pub(super) fn dispatch<'r>(
         }
         Some(PortEntry::Twin { underlay }) => sift(burst, |frame| {
             context.transmitter.send(*underlay, frame);
+            None
+        }),
+        Some(PortEntry::Mirror) => sift(burst, |frame| {
+            context.drop(index, frame, DropReason::MirrorPort);
             None
         }),
         Some(PortEntry::Vacant) | None => sift(burst, |frame| {

@@ -12,11 +12,13 @@ use crossbeam::queue::ArrayQueue;
 use super::bucket::Bucket;
 use super::capture::Capture;
 use super::context::Context;
+use super::counters::WorkerCounters;
 use super::filter::Filter;
+use super::mirror::{self, Copies, Mirrors};
 use super::poll::dispatch;
 use super::snapshot::Snapshot;
 use super::story::{Room, Story, follow};
-use crate::dpdk::{Burst, Mbuf, cycles};
+use crate::dpdk::{Burst, Mbuf, TxQueue, cycles};
 use crate::fib::Reader;
 
 /// Stories that may wait for the control core.
@@ -128,19 +130,23 @@ impl Sampler {
     }
 }
 
-/// Who looks at what comes in by a port.
+/// Who looks at what comes in by a port, or leaves by it.
 #[derive(Default)]
 pub struct Watch {
     /// All of it.
     pub(super) capture: Option<Arc<Capture>>,
     /// Some of it, and what becomes of it.
     pub(super) sampler: Option<Arc<Sampler>>,
+    /// Copies of it go elsewhere.
+    pub(super) mirrors: Option<Arc<Mirrors>>,
 }
 
 impl Watch {
     /// Itself, if there is anybody.
     pub(super) fn some(self) -> Option<Self> {
-        (self.capture.is_some() || self.sampler.is_some()).then_some(self)
+        let Self { capture, sampler, mirrors } = &self;
+        let is_any = capture.is_some() || sampler.is_some() || mirrors.is_some();
+        is_any.then_some(self)
     }
 
     /// Sends a burst on its way. Returns its bytes.
@@ -157,9 +163,39 @@ impl Watch {
         if let Some(capture) = &self.capture {
             capture.come(burst);
         }
-        match &self.sampler {
+        if let Some(mirrors) = &self.mirrors {
+            mirrors.come(&mut context.transmitter.copies, &context.counters, index, burst);
+        }
+        let bytes = match &self.sampler {
             Some(sampler) => sampler.dispatch(context, reader, snapshot, index, burst),
             None => dispatch(context, reader, snapshot, index, burst, |_| ()),
+        };
+        if !context.transmitter.copies.is_empty() {
+            mirror::serve(context, snapshot);
         }
+        bytes
+    }
+
+    /// Sends what is to leave by a port, and shows what the device took. Returns how many that were.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn leave(
+        &self,
+        queue: &mut TxQueue,
+        burst: &mut Burst,
+        index: u16,
+        worker: &WorkerCounters,
+        copies: &mut Copies,
+    ) -> usize {
+        let mirrors = self.mirrors.as_ref();
+        let before = mirrors.map(|mirrors| mirrors.leave(copies, worker, index, burst));
+        let sent = match &self.capture {
+            None => queue.send(burst),
+            Some(capture) => capture.leave(queue, burst),
+        };
+        if let Some(before) = before {
+            copies.keep(before, sent);
+        }
+        sent
     }
 }

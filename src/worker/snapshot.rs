@@ -69,6 +69,8 @@ pub enum PortEntry {
         /// Port index of the underlay port.
         underlay: u16,
     },
+    /// Only for the copies of mirrors: what comes in by it is dropped.
+    Mirror,
 }
 
 /// Which network a frame from an access port belongs to.

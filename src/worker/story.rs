@@ -10,6 +10,7 @@ use super::context::Context;
 use super::counters::{PortCounters, WorkerCounters};
 use super::event::Event;
 use super::forward::{Decision, Lanes, decide};
+use super::mirror::Copies;
 use super::poll::dispatch;
 use super::replicate;
 use super::snapshot::{AdjacencyIndex, Attachment, PortEntry, Snapshot};
@@ -152,12 +153,18 @@ impl Story {
     /// Empties a port's buffer, in which only this frame's packets are.
     #[cold]
     #[inline(never)]
-    pub(super) fn flush(&mut self, port: &mut TxPort, index: u16, counters: &WorkerCounters) {
+    pub(super) fn flush(
+        &mut self,
+        port: &mut TxPort,
+        index: u16,
+        counters: &WorkerCounters,
+        copies: &mut Copies,
+    ) {
         let of = &counters.ports[usize::from(index)];
         let before = drops(of);
         let (total, told, more) = (port.buffered().len(), self.sent.len(), self.more);
         port.buffered().iter().for_each(|packet| self.send(index, packet));
-        flush(port, index, counters);
+        flush(port, index, counters, copies);
         let lost = self.compare(index, of, &before, index != self.port);
         // Devices take those in front.
         let left = total.saturating_sub(lost as usize);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::capture::Capture;
 use super::counters::WorkerCounters;
+use super::mirror::{Copies, Mirrors};
+use super::sampler::Watch;
 use super::story::Story;
 use crate::dpdk::{Burst, Mbuf, MbufRing, Mempool, Offloads, Port, PortState, TxQueue};
 use crate::drop_reason::DropReason;
@@ -31,8 +33,8 @@ pub struct TxPort {
     pub substitute: Option<Arc<MbufRing>>,
     /// The other side; `None` where there is no such port.
     pub state: Option<Arc<PortState>>,
-    /// Who wants to see what leaves.
-    watch: Option<Arc<Capture>>,
+    /// Who looks at what leaves.
+    watch: Option<Watch>,
     /// Whether the driver has frames of its own to send.
     needs_turns: bool,
     buffer: Burst,
@@ -69,12 +71,19 @@ pub struct Transmitter {
     counters: Arc<WorkerCounters>,
     /// Of the one frame that is under way, while there is one.
     pub(super) story: Option<Box<Story>>,
+    /// Of what left by mirrored ports, and came in by them.
+    pub(super) copies: Copies,
 }
 
 impl Transmitter {
     /// Without ports yet, and with room for as many as there are counters for.
     pub fn new(counters: Arc<WorkerCounters>) -> Self {
-        Self { ports: Vec::with_capacity(counters.ports.len()), counters, story: None }
+        Self {
+            ports: Vec::with_capacity(counters.ports.len()),
+            counters,
+            story: None,
+            copies: Copies::new(),
+        }
     }
 
     /// Sends by another port from now on.
@@ -94,9 +103,19 @@ impl Transmitter {
     }
 
     /// Shows somebody what leaves by a port, or nobody.
-    pub(super) fn watch(&mut self, index: u16, watch: Option<Arc<Capture>>) {
+    pub(super) fn watch(&mut self, index: u16, capture: Option<Arc<Capture>>) {
         if let Some(port) = self.ports.get_mut(usize::from(index)) {
-            port.watch = watch;
+            let others = port.watch.take().unwrap_or_default();
+            port.watch = Watch { capture, ..others }.some();
+        }
+    }
+
+    /// Copies what leaves by ports from now on, or nothing.
+    pub(super) fn mirror(&mut self, mirrors: Option<&Arc<Mirrors>>) {
+        for (index, port) in (0..).zip(&mut self.ports) {
+            let others = port.watch.take().unwrap_or_default();
+            let mirrors = mirrors.filter(|of| of.looks_at_outgoing(index)).cloned();
+            port.watch = Watch { mirrors, ..others }.some();
         }
     }
 
@@ -109,8 +128,8 @@ impl Transmitter {
         port.buffer.push(frame);
         if port.buffer.is_full() {
             match &mut self.story {
-                None => flush(port, index, &self.counters),
-                Some(story) => story.flush(port, index, &self.counters),
+                None => flush(port, index, &self.counters, &mut self.copies),
+                Some(story) => story.flush(port, index, &self.counters, &mut self.copies),
             }
         }
     }
@@ -129,7 +148,7 @@ impl Transmitter {
         for (index, port) in self.ports.iter_mut().enumerate() {
             if !port.buffer.is_empty() {
                 active = true;
-                flush(port, index as u16, &self.counters);
+                flush(port, index as u16, &self.counters, &mut self.copies);
             }
             if port.needs_turns
                 && let Some(TxPath::Queue(queue)) = &mut port.path
@@ -140,7 +159,7 @@ impl Transmitter {
                 ring.dequeue(&mut port.buffer);
                 if !port.buffer.is_empty() {
                     active = true;
-                    flush(port, index as u16, &self.counters);
+                    flush(port, index as u16, &self.counters, &mut self.copies);
                 }
             }
         }
@@ -152,7 +171,7 @@ impl Transmitter {
         let Some(story) = &mut self.story else { return };
         for (index, port) in (0..).zip(&mut self.ports) {
             if !port.buffer.is_empty() {
-                story.flush(port, index, &self.counters);
+                story.flush(port, index, &self.counters, &mut self.copies);
             }
         }
     }
@@ -165,8 +184,8 @@ impl Transmitter {
 }
 
 #[inline]
-pub(super) fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
-    let counters = &counters.ports[usize::from(index)];
+pub(super) fn flush(port: &mut TxPort, index: u16, worker: &WorkerCounters, copies: &mut Copies) {
+    let counters = &worker.ports[usize::from(index)];
     let lost = match &mut port.path {
         Some(TxPath::Queue(queue)) => {
             let (mut before, segments) = weigh(&port.buffer);
@@ -178,7 +197,7 @@ pub(super) fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
             }
             let sent = match &port.watch {
                 None => queue.send(&mut port.buffer),
-                Some(watch) => watch.leave(queue, &mut port.buffer),
+                Some(watch) => watch.leave(queue, &mut port.buffer, index, worker, copies),
             };
             counters.tx_packets.add(sent as u64);
             counters.tx_bytes.add(before - weigh(&port.buffer).0);
@@ -200,7 +219,7 @@ pub(super) fn flush(port: &mut TxPort, index: u16, counters: &WorkerCounters) {
         None => DropReason::PortRemoved,
     };
     if !port.buffer.is_empty() {
-        if let Some(watch) = &port.watch {
+        if let Some(watch) = port.watch.as_ref().and_then(|watch| watch.capture.as_ref()) {
             port.buffer.iter().for_each(|frame| watch.lose(frame, true, lost));
         }
         counters.count_drops(lost, port.buffer.len() as u64);

@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 
 use self::text::Kind::{Counter, Gauge};
 use self::text::{Text, label};
-use super::model::{DropCount, Encap, Link, Peer, Port, Role, Totals, Volume, Worker};
+use super::model::{DropCount, Encap, Link, Mirror, Peer, Port, Role, Totals, Volume, Worker};
 use super::query::{Handle, Query};
 use super::routes::Refusal;
 use crate::config::Metrics;
@@ -42,6 +42,8 @@ pub struct Reading {
     pub by_network: Vec<NetworkReading>,
     /// Each peer; empty where nobody asked.
     pub by_peer: Vec<Peer>,
+    /// Mirrors.
+    pub mirrors: Vec<Mirror>,
 }
 
 /// A network.
@@ -142,6 +144,7 @@ fn write(reading: &Reading, handle: &Handle) -> String {
     tables(&mut text, reading);
     networks(&mut text, &reading.by_network);
     peers(&mut text, &reading.by_peer);
+    mirrors(&mut text, &reading.mirrors);
     text.finish()
 }
 
@@ -262,6 +265,21 @@ fn tables(text: &mut Text, Reading { networks, tables, .. }: &Reading) {
     for (name, table) in tables.by_name() {
         text.sample(&[label("table", name)], table.fullest);
     }
+}
+
+fn mirrors(text: &mut Text, mirrors: &[Mirror]) {
+    if mirrors.is_empty() {
+        return;
+    }
+    let mut each = |name, help, value: fn(&Mirror) -> u64| {
+        text.family(Counter, name, help);
+        for mirror in mirrors {
+            text.sample(&[label("mirror", &mirror.name)], value(mirror));
+        }
+    };
+    each("mirror_packets_total", "Copies given to the mirror's port or tunnel.", |of| of.packets);
+    each("mirror_bytes_total", "Bytes of these copies, without FCS.", |of| of.bytes);
+    each("mirror_lost_packets_total", "Copies that were not given to it.", |of| of.lost);
 }
 
 fn networks(text: &mut Text, networks: &[NetworkReading]) {

@@ -18,6 +18,7 @@ pub use self::peer::{Dscp, NextHop, PathMtu, Peer, PeerState, UdpChecksum};
 pub use self::port::{Link, Port, Role, UnicastFilter};
 pub use self::station::{Mac, MacKind, Neighbour, NeighbourKind};
 pub use super::events::Place;
+pub use super::mirror::Mirror;
 pub use super::trace::{
     Decision, Effect, FloodKind, Ingress, Outer, Sent, Station, Trace, TraceRequest, Udp,
 };

@@ -22,7 +22,7 @@ fn what_is_described_is_there_and_nothing_else() {
     let fake = Fake::new(world());
     let document: Value = Client::connect(&fake.socket()).unwrap().get("/v1/openapi.json").unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 22);
+    assert_eq!(paths.len(), 23);
     for (path, operations) in paths {
         for method in ["get", "put", "delete", "post"] {
             // A body that is no YAML, and a network that is not there: no more than an error.

@@ -11,14 +11,14 @@ use tokio::sync::mpsc;
 use super::trace::{live, unicast};
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
-    MacMove, MemberKind, Mempool, Neighbour, NeighbourKind, Network, NetworkPort, NextHop,
+    MacMove, MemberKind, Mempool, Mirror, Neighbour, NeighbourKind, Network, NetworkPort, NextHop,
     Oversize, PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum,
     Version, Volume, Worker,
 };
 use crate::api::{
-    self, ApplyError, CaptureRefusal, Cursor, Flush, Flushed, Handle, Live, LiveRefusal, MacFilter,
-    MacPage, NeighbourFilter, NeighbourPage, NetworkReading, Query, Reading, Running, Server,
-    SocketError, Table, Tables, UnknownPort,
+    self, ApplyError, CaptureRefusal, Cursor, Direction, Flush, Flushed, Handle, Live, LiveRefusal,
+    MacFilter, MacPage, NeighbourFilter, NeighbourPage, NetworkReading, Query, Reading, Running,
+    Server, SocketError, Table, Tables, UnknownPort,
 };
 use crate::config::{Api, Config, Metrics, Socket};
 
@@ -68,6 +68,21 @@ impl Fake {
     }
 }
 
+/// To a collector.
+pub(crate) fn mirror() -> Mirror {
+    Mirror {
+        name: "far".to_owned(),
+        of: vec!["vm1".to_owned(), "vm2".to_owned()],
+        direction: Direction::In,
+        port: None,
+        peer: Some(ip("192.0.2.9")),
+        id: Some(4000),
+        packets: 12_345,
+        bytes: 1_000_000,
+        lost: 6,
+    }
+}
+
 /// A server at one socket.
 pub(crate) fn serve(path: &Path, handle: Handle) -> Result<Server, SocketError> {
     let socket = Socket { path: path.to_owned(), group: None };
@@ -109,6 +124,7 @@ impl World {
                 reply.send(Flushed { macs });
             }
             Query::Peers(reply) => reply.send(self.peers.clone()),
+            Query::Mirrors(reply) => reply.send(vec![mirror()]),
             Query::Workers(reply) => reply.send(self.workers.clone()),
             Query::Drops { all, reply } => {
                 let happened = self.drops.iter().filter(|drop| all || drop.packets > 0);
@@ -154,6 +170,7 @@ impl World {
             tables: all,
             by_network: if of.networks { vec![network] } else { Vec::new() },
             by_peer: if of.peers { self.peers.clone() } else { Vec::new() },
+            mirrors: vec![mirror()],
         }
     }
 

@@ -179,7 +179,7 @@ fn an_unknown_path_names_the_known_ones_and_they_exist() {
         .unwrap()
         .0;
     let known: Vec<_> = known.split(", ").collect();
-    assert_eq!(known.len(), 12);
+    assert_eq!(known.len(), 13);
     for path in known {
         client.get::<Value>(path).unwrap();
     }

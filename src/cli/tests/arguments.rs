@@ -118,6 +118,7 @@ fn each_command_makes_its_plan() {
         ("networks", Resource::Networks),
         ("groups", Resource::Groups),
         ("peers", Resource::Peers),
+        ("mirrors", Resource::Mirrors),
         ("workers", Resource::Workers),
         ("drops", Resource::Drops { all: false }),
         ("drops --all", Resource::Drops { all: true }),

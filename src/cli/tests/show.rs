@@ -8,8 +8,8 @@ use std::time::Duration;
 use crossbeam::channel::{Sender, bounded, unbounded};
 use serde::de::DeserializeOwned;
 
-use crate::api::model::{DropCount, Mac, Network, Peer, Port, Totals, Worker};
-use crate::api::tests::fake::{Fake, World, mac, serve, totals, version, world};
+use crate::api::model::{DropCount, Mac, Mirror, Network, Peer, Port, Totals, Worker};
+use crate::api::tests::fake::{Fake, World, mac, mirror, serve, totals, version, world};
 use crate::cli::watch::repeat;
 use crate::cli::{Plan, parse, show};
 
@@ -38,6 +38,7 @@ fn json_parses_back_into_the_model() {
     assert_eq!(json::<Vec<Mac>>(&fake, "macs --peer 192.0.2.2"), [mac(101, 1)]);
     assert_eq!(json::<Vec<Peer>>(&fake, "peers"), world.peers);
     assert_eq!(json::<Vec<Worker>>(&fake, "workers"), world.workers);
+    assert_eq!(json::<Vec<Mirror>>(&fake, "mirrors"), [mirror()]);
     assert_eq!(json::<Vec<DropCount>>(&fake, "drops"), world.drops[..1]);
     assert_eq!(json::<Vec<DropCount>>(&fake, "drops --all"), world.drops);
     assert_eq!(json::<Totals>(&fake, "totals"), totals());

@@ -5,6 +5,7 @@
 
 pub(super) mod access;
 pub(super) mod machine;
+pub(super) mod mirror;
 pub(super) mod multicast;
 pub(super) mod network;
 pub(super) mod underlay;
@@ -152,4 +153,8 @@ pub(super) static ROOT: Keys = Keys::of(&[
     Key::new("underlay", Mapping(&underlay::UNDERLAY)).required().says("The physical network."),
     Key::new("access", Mapping(&access::ACCESS)).says("Where VMs, containers and VLANs attach."),
     Key::new("networks", List(&Mapping(&network::NETWORK), 0, MANY)).or("[]").says("The tenants."),
+    Key::new("mirrors", List(&Mapping(&mirror::MIRROR), 0, MANY)).or("[]").says(
+        "Copies of what passes ports, for who looks on, as OVS's mirrors and switches' SPAN and ERSPAN \
+         make them. A port may be in several.",
+    ),
 ]);

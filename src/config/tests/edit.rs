@@ -286,6 +286,22 @@ fn a_port_has_what_no_other_has_and_workers_keep_theirs() {
     );
     assert_eq!(told("up0"), "'up0' is an underlay port, which stays as long as Ferry runs");
     assert_eq!(base.without_port("vm9").unwrap(), base);
+    let text = BASE.replace("ports: [{port: trunk0, vlan: 20}]", "ports: []");
+    let text = text.replace(", {port: trunk0, vlan: 10}]", "]");
+    let mirror = "{name: ids, of: [vm1], to: {port: trunk0}}";
+    let far = "{name: far, of: [vm1], to: {peer: {address: 192.0.2.2, id: 4000}}}";
+    let mirrored = right(&format!("{text}mirrors: [{mirror}, {far}]\n"));
+    let error = mirrored.without_port("trunk0").unwrap_err().to_string();
+    assert_eq!(error, "port 'trunk0' is in mirror 'ids'; take it out of that mirror first");
+    let network = |vni: u64, text: &str| {
+        let edited = mirrored.with_network(Vni::try_from(vni).unwrap(), "body", text);
+        edited.unwrap_err().to_string()
+    };
+    assert_eq!(
+        network(103, "{name: c, ports: [trunk0]}"),
+        "body:1: port 'trunk0' is for the copies of mirror 'ids' only; take it out of the network"
+    );
+    assert_eq!(network(4000, "name: c"), "body:1: the copies of mirror 'far' have this ID");
     let free = base.with_network(Vni::try_from(101).unwrap(), "body", "name: tenant-a").unwrap();
     let error = free.without_port("vm1").unwrap_err().to_string();
     assert!(error.starts_with("4 workers, but the ports have 3 RX queue(s) in all"), "{error}");

@@ -468,7 +468,8 @@ fn ten_mistakes_are_told_at_once_and_in_order() {
 
 #[test]
 fn text_that_is_no_configuration() {
-    let root = "expected a mapping with the keys eal, cores, api, underlay, access, networks";
+    let root =
+        "expected a mapping with the keys eal, cores, api, underlay, access, networks, mirrors";
     assert_eq!(wrong(""), format!("f:1: {root}, found nothing"));
     assert_eq!(wrong("hello"), format!("f:1: {root}, found the text 'hello'"));
     assert_eq!(wrong("a: \"x\n"), "f:1:4: this cannot be read as YAML: unclosed quote");
