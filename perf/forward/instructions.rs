@@ -23,7 +23,7 @@ const SLACK: f64 = 0.03;
 const STAGES: [&str; 10] = [
     "ferry::worker::access::process",
     "ferry::worker::underlay::process",
-    "ferry::worker::forward::forward",
+    "ferry::worker::forward::finish",
     "ferry::worker::transmit::flush",
     "ferry::worker::underlay::unwrap_any",
     "ferry::worker::underlay::unwrap_ipv6",

@@ -1,9 +1,6 @@
 //! The stages that both directions share: start the lookups of a whole burst, so that their cache misses
 //! overlap, then learn, decide and send.
 
-use std::mem;
-use std::sync::Arc;
-
 use arrayvec::ArrayVec;
 
 use super::bum;
@@ -15,7 +12,7 @@ use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::{AdjacencyIndex, Attachment, Network, Snapshot};
 use super::suppression::{self, Aside};
-use super::traffic::Traffic;
+use super::traffic::{Count, Tally};
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
 use crate::fib::{Buckets, Entry, Location, MacKey, Probe, Reader};
@@ -131,9 +128,19 @@ pub(super) enum Decision<'r> {
     Drop(DropReason),
 }
 
+impl Decision<'_> {
+    /// Whom alone it goes to.
+    fn peer(self) -> Option<AdjacencyIndex> {
+        match self {
+            Decision::Send(target) => Some(target.index),
+            Decision::Flood | Decision::Drop(_) => None,
+        }
+    }
+}
+
 /// Learns, decides and sends. `FROM_TUNNEL` is the direction, `UNFINISHED` whether senders may have left work to their
 /// device.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
     context: &mut Context,
     reader: &'r Reader,
@@ -142,10 +149,30 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
     burst: &mut Burst,
     lanes: &mut Lanes<'r>,
 ) {
+    match snapshot.traffic.get(context.number) {
+        None => {
+            finish::<FROM_TUNNEL, UNFINISHED>(context, reader, snapshot, port, burst, lanes, ())
+        }
+        Some(traffic) => {
+            let tally = Tally::<FROM_TUNNEL>::new(traffic);
+            finish::<FROM_TUNNEL, UNFINISHED>(context, reader, snapshot, port, burst, lanes, tally);
+        }
+    }
+}
+
+#[inline(never)]
+fn finish<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
+    context: &mut Context,
+    reader: &'r Reader,
+    snapshot: &'r Snapshot,
+    port: u16,
+    burst: &mut Burst,
+    lanes: &mut Lanes<'r>,
+    mut tally: impl Count,
+) {
     let mut decision = Decision::Flood;
     let mut aside = Aside::new();
     let mut lanes = lanes.as_mut_slice();
-    let mut tally = Tally::<FROM_TUNNEL>::new(snapshot.traffic.get(context.number));
     for frame in burst.drain(..) {
         let Some((lane, behind)) = lanes.split_first_mut() else { break };
         lanes = behind;
@@ -157,7 +184,7 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
         if let Some(destination) = lane.destination {
             let entry = destination.finish(&lane.network.fib, reader).map(|hit| hit.entry());
             decision = decide::<FROM_TUNNEL>(snapshot, lane, destination.key(), entry);
-            tally.turn(lane.ingress, decision);
+            tally.turn(lane.ingress, || decision.peer());
         }
         if let Some(source) = lane.source
             && lane.network.sources.matter()
@@ -191,66 +218,9 @@ pub(super) fn forward<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
             Decision::Drop(reason) => context.drop(port, frame, reason),
         }
     }
-    tally.count();
+    tally.end();
     if !aside.is_empty() {
         bum::answer(context, reader, snapshot, aside);
-    }
-}
-
-/// The frames in a row that have the same ingress and decision: what is counted of them is counted once.
-struct Tally<'r, const FROM_TUNNEL: bool> {
-    traffic: Option<&'r Traffic>,
-    network: u32,
-    /// [`NOBODY`] where they go to no peer alone.
-    peer: AdjacencyIndex,
-    packets: u64,
-    bytes: u64,
-}
-
-/// No adjacency has this index.
-const NOBODY: AdjacencyIndex = AdjacencyIndex::MAX;
-
-impl<'r, const FROM_TUNNEL: bool> Tally<'r, FROM_TUNNEL> {
-    #[inline(always)]
-    fn new(traffic: Option<&'r Arc<Traffic>>) -> Self {
-        let traffic = traffic.map(|of| &**of);
-        Self { traffic, network: 0, peer: NOBODY, packets: 0, bytes: 0 }
-    }
-
-    /// What follows came in elsewhere or goes elsewhere.
-    #[inline(always)]
-    fn turn(&mut self, ingress: Attachment, decision: Decision) {
-        self.count();
-        self.network = ingress.network();
-        self.peer = match decision {
-            _ if FROM_TUNNEL => ingress.location().adjacency(),
-            Decision::Send(target) => target.index,
-            Decision::Flood | Decision::Drop(_) => NOBODY,
-        };
-    }
-
-    #[inline(always)]
-    fn add(&mut self, bytes: usize) {
-        self.packets += 1;
-        self.bytes += bytes as u64;
-    }
-
-    /// A frame that nobody gets after all.
-    #[cold]
-    fn refuse(&mut self, bytes: usize) {
-        self.count();
-        if let Some(traffic) = self.traffic {
-            traffic.came::<FROM_TUNNEL>(self.network, 1, bytes as u64);
-        }
-    }
-
-    #[inline(always)]
-    fn count(&mut self) {
-        let (packets, bytes) = (mem::take(&mut self.packets), mem::take(&mut self.bytes));
-        if let Some(traffic) = self.traffic {
-            traffic.came::<FROM_TUNNEL>(self.network, packets, bytes);
-            traffic.passed::<FROM_TUNNEL>(self.peer, packets, bytes);
-        }
     }
 }
 

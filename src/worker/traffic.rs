@@ -4,10 +4,11 @@
 //! there can be more of them later and nothing that was counted is lost.
 
 use std::iter::Sum;
+use std::mem;
 use std::sync::Arc;
 
 use super::counters::Counter;
-use super::snapshot::AdjacencyIndex;
+use super::snapshot::{AdjacencyIndex, Attachment};
 
 /// Entries of a page.
 const PAGE: usize = 64;
@@ -60,7 +61,7 @@ pub struct Volumes {
 impl Traffic {
     /// Counts frames of a network that came in.
     #[inline(always)]
-    pub(super) fn came<const FROM_TUNNEL: bool>(&self, network: u32, packets: u64, bytes: u64) {
+    fn came<const FROM_TUNNEL: bool>(&self, network: u32, packets: u64, bytes: u64) {
         count::<FROM_TUNNEL>(&self.networks, network, packets, bytes);
     }
 
@@ -104,6 +105,82 @@ fn count<const FROM_TUNNEL: bool>(pages: &Pages, index: u32, packets: u64, bytes
     let way = if FROM_TUNNEL { &ways.from_peers } else { &ways.from_ports };
     way.packets.add(packets);
     way.bytes.add(bytes);
+}
+
+/// What is told of the frames of a burst.
+pub(super) trait Count {
+    /// Those that follow came in elsewhere or go elsewhere.
+    fn turn(&mut self, ingress: Attachment, peer: impl FnOnce() -> Option<AdjacencyIndex>);
+    /// One of them.
+    fn add(&mut self, bytes: usize);
+    /// One that nobody gets after all.
+    fn refuse(&mut self, bytes: usize);
+    /// There are no more.
+    fn end(&mut self);
+}
+
+/// Nothing is counted, and costs nothing.
+impl Count for () {
+    #[inline(always)]
+    fn turn(&mut self, _: Attachment, _: impl FnOnce() -> Option<AdjacencyIndex>) {}
+    #[inline(always)]
+    fn add(&mut self, _: usize) {}
+    #[inline(always)]
+    fn refuse(&mut self, _: usize) {}
+    #[inline(always)]
+    fn end(&mut self) {}
+}
+
+/// The frames in a row that have the same ingress and decision: what is counted of them is counted once.
+pub(super) struct Tally<'r, const FROM_TUNNEL: bool> {
+    traffic: &'r Traffic,
+    network: u32,
+    /// [`NOBODY`] where they go to no peer alone.
+    peer: AdjacencyIndex,
+    packets: u64,
+    bytes: u64,
+}
+
+/// No adjacency has this index.
+const NOBODY: AdjacencyIndex = AdjacencyIndex::MAX;
+
+impl<'r, const FROM_TUNNEL: bool> Tally<'r, FROM_TUNNEL> {
+    /// Of none.
+    #[inline(always)]
+    pub fn new(traffic: &'r Traffic) -> Self {
+        Self { traffic, network: 0, peer: NOBODY, packets: 0, bytes: 0 }
+    }
+}
+
+impl<const FROM_TUNNEL: bool> Count for Tally<'_, FROM_TUNNEL> {
+    #[inline(always)]
+    fn turn(&mut self, ingress: Attachment, peer: impl FnOnce() -> Option<AdjacencyIndex>) {
+        self.end();
+        self.network = ingress.network();
+        self.peer = match FROM_TUNNEL {
+            true => ingress.location().adjacency(),
+            false => peer().unwrap_or(NOBODY),
+        };
+    }
+
+    #[inline(always)]
+    fn add(&mut self, bytes: usize) {
+        self.packets += 1;
+        self.bytes += bytes as u64;
+    }
+
+    #[cold]
+    fn refuse(&mut self, bytes: usize) {
+        self.end();
+        self.traffic.came::<FROM_TUNNEL>(self.network, 1, bytes as u64);
+    }
+
+    #[inline(always)]
+    fn end(&mut self) {
+        let (packets, bytes) = (mem::take(&mut self.packets), mem::take(&mut self.bytes));
+        self.traffic.came::<FROM_TUNNEL>(self.network, packets, bytes);
+        self.traffic.passed::<FROM_TUNNEL>(self.peer, packets, bytes);
+    }
 }
 
 /// All workers'; none where nobody asked for it.
