@@ -14,11 +14,11 @@ fn main() -> ExitCode {
         );
         return Exit::Refused.into();
     }
-    let (plan, filter) = match cli::parse(std::env::args_os(), &cli::version()) {
+    let (plan, log) = match cli::parse(std::env::args_os(), &cli::version()) {
         Ok(parsed) => parsed,
         Err(error) => error.exit(),
     };
-    cli::log::init(&filter);
+    let limit = cli::log::init(&log);
     let exit = match plan {
         Plan::Run { config } => {
             cli::run(&config).unwrap_or_else(|error| fail(&error, Exit::Refused))
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Plan::Top { socket } => finish(cli::top(&socket)),
         Plan::Show(show) => finish(cli::show(&show, io::stdout())),
     };
+    limit.finish();
     exit.into()
 }
 

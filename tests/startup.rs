@@ -8,8 +8,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Output;
 
-use support::Namespace;
 use support::ferry::BINARY;
+use support::frames::{BROADCAST, ethernet, mac, vxlan};
+use support::{Ferry, Namespace, RawPort, eventually};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"
@@ -189,4 +190,43 @@ fn a_configuration_that_is_wrong() {
         &but("[192.0.2.2]", "[192.0.2.1]"),
         &["networks[0].flood.peers[0]", "192.0.2.1"],
     );
+}
+
+#[test]
+fn what_others_bring_about_fills_no_disk_and_each_line_is_json() {
+    let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
+    host.veth("eth1", &wires, "under");
+    let config = r#"
+eal: {memory: 256MiB}
+cores: {control: 0, workers: [1], idle: sleep}
+underlay:
+  ports: [{name: up0, device: "net_af_packet0,iface=eth1", twin: twin0, addresses: [192.0.2.1/24]}]
+  vtep: {ipv4: 192.0.2.1}
+access: {ports: [{name: vm1, device: net_null0}]}
+networks: [{vni: 1000, name: a, ports: [vm1], flood: {peers: learn}}]
+"#;
+    let environment = [("FERRY_LOG_FORMAT", "json"), ("FERRY_LOG_LIMIT", "7")];
+    let ferry = Ferry::start_with(&host, config, &environment);
+    let (wire, ours) = (RawPort::open(&wires, "under"), host.mac("eth1"));
+    // Of a burst only the first few strangers are told of.
+    let known = || {
+        for number in 0..50 {
+            let inner = ethernet(BROADCAST, mac(number), 60);
+            wire.send(&vxlan(ours, [192, 0, 2, 100 + number], 1000, &inner));
+        }
+        ferry.show("peers").as_array().unwrap().len() == 50
+    };
+    eventually("forged senders are peers", known);
+    let log = ferry.stop_and_log();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let lines: Vec<_> =
+        lines.map(|line| line.unwrap_or_else(|error| panic!("{error}: {log}"))).collect();
+    let text = |line: &serde_json::Value| line["message"].as_str().unwrap().to_owned();
+    let learned = lines.iter().filter(|line| text(line).ends_with(": learned")).count();
+    let withheld = lines.iter().find(|line| line["of"] == "ferry::control::learned_peers").unwrap();
+    assert_eq!((learned, &withheld["withheld"]), (8, &(50 - 7).into()), "{log}");
+    assert!(text(withheld).starts_with("too many lines, the first like: peer 192.0.2."), "{log}");
+    assert_eq!(withheld["level"], "WARN");
+    // What somebody wants to know in every detail has no limit.
+    assert!(lines.iter().filter(|line| line["level"] == "DEBUG").count() > 0);
 }

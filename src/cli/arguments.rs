@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::Exit;
 use super::frame;
-use super::log::Filter;
+use super::log;
 use super::network_id::NetworkId;
 use super::parts::{Content, MacChange, NetChange, Part, PeerChange, PortChange};
 use crate::api::client::{Client, ClientError};
@@ -308,17 +308,8 @@ impl MacArguments {
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// error, warn, info, debug, trace or off; also by module, as in info,ferry::control=debug
-    #[arg(
-        short,
-        long,
-        value_name = "LEVEL",
-        env = "FERRY_LOG",
-        default_value_t,
-        hide_env_values = true,
-        global = true
-    )]
-    log_level: Filter,
+    #[command(flatten)]
+    log: log::Options,
 }
 
 #[derive(Subcommand)]
@@ -547,7 +538,7 @@ pub(super) fn command(version: &Version) -> clap::Command {
         .after_help(Exit::help())
 }
 
-/// Reads the arguments, the program's name first, and `FERRY_LOG`.
+/// Reads the arguments, the program's name first, and what `FERRY_LOG` and its like say.
 ///
 /// # Errors
 /// The arguments are wrong, or ask for help or the version: the error prints itself to the right stream and knows
@@ -555,10 +546,10 @@ pub(super) fn command(version: &Version) -> clap::Command {
 pub fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     version: &Version,
-) -> Result<(Plan, Filter), clap::Error> {
+) -> Result<(Plan, log::Options), clap::Error> {
     let mut command = command(version);
     let matches = command.try_get_matches_from_mut(arguments)?;
-    let Arguments { command: chosen, log_level } =
+    let Arguments { command: chosen, log } =
         Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let plan = match chosen {
         Command::Run { config } => Plan::Run { config },
@@ -603,5 +594,5 @@ pub fn parse(
             Plan::Show(Show { resource, json, watch, socket })
         }
     };
-    Ok((plan, log_level))
+    Ok((plan, log))
 }

@@ -275,7 +275,8 @@ impl Ferry {
         assert_eq!((copied, dropped, sent), (0, 0, received), "{totals}");
     }
 
-    fn stop_and_log(mut self) -> String {
+    /// The same; what it has logged.
+    pub fn stop_and_log(mut self) -> String {
         let begin = Instant::now();
         self.signal("TERM");
         let status = self.child.wait().unwrap();

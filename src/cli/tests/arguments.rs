@@ -236,7 +236,7 @@ fn the_log_level_flag_wins_over_the_environment() {
     const CHILD: &str = "FERRY_TEST_ARGUMENTS";
     if let Ok(line) = std::env::var(CHILD) {
         match parse(line.split_whitespace(), &version()) {
-            Ok((_, filter)) => println!("filter: {filter}."),
+            Ok((_, log)) => println!("filter: {}.", log.log_level),
             Err(error) => println!("error: {error}."),
         }
         return;

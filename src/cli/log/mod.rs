@@ -1,4 +1,6 @@
-//! Logging to standard error: for people on a terminal, for files, for systemd's journal.
+//! Logging to standard error: for people on a terminal, for files, for systemd's journal, for programs.
+
+mod limit;
 
 use std::fmt;
 use std::fs::File;
@@ -7,12 +9,64 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
+use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Compact, Format, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{self as lines, FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+pub use self::limit::Limit;
+
+/// What is logged, and how.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// error, warn, info, debug, trace or off; also by module, as in info,ferry::control=debug
+    #[arg(
+        short,
+        long,
+        value_name = "LEVEL",
+        env = "FERRY_LOG",
+        default_value_t,
+        hide_env_values = true,
+        global = true
+    )]
+    pub log_level: Filter,
+    /// How a line of the log is written
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "FERRY_LOG_FORMAT",
+        value_enum,
+        default_value_t,
+        hide_env_values = true,
+        global = true
+    )]
+    pub log_format: LineFormat,
+    /// The most lines of one kind in ten seconds, of the levels error, warn and info; the rest is counted. 0: no limit
+    #[arg(
+        long,
+        value_name = "LINES",
+        env = "FERRY_LOG_LIMIT",
+        default_value_t = 10,
+        hide_env_values = true,
+        global = true
+    )]
+    pub log_limit: u64,
+}
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LineFormat {
+    /// For people, or for systemd's journal where that reads it
+    #[default]
+    Text,
+    /// An object of JSON
+    Json,
+}
 
 /// What to log: a level, or levels by module. Known to be valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,19 +112,22 @@ impl fmt::Display for Filter {
     }
 }
 
-/// Starts logging. Once in a process.
-pub fn init(filter: &Filter) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&filter.0))
-        .with_writer(io::stderr)
-        .compact();
-    if io::stderr().is_terminal() {
-        builder.init();
-    } else if is_journal(&io::stderr(), std::env::var("JOURNAL_STREAM").ok().as_deref()) {
-        builder.with_ansi(false).map_event_format(Journal::new).init();
-    } else {
-        builder.with_ansi(false).init();
-    }
+/// Starts logging. Once in a process; at its end [`Limit::finish`] is due.
+pub fn init(options: &Options) -> Limit {
+    let limit = Limit::new(options.log_limit);
+    let levels = EnvFilter::new(&options.log_level.0);
+    let layer = lines::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let reader = std::env::var("JOURNAL_STREAM").ok();
+    let layer = match options.log_format {
+        LineFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
+        LineFormat::Text if is_journal(&io::stderr(), reader.as_deref()) => {
+            layer.compact().map_event_format(Journal::new).boxed()
+        }
+        LineFormat::Text => layer.compact().boxed(),
+    };
+    let layer = layer.with_filter(limit.clone());
+    tracing_subscriber::registry().with(levels).with(layer).init();
+    limit
 }
 
 /// Whether systemd reads a stream: then `JOURNAL_STREAM` is its device and inode (systemd.exec(5)). A child that
