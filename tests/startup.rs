@@ -218,7 +218,7 @@ networks: [{vni: 1000, name: a, ports: [vm1], flood: {peers: learn}}]
     };
     eventually("forged senders are peers", known);
     let log = ferry.stop_and_log();
-    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
     let lines: Vec<_> =
         lines.map(|line| line.unwrap_or_else(|error| panic!("{error}: {log}"))).collect();
     let text = |line: &serde_json::Value| line["message"].as_str().unwrap().to_owned();
