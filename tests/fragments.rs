@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::HashSet;
 
+use serde_json::json;
 use support::fragments::{fragment, fragments, is_fragment, whole};
 use support::frames::{
     BROADCAST, Gre, PEER1, PEER1_MAC, PEER2, VTEP, ethernet, fix_ip_checksum, gre_from, mac,
@@ -101,6 +102,12 @@ fn e8_what_nobody_can_be_told_of_goes_in_fragments_where_the_policy_says_so() {
         }
     }
     assert_eq!(fragmented(&lab, 0), 12);
+    let trace = lab.ferry.trace("vm1", &ethernet(mac(9), mac(1), 1514));
+    assert_eq!(
+        (&trace["effects"], trace["sent"].as_array().unwrap().len()),
+        (&json!([{"effect": "fragment"}]), 2)
+    );
+    assert_eq!(fragmented(&lab, 0), 12, "nothing was sent");
     assert!(lab.ferry.drops().is_empty(), "{:?}", lab.ferry.drops());
     // Who can be told is told.
     lab.vm1.send(&datagram(mac(9), mac(1), ([10, 0, 0, 1], [10, 0, 0, 9]), 1500));

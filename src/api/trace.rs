@@ -147,6 +147,8 @@ pub enum Effect {
     Suppress,
     /// Tell the sender which size fits.
     TellSize,
+    /// Send what does not fit in fragments of the outer packet.
+    Fragment,
     /// Keep a fragment until all of its packet are there.
     Hold,
     /// Go on with the flood later, to more targets.

@@ -362,7 +362,11 @@ impl List for Peer {
 }
 
 /// Something of a peer's next hop, or of each of them.
-fn by_hop(peer: &Peer, of_one: &Option<impl ToString>, of: impl Fn(&NextHop) -> String) -> String {
+pub(super) fn by_hop(
+    peer: &Peer,
+    of_one: &Option<impl ToString>,
+    of: impl Fn(&NextHop) -> String,
+) -> String {
     match &peer.next_hops[..] {
         [] => or_dash(of_one.as_ref().map(ToString::to_string)),
         several => joined(several, of),

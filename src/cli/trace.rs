@@ -192,6 +192,7 @@ fn effect(effect: &Effect) -> String {
         Effect::Snoop => "IGMP or MLD: what it says of members to be noted".to_owned(),
         Effect::Suppress => "answered here, and not flooded (arp_suppression)".to_owned(),
         Effect::TellSize => "the sender is told which size fits".to_owned(),
+        Effect::Fragment => "sent in fragments of the outer packet (oversize.others)".to_owned(),
         Effect::Hold => "kept until all fragments of its packet are there".to_owned(),
         Effect::FloodOn => "the flood goes on, 64 targets at a time".to_owned(),
     }

@@ -123,6 +123,7 @@ impl Control {
             (notes.is_heard, Effect::Snoop),
             (notes.is_suppressed, Effect::Suppress),
             (notes.is_told_of_size, Effect::TellSize),
+            (notes.is_fragmented, Effect::Fragment),
             (notes.is_held, Effect::Hold),
             (notes.is_unfinished, Effect::FloodOn),
         ];

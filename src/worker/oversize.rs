@@ -126,7 +126,10 @@ impl Oversize {
         target: Target,
     ) {
         match output::send_in_fragments(context, snapshot, frame, flow, target) {
-            Ok(()) => drop(self.fragmented.fetch_add(1, Ordering::Relaxed)),
+            Ok(()) => {
+                self.fragmented.fetch_add(1, Ordering::Relaxed);
+                context.note(|notes| notes.is_fragmented = true);
+            }
             Err(reason) => context.count_drop(ingress, reason),
         }
     }

@@ -54,6 +54,8 @@ pub struct Notes {
     pub is_suppressed: bool,
     /// The sender was told that the frame does not fit.
     pub is_told_of_size: bool,
+    /// It left in fragments of the outer packet.
+    pub is_fragmented: bool,
     /// It waits for other fragments of its packet.
     pub is_held: bool,
     /// The flood goes on later, to more targets.

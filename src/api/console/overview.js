@@ -72,6 +72,12 @@ function combined(lines, how) {
   });
 }
 
+// All next hops where there are several, else the one.
+function hops({ next_hop: address, mac, next_hops: several = [] }) {
+  if (several.length) return several.map((hop) => `${hop.address} by ${hop.port}`).join(", ");
+  return address ? `${address} ${mac ?? ""}` : "–";
+}
+
 export class Overview {
   constructor(openMacs) {
     this.tiles = TILES.map(([id, name, unit]) => {
@@ -150,7 +156,7 @@ export class Overview {
     update(this.peers, peers.slice(0, ROWS), peerKey, (peer) => [
       peer.address, peer.state.replace("_", " "),
       ...["sent", "received"].flatMap((way) => carried(`${peerKey(peer)} ${way}`)), peer.encap.toUpperCase(), peer.port ?? "–",
-      peer.next_hop ? `${peer.next_hop} ${peer.mac ?? ""}` : "–", peer.mtu === null ? "–" : String(peer.mtu),
+      hops(peer), peer.mtu === null ? "–" : String(peer.mtu),
       peer.networks.join(", "),
     ]);
     update(this.workers, workers, ({ lcore }) => String(lcore), (worker) => {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::rates::{Counter, Rates, Reading, drop_name, peer_name};
 use crate::api::model::{DropCount, Link, Network, Peer, PeerState, Port, Role, Worker};
-use crate::cli::list::attachment;
+use crate::cli::list::{attachment, by_hop};
 use crate::cli::units::{grouped, scaled};
 
 /// A table.
@@ -229,7 +229,6 @@ fn peers(reading: &Reading, rates: &Rates) -> Vec<Vec<Cell>> {
             PeerState::NoRoute => "no route",
         };
         let name = peer_name(peer);
-        let dash = |text: Option<String>| word(text.unwrap_or_else(|| "-".to_owned()));
         vec![
             word(peer.address),
             word(state),
@@ -237,8 +236,8 @@ fn peers(reading: &Reading, rates: &Rates) -> Vec<Vec<Cell>> {
             rate(rates.latest(Counter::Received, &name)),
             known(rates.latest(Counter::SentBits, &name), scaled),
             known(rates.latest(Counter::ReceivedBits, &name), scaled),
-            dash(peer.port.clone()),
-            dash(peer.next_hop.map(|hop| hop.to_string())),
+            word(by_hop(peer, &peer.port, |hop| hop.port.clone())),
+            word(by_hop(peer, &peer.next_hop, |hop| hop.address.to_string())),
             known(peer.mtu.map(f64::from), |mtu| mtu.to_string()),
             count(peer.networks.len() as u64),
         ]
