@@ -98,7 +98,7 @@ pub(in crate::config) static METRICS: Keys = Keys::of(&[
     Key::new("peers", Boolean).or("false").like("true").says(
         "Of each peer, too. Where either is `true`, workers count packets and bytes of networks \
          and peers, which `ferry show`, `ferry top` and the console tell as well. It costs them \
-         nothing while frames come in trains, and up to a twentieth where each is of another of \
+         nothing while frames come in trains, and up to a twelfth where each is of another of \
          a thousand networks.",
     ),
 ]);
