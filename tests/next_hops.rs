@@ -146,6 +146,39 @@ fn e12_announcements_move_a_next_hop_and_what_others_are_told_does_not() {
 }
 
 #[test]
+fn what_the_kernel_could_not_say_for_lack_of_room_is_asked_for() {
+    let numbers = 2..=11;
+    let peers: Vec<_> = numbers.clone().map(|last| format!("192.0.2.{last}")).collect();
+    let lab = Lab::new("192.0.2.1/24", "192.0.2.1", &peers.join(", "));
+    let folder = tempfile::tempdir().unwrap();
+    let neighbour = |round: u32, last: u32| {
+        let mac = format!("02:00:00:{:02x}:{:02x}:{last:02x}", round >> 8, round & 255);
+        (format!("192.0.2.{last}"), mac)
+    };
+    let mut batch = String::new();
+    for (round, last) in (0..).zip(numbers.clone()) {
+        for (round, other) in (0..20).flat_map(|round| (50..250).map(move |other| (round, other))) {
+            let (address, mac) = neighbour(round, other);
+            batch += &format!("neigh replace {address} lladdr {mac} dev ferry-up0 nud reachable\n");
+        }
+        let (address, mac) = neighbour(round, last);
+        batch += &format!("neigh replace {address} lladdr {mac} dev ferry-up0 nud permanent\n");
+    }
+    std::fs::write(folder.path().join("batch"), batch).unwrap();
+    lab.host.exec(&format!("ip -batch {}", folder.path().join("batch").display()));
+    let wanted: Vec<_> = (0..).zip(numbers).map(|(round, last)| neighbour(round, last)).collect();
+    eventually("all next hops are the last ones", || {
+        let peers = lab.ferry.show("peers");
+        let text = |peer: &serde_json::Value, key| peer[key].as_str().unwrap_or("").to_owned();
+        let found = peers.as_array().unwrap().iter().map(|of| (text(of, "address"), text(of, "mac")));
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|(address, _)| wanted.iter().position(|(of, _)| of == address));
+        found == wanted
+    });
+    lab.ferry.stop();
+}
+
+#[test]
 fn e16_of_several_addresses_the_vteps_own_is_used_both_ways() {
     const OURS: [u8; 4] = [192, 0, 2, 11];
     let lab = Lab::new("192.0.2.1/24, 192.0.2.11/24", "192.0.2.11", "192.0.2.2");

@@ -38,7 +38,7 @@ use crate::wire::MacAddr;
 /// How often changed routes are looked up and silent neighbours asked: well within the second in which a
 /// change must be followed.
 const ROUND: Duration = Duration::from_millis(200);
-/// Rounds after which everything is read again, should a notification have been missed.
+/// Rounds after which everything is read again, should anything have been missed unnoticed.
 const FULL_ROUND: u64 = 150;
 
 /// What the control core has to say.
@@ -149,6 +149,8 @@ struct Watcher {
     memberships: Memberships,
     updates: Sender<NextHopUpdate>,
     routes_changed: bool,
+    /// The kernel had to say so much at once that some of it is lost.
+    missed: bool,
 }
 
 impl Watcher {
@@ -162,8 +164,11 @@ impl Watcher {
             MulticastGroup::Ipv6Route,
             MulticastGroup::Nexthop,
         ];
-        let (connection, handle, messages) =
+        let (connection, _, messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(TwinError::Netlink)?;
+        tokio::spawn(connection);
+        // A socket of their own for questions: where many messages come, there may be no room for an answer.
+        let (connection, handle, _) = rtnetlink::new_connection().map_err(TwinError::Netlink)?;
         tokio::spawn(connection);
         let mut interfaces = Vec::new();
         for twin in twins {
@@ -172,7 +177,8 @@ impl Watcher {
         let memberships = Memberships::new(interfaces.clone());
         let resolver = Resolver::new(interfaces);
         let messages = messages.map(|(message, _)| message.payload).boxed();
-        Ok(Self { handle, messages, resolver, memberships, updates, routes_changed: true })
+        let (routes_changed, missed) = (true, false);
+        Ok(Self { handle, messages, resolver, memberships, updates, routes_changed, missed })
     }
 
     /// Follows the kernel for ever.
@@ -202,12 +208,15 @@ impl Watcher {
                     }
                 },
                 _ = clock.tick() => {
-                    if round % FULL_ROUND == 0 {
-                        self.read_neighbours().await;
-                        self.routes_changed = true;
+                    let is_full = round % FULL_ROUND == 0;
+                    round += 1;
+                    if is_full {
                         self.memberships.join();
                     }
-                    round += 1;
+                    if std::mem::take(&mut self.missed) || is_full {
+                        self.read_neighbours().await;
+                        self.routes_changed = true;
+                    }
                     if std::mem::take(&mut self.routes_changed) {
                         self.read_routes().await;
                     }
@@ -245,9 +254,8 @@ impl Watcher {
             NetlinkPayload::InnerMessage(Message::DelNeighbour(neighbour)) => {
                 self.note_neighbour(&neighbour, false);
             }
-            NetlinkPayload::InnerMessage(_) | NetlinkPayload::Overrun(_) => {
-                self.routes_changed = true;
-            }
+            NetlinkPayload::InnerMessage(_) => self.routes_changed = true,
+            NetlinkPayload::Overrun(_) => self.missed = true,
             _ => {}
         }
     }
