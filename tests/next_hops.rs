@@ -170,7 +170,8 @@ fn what_the_kernel_could_not_say_for_lack_of_room_is_asked_for() {
     eventually("all next hops are the last ones", || {
         let peers = lab.ferry.show("peers");
         let text = |peer: &serde_json::Value, key| peer[key].as_str().unwrap_or("").to_owned();
-        let found = peers.as_array().unwrap().iter().map(|of| (text(of, "address"), text(of, "mac")));
+        let found =
+            peers.as_array().unwrap().iter().map(|of| (text(of, "address"), text(of, "mac")));
         let mut found: Vec<_> = found.collect();
         found.sort_by_key(|(address, _)| wanted.iter().position(|(of, _)| of == address));
         found == wanted

@@ -36,7 +36,7 @@ impl Control {
     /// goes to it then is flooded, and not lost.
     pub(super) fn meet(&mut self, network: u32, address: IpAddr) {
         let now = self.now();
-        let Parts { config, peers, adjacencies, networks, .. } = &mut self.parts;
+        let Parts { config, peers, adjacencies, networks, traffic, .. } = &mut self.parts;
         let Some(network) = networks.get_mut(network as usize) else { return };
         let mut neighbours = config.underlay.neighbours.iter();
         if self.netlink.is_none() && !neighbours.any(|neighbour| neighbour.ip == address) {
@@ -57,7 +57,7 @@ impl Control {
             return;
         }
         tracing::info!("peer {address}: learned");
-        let adjacency = peers.learn(key, now, adjacencies);
+        let adjacency = peers.learn(key, now, adjacencies, |index| traffic.forget_peer(index));
         let ageing = network.config.ageing.map_or(0, clock::ticks);
         adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
         let config = config.clone();
@@ -82,6 +82,8 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
     use crate::control::adjacency::Adjacencies;
     use crate::tunnel::Encap;
@@ -95,7 +97,10 @@ mod tests {
     fn only_silent_ones_that_were_learned_go_and_their_index_rests() {
         let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
         peers.join(peer(1), 101, &mut adjacencies);
-        let [silent, heard] = [2, 3].map(|number| peers.learn(peer(number), 5, &mut adjacencies));
+        let forgotten = RefCell::new(Vec::new());
+        let forget = |index| forgotten.borrow_mut().push(index);
+        let [silent, heard] =
+            [2, 3].map(|number| peers.learn(peer(number), 5, &mut adjacencies, forget));
         adjacencies.hear(silent, 5, 15);
         adjacencies.hear(heard, 12, 22);
         let generation = adjacencies.generation(silent);
@@ -104,9 +109,10 @@ mod tests {
         assert_eq!((peers.learned_count(), peers.is_known(&peer(2))), (1, false));
         assert_eq!(adjacencies.generation(silent), None);
 
-        let soon = peers.learn(peer(4), 76, &mut adjacencies);
-        let later = peers.learn(peer(5), 77, &mut adjacencies);
+        let soon = peers.learn(peer(4), 76, &mut adjacencies, forget);
+        let later = peers.learn(peer(5), 77, &mut adjacencies, forget);
         assert!(soon != silent && later == silent);
+        assert_eq!(forgotten.take(), [silent], "what the one carried is not the other's");
         assert_ne!(adjacencies.generation(later), generation, "what was learned there is void");
     }
 
@@ -115,7 +121,7 @@ mod tests {
         let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
         let other = config::Peer { encap: Encap::vxlan(4790), ..peer(2) };
         peers.join(other, 101, &mut adjacencies);
-        peers.learn(peer(2), 0, &mut adjacencies);
+        peers.learn(peer(2), 0, &mut adjacencies, |_| unreachable!("nobody had it"));
         assert_eq!(peers.forget_silent(1, 1, &mut adjacencies), [(peer(2).address, false)]);
         assert!(peers.is_known(&other));
     }

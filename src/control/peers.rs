@@ -123,12 +123,14 @@ impl Peers {
         })
     }
 
-    /// Adds a peer that sent to a network with a group. It is part of no network but those that admit it.
+    /// Adds a peer that sent to a network with a group. It is part of no network but those that admit it. `forget` clears
+    /// what else was kept by an index that was another's.
     pub fn learn(
         &mut self,
         key: config::Peer,
         now: Seconds,
         adjacencies: &mut Adjacencies,
+        forget: impl FnOnce(AdjacencyIndex),
     ) -> AdjacencyIndex {
         if let Some((since, index)) = self.spare.front().copied()
             && now >= since + REST
@@ -136,6 +138,7 @@ impl Peers {
         {
             self.spare.pop_front();
             self.former.insert(key, index);
+            forget(index);
         }
         self.learned += 1;
         self.add(key, true, adjacencies).adjacency

@@ -204,8 +204,16 @@ impl TrafficTables {
 
     /// Begins anew at the index of a network that is gone: no worker has seen it for a while.
     pub fn forget(&self, network: u32) {
-        for traffic in &self.0 {
-            let Some(ways) = find(&traffic.networks, network) else { continue };
+        self.clear(|traffic| find(&traffic.networks, network));
+    }
+
+    /// The same of a peer's adjacency.
+    pub fn forget_peer(&self, index: AdjacencyIndex) {
+        self.clear(|traffic| find(&traffic.adjacencies, index));
+    }
+
+    fn clear(&self, of: impl Fn(&Traffic) -> Option<&Ways>) {
+        for ways in self.0.iter().filter_map(|traffic| of(traffic)) {
             for way in [&ways.from_peers, &ways.from_ports] {
                 way.packets.set(0);
                 way.bytes.set(0);
@@ -286,6 +294,9 @@ mod tests {
         assert_eq!(TrafficTables::new(0).of_network(0), None);
         tables.forget(0);
         assert_eq!(tables.of_network(0), Some(Volumes::default()));
+        assert_eq!(tables.of_peer(2), Some(volumes(volume(1, 60), volume(0, 0))));
+        tables.forget_peer(2);
+        assert_eq!(tables.of_peer(2), Some(Volumes::default()));
         assert_eq!(tables.of_network(63), Some(volumes(volume(0, 0), volume(1, 20))));
     }
 
