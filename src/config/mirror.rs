@@ -121,7 +121,8 @@ impl<'r> MirrorReader<'r> {
         let to = fields.required("to", "to: {port: tap9}", |item| self.target(&item));
         let is_tunnel = matches!(to, Some(MirrorTo::Peer(_)));
         let of = fields.required("of", "of: [vm1]", |item| {
-            let ports = item.list_of(|item| self.port(&item, is_tunnel))?;
+            let mut seen = Unique::default();
+            let ports = item.list_of(|item| self.port(&item, is_tunnel, &mut seen))?;
             if ports.is_empty() {
                 return item.expected("a list of one port at least");
             }
@@ -132,7 +133,7 @@ impl<'r> MirrorReader<'r> {
         Some(Mirror { name: name?, of: of?, direction: direction?, to: to? })
     }
 
-    fn port(&self, item: &Item<'_>, is_tunnel: bool) -> Option<String> {
+    fn port(&self, item: &Item<'_>, is_tunnel: bool, seen: &mut Unique<String>) -> Option<String> {
         let name = item.text("the name of a port")?;
         match self.ports.kind(name) {
             Some(Kind::Underlay) if is_tunnel => {
@@ -142,6 +143,9 @@ impl<'r> MirrorReader<'r> {
             }
             Some(_) => {}
             None => item.error(self.ports.unknown(name, Kind::Access)),
+        }
+        if let Some(earlier) = seen.earlier(name.to_owned(), &item.path, item) {
+            item.error(format_args!("'{name}' is already given by {earlier}; list it once"));
         }
         Some(name.to_owned())
     }

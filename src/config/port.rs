@@ -14,7 +14,7 @@ use crate::dpdk::BondMode;
 /// An Ethernet port of DPDK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Unique among all ports.
+    /// Unique among all ports and twins.
     pub name: String,
     /// PCI address or devargs, verbatim; of a bond what it is called.
     pub device: String,
@@ -129,15 +129,18 @@ impl Ports {
         let underlay = config.underlay.ports.iter();
         let twins = underlay.clone().filter_map(|of| Some((&of.port, of.twin.as_ref()?)));
         twins.for_each(|(port, twin)| {
-            ports.interfaces.known(twin.name.clone(), &format!("port '{}'", port.name));
+            let owner = format!("port '{}'", port.name);
+            ports.names.known(twin.name.clone(), &owner);
+            ports.interfaces.known(twin.name.clone(), &owner);
         });
         let access = config.access.iter().filter(|port| port.name != name);
         for port in access.chain(underlay.map(|of| &of.port)) {
             let owner = format!("port '{}'", port.name);
-            let (device, interface) = parts(&port.device);
             ports.names.known(port.name.clone(), &owner);
-            ports.devices.known(device, &owner);
-            interface.iter().for_each(|of| ports.interfaces.known((*of).to_owned(), &owner));
+            for (device, interface) in port.devices().iter().map(|device| parts(device)) {
+                ports.devices.known(device, &owner);
+                interface.iter().for_each(|of| ports.interfaces.known((*of).to_owned(), &owner));
+            }
             ports.queues += u32::from(port.queues);
         }
         ports
@@ -243,12 +246,24 @@ impl Ports {
 
     fn name(&mut self, item: &Item<'_>) -> Option<String> {
         let name = scalar::name(item)?;
-        if let Some(earlier) = self.names.earlier(name.clone(), owner(item), item) {
+        self.note_name(item, &name);
+        Some(name)
+    }
+
+    /// The name of a twin's interface, which is the twin's as a port, too.
+    pub fn twin(&mut self, item: &Item<'_>) -> Option<String> {
+        let name = scalar::interface_name(item)?;
+        self.note_name(item, &name);
+        self.interface(item, &name);
+        Some(name)
+    }
+
+    fn note_name(&mut self, item: &Item<'_>, name: &str) {
+        if let Some(earlier) = self.names.earlier(name.to_owned(), owner(item), item) {
             item.error(format_args!(
-                "'{name}' is already the name of {earlier}; give each port its own name"
+                "'{name}' is already the name of {earlier}; give each port and each twin its own name"
             ));
         }
-        Some(name)
     }
 
     fn device(&mut self, item: &Item<'_>) -> Option<String> {
@@ -273,7 +288,7 @@ impl Ports {
     }
 
     /// Notes an interface (or vhost-user socket) that a port or a twin uses.
-    pub fn interface(&mut self, item: &Item<'_>, interface: &str) {
+    fn interface(&mut self, item: &Item<'_>, interface: &str) {
         if let Some(earlier) = self.interfaces.earlier(interface.to_owned(), owner(item), item) {
             item.error(format_args!(
                 "interface '{interface}' is already used by {earlier}; give each port and each twin its own"

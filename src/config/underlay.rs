@@ -178,11 +178,7 @@ fn underlay_port(item: &Item<'_>, ports: &mut Ports, twins: &mut Twins) -> Optio
     let has_twin = fields.get("twin").is_some() || fields.is_misspelt("twin");
     twins.present.push(has_twin);
     twins.addresses_unknown |= fields.is_misspelt("addresses");
-    let twin = fields.or("twin", None, |item| {
-        let name = scalar::interface_name(&item)?;
-        ports.interface(&item, &name);
-        Some(Some(name))
-    });
+    let twin = fields.or("twin", None, |item| ports.twin(&item).map(Some));
     let addresses = fields.or("addresses", Vec::new(), |item| {
         if !has_twin {
             item.error("addresses are put on the port's twin, and it has none; add 'twin: NAME' or remove them");

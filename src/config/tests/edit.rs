@@ -272,12 +272,34 @@ fn a_port_has_what_no_other_has_and_workers_keep_theirs() {
             "device: interface 'ferry-up0' is already used by port 'up0'; give each port and each twin its own",
         ),
         (
+            "ferry-up0",
+            "device: net_tap2",
+            "name: 'ferry-up0' is already the name of port 'up0'; give each port and each twin its own name",
+        ),
+        (
             "up0",
             "device: net_tap2",
-            "name: 'up0' is already the name of port 'up0'; give each port its own name",
+            "name: 'up0' is already the name of port 'up0'; give each port and each twin its own name",
         ),
     ] {
         assert_eq!(with(name, text).unwrap_err(), format!("body:1: {told}"), "{text}");
+    }
+    let bonded = right(&BASE.replace(
+        "device: 0000:3b:00.0",
+        "bond: {mode: lacp, members: [\"0000:3b:00.0\", \"net_tap8,iface=wire8\"]}",
+    ));
+    for (device, told) in [
+        (
+            "3b:00.0",
+            "device '0000:3b:00.0' is already used by port 'up1'; give each port its own device",
+        ),
+        (
+            "\"net_tap9,iface=wire8\"",
+            "interface 'wire8' is already used by port 'up1'; give each port and each twin its own",
+        ),
+    ] {
+        let error = bonded.with_port("vm2", "body", &format!("device: {device}")).unwrap_err();
+        assert_eq!(error.to_string(), format!("body:1: device: {told}"));
     }
     let told = |name: &str| base.without_port(name).unwrap_err().to_string();
     assert_eq!(
