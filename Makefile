@@ -38,13 +38,15 @@ lint: deps
 
 # What the tests' guests boot. The package is unpacked, not installed: this machine keeps its kernel.
 GUEST_KERNEL := target/guest-kernel/vmlinuz
-$(GUEST_KERNEL): | deps
+GUEST_MODULES := failover irqbypass net_failover tun vfio vfio-pci vfio-pci-core vfio_iommu_type1 vfio_virqfd \
+	virtio virtio_net virtio_pci virtio_pci_legacy_dev virtio_pci_modern_dev virtio_ring
+$(GUEST_KERNEL): Makefile | deps
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && cd $$folder && \
 	{ apt-cache show linux-image-cloud-amd64 >/dev/null 2>&1 || apt-get update -qq; } && \
 	package=$$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ { print $$2; exit }') && \
 	echo "unpacking $$package" && apt-get -qq -o APT::Sandbox::User=root download $$package && \
 	dpkg-deb -x $$package*.deb . && mkdir -p $(CURDIR)/$(@D) && \
-	find lib/modules -name 'virtio*.ko' -o -name '*failover.ko' | xargs cp -t $(CURDIR)/$(@D) && \
+	for module in $(GUEST_MODULES); do find lib/modules -name $$module.ko; done | xargs cp -t $(CURDIR)/$(@D) && \
 	cp boot/vmlinuz-* $(CURDIR)/$@
 
 # Prometheus's checker for what tests scrape; its package, too, is unpacked only, as it would start a server.

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod ferry;
 pub mod fragments;
 pub mod frames;
+pub mod initramfs;
 pub mod lab;
 pub mod membership;
 pub mod namespace;

@@ -110,10 +110,16 @@ impl Drop for Background {
 }
 
 pub fn run(program: &str, arguments: &[&str]) {
+    output_of(program, arguments);
+}
+
+/// Runs a command that must succeed, and returns what it prints.
+pub fn output_of(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     assert!(
         output.status.success(),
         "{program} {arguments:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).unwrap()
 }

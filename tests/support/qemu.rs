@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Where `make` puts a kernel and its modules.
-const KERNEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/guest-kernel");
-/// In the order in which they are loaded.
+use super::initramfs::{Initramfs, KERNEL};
+
+/// What a virtio-net device needs, in the order in which they are loaded.
 const MODULES: [&str; 8] = [
     "virtio_ring",
     "virtio",
@@ -25,7 +26,7 @@ const MODULES: [&str; 8] = [
 const BOOT: Duration = Duration::from_secs(60);
 const COMMAND: Duration = Duration::from_secs(60);
 
-/// A guest with one vhost-user device, `eth0`. It ends with its handle.
+/// A guest. It ends with its handle.
 pub struct Qemu {
     child: Child,
     input: ChildStdin,
@@ -35,24 +36,37 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Boots it. QEMU owns the socket where `server` says so.
+    /// Boots one with one vhost-user device, `eth0`. QEMU owns the socket where `server` says so.
     pub fn boot(socket: &Path, server: bool, mac: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        let initramfs = folder.path().join("initramfs");
-        fs::write(&initramfs, archive()).unwrap();
+        let load = MODULES.map(|module| format!("insmod /{module}.ko\n")).concat();
+        let mut initramfs = Initramfs::new(&format!("{load}ip link set eth0 up"));
+        MODULES.iter().for_each(|module| initramfs.module(module));
         let socket = socket.display();
         let side = if server { "server=on" } else { "reconnect=1" };
-        let mut child = Command::new("qemu-system-x86_64")
-            .args(["-machine", "pc,accel=tcg,memory-backend=memory", "-cpu", "max", "-m", "128"])
+        let mut machine = Command::new("qemu-system-x86_64");
+        machine
+            .args(["-machine", "pc,accel=tcg,memory-backend=memory", "-m", "128"])
             .args(["-object", "memory-backend-memfd,id=memory,size=128M,share=on"])
-            .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
-            .args(["-serial", "stdio", "-append", "console=ttyS0 panic=-1"])
-            .args(["-kernel", &format!("{KERNEL}/vmlinuz"), "-initrd"])
-            .arg(&initramfs)
             .args(["-chardev", &format!("socket,id=c0,path={socket},{side}")])
             .args(["-netdev", "vhost-user,id=n0,chardev=c0"])
             // QEMU 7.2 without KVM does not survive MSI-X on a vhost device: it gets a plain interrupt.
-            .args(["-device", &format!("virtio-net-pci,netdev=n0,romfile=,vectors=0,mac={mac}")])
+            .args(["-device", &format!("virtio-net-pci,netdev=n0,romfile=,vectors=0,mac={mac}")]);
+        Self::start(machine, initramfs, "")
+    }
+
+    /// Boots one on a machine of its own, `kernel` being more of the kernel's command line.
+    pub fn start(mut machine: Command, initramfs: Initramfs, kernel: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("initramfs");
+        fs::write(&path, initramfs.finish()).unwrap();
+        let monitor = folder.path().join("monitor");
+        let mut child = machine
+            .args(["-cpu", "max", "-nodefaults", "-no-user-config", "-no-reboot"])
+            .args(["-display", "none", "-serial", "stdio"])
+            .args(["-monitor", &format!("unix:{},server=on,wait=off", monitor.display())])
+            .args(["-append", &format!("console=ttyS0 panic=-1 {kernel}")])
+            .args(["-kernel", &format!("{KERNEL}/vmlinuz"), "-initrd"])
+            .arg(&path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(folder.path().join("errors")).unwrap())
@@ -75,17 +89,29 @@ impl Qemu {
         guest
     }
 
+    /// A command of QEMU's monitor, such as `set_link n0 off`.
+    pub fn monitor(&self, line: &str) {
+        let mut monitor = UnixStream::connect(self.folder.path().join("monitor")).unwrap();
+        writeln!(monitor, "{line}").unwrap();
+        // It asks for the next one when it is done.
+        let (mut said, mut bytes) = (String::new(), [0; 4096]);
+        while said.matches("(qemu) ").count() < 2 {
+            let count = monitor.read(&mut bytes).unwrap();
+            assert!(count > 0, "the monitor: {line}: {said}");
+            said += &String::from_utf8_lossy(&bytes[..count]);
+        }
+    }
+
     /// Runs a command that must succeed, and returns what it prints.
     pub fn run(&mut self, line: &str) -> String {
         let begin = self.console.lock().unwrap().len();
         self.commands += 1;
         let end = format!("command {} ended: ", self.commands);
-        // In two parts, because the console echoes what is typed.
-        writeln!(self.input, "{line}; echo \"command {}\" \"ended: $?\"", self.commands).unwrap();
+        writeln!(self.input, "{line}; echo \"{end}$?\"").unwrap();
         self.wait(&end, COMMAND);
         let console = self.console.lock().unwrap();
         let (output, status) = console[begin..].split_once(&end).unwrap();
-        assert!(status.starts_with("0\r"), "the guest: {line}: {output}");
+        assert!(status.starts_with("0\n"), "the guest: {line}: {output}");
         output.to_owned()
     }
 
@@ -113,48 +139,4 @@ impl Drop for Qemu {
             eprintln!("--- the guest's console\n{console}\n--- QEMU\n{errors}");
         }
     }
-}
-
-/// The initramfs: an archive in the kernel's format (its documentation: driver-api/early-userspace/buffer-format).
-fn archive() -> Vec<u8> {
-    let mut init = String::from(
-        "#!/bin/busybox sh\n\
-         /bin/busybox --install -s /bin\n\
-         export PATH=/bin\n\
-         mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev\n",
-    );
-    for module in MODULES {
-        init += &format!("insmod /{module}.ko\n");
-    }
-    init += "ip link set lo up; ip link set eth0 up\necho 'the guest is up'\nexec sh\n";
-    let read = |path: PathBuf, remedy: &str| {
-        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: {remedy}", path.display()))
-    };
-    let busybox = read("/bin/busybox".into(), "apt-get install busybox-static");
-    let mut archive = Vec::new();
-    for folder in ["bin", "proc", "sys", "dev", "tmp"] {
-        entry(&mut archive, folder, 0o040_755, &[]);
-    }
-    entry(&mut archive, "bin/busybox", 0o100_755, &busybox);
-    entry(&mut archive, "init", 0o100_755, init.as_bytes());
-    for module in MODULES {
-        let path = Path::new(KERNEL).join(format!("{module}.ko"));
-        let remedy = "make target/guest-kernel/vmlinuz";
-        entry(&mut archive, &format!("{module}.ko"), 0o100_644, &read(path, remedy));
-    }
-    entry(&mut archive, "TRAILER!!!", 0, &[]);
-    archive
-}
-
-fn entry(archive: &mut Vec<u8>, name: &str, mode: u32, content: &[u8]) {
-    let (size, name_size) = (content.len() as u32, name.len() as u32 + 1);
-    // Inode number, mode, owner, group, links, time, size, four device numbers, length of the name, no checksum.
-    let numbers = [0, mode, 0, 0, 1, 0, size, 0, 0, 0, 0, name_size, 0];
-    archive.extend(b"070701");
-    archive.extend(numbers.iter().flat_map(|number| format!("{number:08x}").into_bytes()));
-    archive.extend(name.as_bytes());
-    archive.push(0);
-    archive.resize(archive.len().next_multiple_of(4), 0);
-    archive.extend(content);
-    archive.resize(archive.len().next_multiple_of(4), 0);
 }
