@@ -17,6 +17,8 @@ mod config;
 mod contender;
 #[path = "forward/generator.rs"]
 mod generator;
+#[path = "forward/guest_tcp.rs"]
+mod guest_tcp;
 #[path = "forward/hugepages.rs"]
 mod hugepages;
 #[path = "forward/instructions.rs"]
@@ -39,10 +41,14 @@ mod process;
 mod report;
 #[path = "forward/scale.rs"]
 mod scale;
+#[path = "forward/stacks.rs"]
+mod stacks;
 #[path = "forward/stages.rs"]
 mod stages;
 #[path = "forward/storm.rs"]
 mod storm;
+#[path = "forward/tap.rs"]
+mod tap;
 #[path = "forward/target.rs"]
 mod target;
 #[path = "forward/tcp.rs"]

@@ -1,6 +1,7 @@
 //! A generator of TCP in bulk, as a VM sends it by its virtio device: it leaves the cutting of long packets and their checksums to the
 //! device, or does both itself. Like TCP, it has only so much under way at once.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +11,7 @@ use ferry::dpdk::{BURST, Burst, Mbuf, Mempool, Offloads, Work, cycles, cycles_pe
 use serde::{Deserialize, Serialize};
 
 use super::capture::{self, BEFORE_TCP_PAYLOAD};
-use super::generator::{Ends, Order};
+use super::generator::{Ends, Order, QUEUE};
 use super::process::time_on_core;
 
 /// What a VM with an MTU of 1,450 puts into a segment.
@@ -33,8 +34,21 @@ const LOOKED_AT: u64 = 16;
 pub enum Bulk {
     /// Segments and checksums.
     Tso,
+    /// Checksums.
+    Checksums,
     /// Nothing.
     Plain,
+}
+
+impl Bulk {
+    /// The same for a device.
+    pub fn offloads(self) -> Offloads {
+        match self {
+            Self::Tso => Offloads::CHECKSUMS.and(Offloads::TCP4_SEGMENTS),
+            Self::Checksums => Offloads::CHECKSUMS,
+            Self::Plain => Offloads::NONE,
+        }
+    }
 }
 
 /// What came of it.
@@ -52,15 +66,11 @@ pub struct Sample {
 /// The other ends do not come up, or what comes is wrong.
 pub fn run(order: &Order, kind: Bulk) -> Result<()> {
     let worker = order.worker.as_deref().context("no worker was named")?;
-    let offloads = match kind {
-        Bulk::Tso => Offloads::CHECKSUMS.and(Offloads::TCP4_SEGMENTS),
-        Bulk::Plain => Offloads::NONE,
-    };
-    let ends = Ends::start(&order.generate, offloads)?;
+    let ends = Ends::start(&order.generate, kind.offloads(), [QUEUE; 2])?;
     // The same bytes in both kinds, so that no cache holds more of one.
     let (count, room) = match kind {
         Bulk::Tso => (FLOWS, 65_000),
-        Bulk::Plain => (FLOWS * SEGMENTS, 2048),
+        Bulk::Checksums | Bulk::Plain => (FLOWS * SEGMENTS, 2048),
     };
     let pool = Mempool::new("packets", count as u32, room, 0)?;
     let packets = (0..count).map(|number| packet(&pool, number % FLOWS, kind));
@@ -81,14 +91,15 @@ fn packet(pool: &Mempool, flow: usize, kind: Bulk) -> Result<Mbuf> {
     let segments = if kind == Bulk::Tso { SEGMENTS } else { 1 };
     let mut packet = pool.allocate().context("no mbuf")?;
     ensure!(packet.append(&capture::tcp_frame(flow, segments * SEGMENT)), "it is too long");
-    if kind == Bulk::Tso {
+    if kind != Bulk::Plain {
+        let size = NonZeroU16::new(SEGMENT as u16).filter(|_| kind == Bulk::Tso);
         packet.leave(&Work {
             before_ip: 14,
             ip: 20,
             transport: 32,
             over_ipv6: false,
             is_tcp: true,
-            segments: Some((SEGMENT as u16).try_into()?),
+            segments: size,
             outer: None,
         });
     }
@@ -125,9 +136,9 @@ impl Generator {
                 let packet = &mut self.packets[number % count];
                 frames.extend(packet.share(&self.shared));
             }
-            let sent = self.ends.out.send(&mut frames);
+            let sent = self.ends.out.tx.send(&mut frames);
             (next, under_way) = (next + sent, under_way + sent * payload);
-            self.ends.back.receive(&mut burst);
+            self.ends.back.rx.receive(&mut burst);
             if !burst.is_empty() {
                 last = now;
             } else if now.wrapping_sub(last) > patience {

@@ -18,6 +18,7 @@ use super::bulk::{self, Bulk};
 use super::capture;
 use super::case::Pages;
 use super::config::{Host, PEER};
+use super::stacks;
 
 /// Cycles of one step of the histogram.
 const STEP: usize = 8;
@@ -34,7 +35,7 @@ const HELD_UP: Duration = Duration::from_micros(50);
 const WARM_UP: Duration = Duration::from_millis(300);
 const FLOWS: usize = 256;
 /// Descriptors of each ring.
-const QUEUE: u16 = 1024;
+pub const QUEUE: u16 = 1024;
 
 /// What it is told.
 #[derive(Args, Clone)]
@@ -54,6 +55,12 @@ pub struct Order {
     /// The kernel's file on the thread whose time counts.
     #[arg(long, hide = true, requires = "bulk")]
     pub worker: Option<PathBuf>,
+    /// Namespaces whose kernels send and receive the TCP: the VM's, and the other host's.
+    #[arg(long, hide = true, num_args = 2, value_names = ["VM", "HOST"], requires = "bulk")]
+    pub stacks: Vec<String>,
+    /// Where the other host sends its tunnel packets.
+    #[arg(long, hide = true, requires = "stacks")]
+    pub vtep_mac: Option<String>,
 }
 
 /// What came of it. Latencies in time-stamp cycles.
@@ -95,12 +102,20 @@ pub fn config(pages: Pages, sockets: &[PathBuf; 2], socket: &Path) -> String {
     text
 }
 
+/// An interface.
+pub struct End {
+    /// What comes by it.
+    pub rx: RxQueue,
+    /// What leaves by it.
+    pub tx: TxQueue,
+}
+
 /// Its two interfaces, both of which have a link.
 pub struct Ends {
     /// Where frames leave.
-    pub out: TxQueue,
+    pub out: End,
     /// Where they come back.
-    pub back: RxQueue,
+    pub back: End,
     /// Of 2,048 bytes.
     pub pool: Mempool,
     // Last to go, as the queues are theirs.
@@ -109,11 +124,11 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Starts EAL, and both with what the other side is to do.
+    /// Starts EAL, and both with what the other side is to do and so many descriptors a ring.
     ///
     /// # Errors
     /// The other ends do not come up.
-    pub fn start(sockets: &[PathBuf], offloads: Offloads) -> Result<Self> {
+    pub fn start(sockets: &[PathBuf], offloads: Offloads, descriptors: [u16; 2]) -> Result<Self> {
         let options = EalOptions {
             control_core: 0,
             worker_cores: Vec::new(),
@@ -124,20 +139,20 @@ impl Ends {
         };
         let eal = Eal::start(&options)?;
         let pool = Mempool::new("generator", 16_383, 2048, 0)?;
-        let options = PortOptions {
-            rx_queues: 1,
-            tx_queues: 1,
-            rx_descriptors: Some(QUEUE),
-            tx_descriptors: Some(QUEUE),
-            mtu: 1500,
-            promiscuous: true,
-            offloads,
-        };
         let mut ports = Vec::new();
         let mut queues = Vec::new();
-        for (number, socket) in sockets.iter().enumerate() {
+        for (number, (socket, queue)) in sockets.iter().zip(descriptors).enumerate() {
+            let options = PortOptions {
+                rx_queues: 1,
+                tx_queues: 1,
+                rx_descriptors: Some(queue),
+                tx_descriptors: Some(queue),
+                mtu: 1500,
+                promiscuous: true,
+                offloads,
+            };
             let name = format!("net_virtio_user{number}");
-            let device = format!("{name},path={},queue_size={QUEUE}", socket.display());
+            let device = format!("{name},path={},queue_size={queue}", socket.display());
             let mut port = Port::attach(&name, &device)?;
             queues.push(port.start(&options, &pool)?);
             ports.push(port);
@@ -147,26 +162,33 @@ impl Ends {
             ensure!(begun.elapsed() < PATIENCE, "the other ends do not come up");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let mut ends = queues.into_iter().map(|(mut rx, mut tx)| (rx.pop(), tx.pop()));
-        let (Some((_, Some(out))), Some((Some(back), _))) = (ends.next(), ends.next()) else {
+        let end = |(mut rx, mut tx): (Vec<_>, Vec<_>)| Some(End { rx: rx.pop()?, tx: tx.pop()? });
+        let mut ends = queues.into_iter().filter_map(end);
+        let (Some(out), Some(back)) = (ends.next(), ends.next()) else {
             anyhow::bail!("two sockets are needed")
         };
         Ok(Self { out, back, pool, _ports: ports, _eal: eal })
     }
 }
 
-/// Sends, receives and prints a [`Sample`] as JSON, or a [`bulk::Sample`].
+/// Sends, receives and prints a [`Sample`] as JSON, or a [`bulk::Sample`] or [`stacks::Sample`].
 ///
 /// # Errors
 /// The other ends do not come up, or nothing comes back.
 pub fn run(order: &Order) -> Result<()> {
-    if let Some(kind) = order.bulk {
-        return bulk::run(order, kind);
+    match order.bulk {
+        Some(kind) if order.stacks.is_empty() => return bulk::run(order, kind),
+        Some(kind) => return stacks::run(order, kind),
+        None => {}
     }
-    let mut ends = Ends::start(&order.generate, Offloads::NONE)?;
+    let mut ends = Ends::start(&order.generate, Offloads::NONE, [QUEUE; 2])?;
     let frames: Vec<_> = (0..FLOWS).map(|flow| capture::station_frame(0, 0, None, flow)).collect();
-    let mut generator =
-        Generator { pool: &ends.pool, frames: &frames, out: &mut ends.out, back: &mut ends.back };
+    let mut generator = Generator {
+        pool: &ends.pool,
+        frames: &frames,
+        out: &mut ends.out.tx,
+        back: &mut ends.back.rx,
+    };
     generator.measure(order.pace, WARM_UP)?;
     let sample = generator.measure(order.pace, Duration::from_millis(order.milliseconds))?;
     println!("{}", serde_json::to_string(&sample)?);

@@ -1,8 +1,10 @@
 //! Network namespaces of contenders, and programs that set them up.
 
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// A namespace; it goes when this is dropped.
 pub struct Namespace(String);
@@ -52,4 +54,20 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String> {
         bail!("{program} {}: {}", arguments.join(" "), error.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Does something in the namespace of a name, on a thread of its own; files and sockets that it opens stay there.
+///
+/// # Errors
+/// There is no such namespace, or the user may not enter it.
+pub fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let namespace = File::open(format!("/run/netns/{name}")).with_context(|| name.to_owned())?;
+    let enter = || {
+        // SAFETY: a plain system call on a descriptor that we own.
+        let failed = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+        ensure!(failed == 0, "cannot enter {name}: {}", std::io::Error::last_os_error());
+        Ok(work())
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::case::Pages;
-use super::{bindings, changes, latency, learning, scale, stages, storm, tcp, workers};
+use super::{bindings, changes, guest_tcp, latency, learning, scale, stages, storm, tcp, workers};
 
 /// What a trial came to.
 pub struct Outcome {
@@ -31,7 +31,7 @@ pub struct Trial {
 }
 
 /// All of them.
-pub const TRIALS: [Trial; 9] = [
+pub const TRIALS: [Trial; 10] = [
     Trial { name: "learning", usual: true, memory: learning::MEMORY, run: learning::run },
     Trial { name: "changes", usual: true, memory: 2048, run: changes::run },
     Trial { name: "two-workers", usual: true, memory: 2048, run: workers::run },
@@ -39,6 +39,7 @@ pub const TRIALS: [Trial; 9] = [
     Trial { name: "stages", usual: true, memory: 2048, run: stages::run },
     Trial { name: "storm", usual: true, memory: 1136, run: storm::run },
     Trial { name: "tcp", usual: true, memory: 2048, run: tcp::run },
+    Trial { name: "guest-tcp", usual: true, memory: 2048, run: guest_tcp::run },
     Trial { name: "bindings", usual: true, memory: 1136, run: bindings::run },
     Trial { name: "scale", usual: false, memory: scale::MEMORY, run: scale::run },
 ];

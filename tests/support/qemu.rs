@@ -115,6 +115,17 @@ impl Qemu {
         output.to_owned()
     }
 
+    /// Time that it has spent on cores, its own and the kernel's for it: no other load of the machine is in it.
+    pub fn time_on_cores(&self) -> Duration {
+        let statistics = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // Behind the name, in parentheses, which may hold blanks: the state is field 3, user and system time are 14 and 15.
+        let (_, fields) = statistics.rsplit_once(") ").unwrap();
+        let ticks =
+            |field: usize| fields.split(' ').nth(field - 3).unwrap().parse::<u64>().unwrap();
+        // The kernel tells all programs of a hundred a second.
+        Duration::from_millis((ticks(14) + ticks(15)) * 10)
+    }
+
     fn wait(&mut self, text: &str, patience: Duration) {
         let end = Instant::now() + patience;
         // Whole lines.
