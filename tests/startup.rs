@@ -136,6 +136,28 @@ fn a_socket_that_is_in_use() {
 }
 
 #[test]
+fn a_tap_that_another_ferry_has() {
+    let attempt = Attempt::new();
+    let config = but("net_null1", "\"net_tap1,iface=tap1\"");
+    let first =
+        Ferry::start(&attempt.namespace, &config.replace("api: {socket: FOLDER/ferry.sock}\n", ""));
+    let twin = config.replace("tap1", "tap2");
+    for (config, words) in [
+        (&config, "port vm1: another process has interface tap1"),
+        (&twin, "port ferry-up0: another process has interface ferry-up0"),
+    ] {
+        let output = attempt.run(config);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains(words), "{errors}");
+    }
+    let ports = first.show("ports");
+    let links: Vec<_> = ports.as_array().unwrap().iter().map(|port| &port["link"]).collect();
+    assert_eq!(links, ["up", "up", "up"], "the first one has what it had");
+    first.stop();
+}
+
+#[test]
 fn a_listener_that_cannot_be_had() {
     let (attempt, folder) = (Attempt::new(), TempDir::new().unwrap());
     let path = |name: &str| folder.path().join(name).display().to_string();

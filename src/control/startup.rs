@@ -35,6 +35,11 @@ pub enum StartError {
     /// No packet buffers for a port.
     #[error("port {0}: no packet buffers are left; raise eal.mbufs")]
     NoShare(String),
+    /// A tap that another process has.
+    #[error(
+        "port {0}: another process has interface {1}, perhaps another Ferry: stop that one, or give this port another interface"
+    )]
+    Taken(String, String),
     /// Workers that do not come round.
     #[error("a worker has not let go of {0} in time; try again when it does")]
     HeldUp(String),

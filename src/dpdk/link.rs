@@ -1,6 +1,8 @@
 //! Whether a port carries frames.
 
 use std::mem;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
 
 /// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,23 @@ pub(super) fn link(id: u16) -> LinkState {
     unsafe { dpdk_sys::shim_link(id, &mut speed, &mut up) };
     let known = speed != 0 && speed != dpdk_sys::SHIM_SPEED_UNKNOWN;
     LinkState { up: up != 0 || is_elsewhere(id), speed_mbps: known.then_some(speed) }
+}
+
+/// Whether there is a kernel interface of this name and something carries its frames: of a tap, a process that has it open.
+pub fn has_carrier(interface: &str) -> bool {
+    let Ok(socket) = UnixDatagram::unbound() else { return false };
+    // SAFETY: a request of zeros is valid, and the last one ends the name; the kernel writes the flags.
+    unsafe {
+        let mut request: libc::ifreq = mem::zeroed();
+        if interface.len() >= request.ifr_name.len() {
+            return false;
+        }
+        for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+            *to = from as libc::c_char;
+        }
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, &mut request) == 0
+            && i32::from(request.ifr_ifru.ifru_flags) & libc::IFF_RUNNING != 0
+    }
 }
 
 /// Whether a port's kernel interface is in another network namespace.

@@ -31,7 +31,7 @@ pub use error::{Error, Result};
 pub use heap::trim_heap;
 pub use hugepages::{free_hugepages, has_hugetlbfs};
 pub use ip_frag::{CutError, Pieces, cut_ipv4, cut_ipv6};
-pub use link::LinkState;
+pub use link::{LinkState, has_carrier};
 pub use mbuf::{Checksum, Mbuf};
 pub use mempool::Mempool;
 pub use offload::{Offloads, Unfinished, Work};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::pools::{Need, Pools, Share};
 use crate::config::{self, Bond, Config};
 use crate::control::startup::StartError;
-use crate::dpdk::{MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue};
+use crate::dpdk::{MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue, has_carrier};
 use crate::worker::{TxPath, TxPort};
 
 /// Packets that a handoff ring holds.
@@ -46,22 +46,32 @@ impl Wanted {
         self.name == other.name && is_twin(self) == is_twin(other)
     }
 
+    fn devices(&self) -> &[String] {
+        self.bond.as_ref().map_or(std::slice::from_ref(&self.device), |bond| &bond.members)
+    }
+
+    /// Its tap that another process has: both would get a part of the frames, and the first to end would take the link
+    /// away.
+    fn foreign_tap(&self) -> Option<&str> {
+        let taps = self.devices().iter().filter(|device| device.starts_with("net_tap"));
+        taps.filter_map(|device| parts(device).1).find(|tap| has_carrier(tap))
+    }
+
     /// Whether two ports cannot be open at once: it is the same device, or another one at the same interface or socket.
     pub fn shares_device(&self, other: &Wanted) -> bool {
-        fn parts(devargs: &str) -> (String, Option<&str>) {
-            let mut parts = devargs.split(',');
-            let device = parts.next().unwrap_or(devargs);
-            (config::canonical_device(device), parts.find_map(|part| part.strip_prefix("iface=")))
-        }
-        fn devices(of: &Wanted) -> &[String] {
-            of.bond.as_ref().map_or(std::slice::from_ref(&of.device), |bond| &bond.members)
-        }
         let clash = |one: &String, two: &String| {
             let ((device, interface), (other, other_interface)) = (parts(one), parts(two));
             device == other || interface.is_some() && interface == other_interface
         };
-        devices(self).iter().any(|one| devices(other).iter().any(|two| clash(one, two)))
+        self.devices().iter().any(|one| other.devices().iter().any(|two| clash(one, two)))
     }
+}
+
+/// What a device is known by, and the interface or socket that it names.
+fn parts(devargs: &str) -> (String, Option<&str>) {
+    let mut parts = devargs.split(',');
+    let device = parts.next().unwrap_or(devargs);
+    (config::canonical_device(device), parts.find_map(|part| part.strip_prefix("iface=")))
 }
 
 /// A port that is open, before workers know of it.
@@ -139,6 +149,9 @@ pub fn open(
 ) -> Result<Vec<Opened>, StartError> {
     let mut attached = Vec::new();
     for want in list {
+        if let Some(tap) = want.foreign_tap() {
+            return Err(StartError::Taken(want.name.clone(), tap.to_owned()));
+        }
         let port = match &want.bond {
             Some(Bond { mode, members }) => Port::attach_bond(&want.name, *mode, members)?,
             None => Port::attach(&want.name, &want.device)?,
