@@ -14,6 +14,7 @@ use super::learned_peers;
 use super::macs;
 use super::multicast;
 use super::peers::{Resolution, ResolvedHop};
+use super::ports::Ports;
 use super::startup::StartError;
 use crate::config::{self, Config, Neighbour};
 use crate::fib::MacKey;
@@ -201,7 +202,7 @@ impl Control {
     }
 
     /// Looks for the next hops of new peers, and of those whose static neighbour is another one than before.
-    pub(super) fn find_next_hops(&mut self, before: &Config) {
+    fn find_next_hops(&mut self, before: &Config) {
         let announcer = &mut self.announcer;
         let Parts { config, ports, peers, adjacencies, .. } = &mut self.parts;
         let mut sought = peers.take_fresh();
@@ -211,12 +212,10 @@ impl Control {
             let changed = old.iter().chain(new).filter(is_changed).map(|neighbour| neighbour.ip);
             sought.extend(changed.filter(|address| peers.has_address(*address)));
         }
-        for Neighbour { ip, mac, port } in new {
-            if sought.remove(ip) {
-                let port = ports.index(port);
-                let hop = ResolvedHop { port, mac: *mac, address: *ip, weight: 1 };
-                let resolution = Resolution::Resolved(vec![hop]);
-                peers.resolve(*ip, &resolution, config, ports, adjacencies, announcer);
+        for neighbour in new {
+            if sought.remove(&neighbour.ip) {
+                let resolution = by_hand(neighbour, ports);
+                peers.resolve(neighbour.ip, &resolution, config, ports, adjacencies, announcer);
             }
         }
         if sought.is_empty() {
@@ -230,4 +229,11 @@ impl Control {
             netlink.follow(sought.into_iter().collect());
         }
     }
+}
+
+/// The next hop that the operator gives.
+pub(super) fn by_hand(neighbour: &Neighbour, ports: &Ports) -> Resolution {
+    let Neighbour { ip, mac, port } = neighbour;
+    let port = ports.index(port);
+    Resolution::Resolved(vec![ResolvedHop { port, mac: *mac, address: *ip, weight: 1 }])
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::apply::by_hand;
 use super::clock::{self, Seconds};
 use super::core::{Control, Parts};
 use super::flood_groups::vxlan_peer;
@@ -36,14 +37,14 @@ impl Control {
     /// goes to it then is flooded, and not lost.
     pub(super) fn meet(&mut self, network: u32, address: IpAddr) {
         let now = self.now();
-        let Parts { config, peers, adjacencies, networks, traffic, .. } = &mut self.parts;
+        let Parts { config, ports, peers, adjacencies, networks, traffic, .. } = &mut self.parts;
         let Some(network) = networks.get_mut(network as usize) else { return };
-        let mut neighbours = config.underlay.neighbours.iter();
-        if self.netlink.is_none() && !neighbours.any(|neighbour| neighbour.ip == address) {
-            return;
-        }
         let key = vxlan_peer(address, config);
         if peers.is_known(&key) {
+            return;
+        }
+        let neighbour = config.underlay.neighbours.iter().find(|of| of.ip == address);
+        if self.netlink.is_none() && neighbour.is_none() {
             return;
         }
         if peers.learned_count() >= LEARNED_PEERS {
@@ -60,8 +61,15 @@ impl Control {
         let adjacency = peers.learn(key, now, adjacencies, |index| traffic.forget_peer(index));
         let ageing = network.config.ageing.map_or(0, clock::ticks);
         adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
-        let config = config.clone();
-        self.find_next_hops(&config);
+        peers.take_fresh();
+        match (neighbour, &self.netlink) {
+            (Some(neighbour), _) => {
+                let (resolution, announcer) = (by_hand(neighbour, ports), &mut self.announcer);
+                peers.resolve(address, &resolution, config, ports, adjacencies, announcer);
+            }
+            (None, Some(netlink)) => netlink.follow(vec![address]),
+            (None, None) => {}
+        }
         self.unpublished = true;
     }
 
