@@ -5,6 +5,7 @@
 
 mod text;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use axum::extract::State;
@@ -155,7 +156,7 @@ fn process(text: &mut Text, handle: &Handle) {
     text.family(Gauge, "start_time_seconds", "When it was started, in seconds since 1970.");
     let since = handle.started().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     text.sample(&[], since.as_secs_f64());
-    let help = "TCP connections that the API did not take: too many were open.";
+    let help = "Connections that the API did not take: too many were open.";
     text.family(Counter, "api_refused_connections_total", help);
     text.sample(&[], handle.refused().get());
 }
@@ -332,29 +333,39 @@ fn networks(text: &mut Text, networks: &[NetworkReading]) {
 }
 
 fn peers(text: &mut Text, peers: &[Peer]) {
-    if peers.is_empty() {
-        return;
-    }
-    let of = |peer: &Peer| {
+    // One that networks speak to in several ways, such as with other DSCPs, is one peer all the same.
+    let mut sums = BTreeMap::<_, [Volume; 2]>::new();
+    for peer in peers {
+        let (Some(sent), Some(received)) = (peer.sent, peer.received) else { continue };
         let encap = match peer.encap {
             Encap::Vxlan => "vxlan",
             Encap::Nvgre => "nvgre",
             Encap::Gre => "gre",
         };
-        let id = peer.id.map(|id| id.to_string()).unwrap_or_default();
-        [label("peer", &peer.address.to_string()), label("encap", encap), label("id", &id)]
-    };
-    let mut each = |name, help, value: fn(&Peer) -> Option<u64>| {
+        let of_peer = sums.entry((peer.address, encap, peer.id)).or_default();
+        for (sum, more) in of_peer.iter_mut().zip([sent, received]) {
+            sum.packets += more.packets;
+            sum.bytes += more.bytes;
+        }
+    }
+    if sums.is_empty() {
+        return;
+    }
+    let mut each = |name, help, value: fn(&[Volume; 2]) -> u64| {
         text.family(Counter, name, help);
-        let counted = peers.iter().filter_map(|peer| Some((peer, value(peer)?)));
-        counted.for_each(|(peer, value)| text.sample(&of(peer), value));
+        for ((address, encap, id), volumes) in &sums {
+            let (address, id) =
+                (address.to_string(), id.map_or(String::new(), |id| id.to_string()));
+            let labels = [label("peer", &address), label("encap", encap), label("id", &id)];
+            text.sample(&labels, value(volumes));
+        }
     };
     let help = "Frames for the peer, copies of flooded ones included.";
-    each("peer_transmit_packets_total", help, |peer| Some(peer.sent?.packets));
+    each("peer_transmit_packets_total", help, |[sent, _]| sent.packets);
     let help = "Bytes of these frames, without outer headers.";
-    each("peer_transmit_bytes_total", help, |peer| Some(peer.sent?.bytes));
+    each("peer_transmit_bytes_total", help, |[sent, _]| sent.bytes);
     let help = "Frames from the peer that a network took.";
-    each("peer_receive_packets_total", help, |peer| Some(peer.received?.packets));
+    each("peer_receive_packets_total", help, |[_, received]| received.packets);
     let help = "Bytes of these frames, without outer headers.";
-    each("peer_receive_bytes_total", help, |peer| Some(peer.received?.bytes));
+    each("peer_receive_bytes_total", help, |[_, received]| received.bytes);
 }
