@@ -1,4 +1,4 @@
-//! Connections of a listener: over TCP only so many at once, and none that keeps silent.
+//! Connections of a listener: only so many at once, and over TCP none that keeps silent.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,6 +23,9 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// So many are told at once; more are closed without a word.
 const REFUSALS: usize = 64;
 
+/// Connections that a listener holds: all listeners together leave file descriptors for devices and guests.
+const MOST: usize = 256;
+
 /// What clients of a listener may do.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
@@ -35,9 +38,9 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Of who may use a unix socket.
-    pub const LOCAL: Self = Self { connections: usize::MAX, silence: None };
+    pub const LOCAL: Self = Self { connections: MOST, silence: None };
     /// Of whoever reaches the TCP listener.
-    pub const TCP: Self = Self { connections: 256, silence: Some(Duration::from_secs(30)) };
+    pub const TCP: Self = Self { connections: MOST, silence: Some(Duration::from_secs(30)) };
 }
 
 /// Counts the connections that were refused.
@@ -91,7 +94,7 @@ pub(super) async fn answer<L: Listener<Addr: Debug>>(
 /// Says that there are too many, and waits until that is read: what is closed with a request unread loses its answer.
 async fn refuse(mut stream: impl AsyncRead + AsyncWrite + Unpin, most: usize) {
     let body = format!(
-        "{{\"error\":\"{most} connections are open, and no more are taken: close some, or use the unix socket\"}}"
+        "{{\"error\":\"{most} connections are open, and no more are taken: close some, or ask at another socket\"}}"
     );
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",

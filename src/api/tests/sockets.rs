@@ -72,6 +72,13 @@ fn groups_may_read_or_read_and_write() {
         let answer = fake::raw(&socket.path, request);
         assert_eq!(&answer[9..12], "415", "{answer}");
     }
+    // Readers who take all connections that there are leave those who may change something theirs.
+    let open = |_| UnixStream::connect(&reading.path).unwrap();
+    let opened: Vec<UnixStream> = (0..256).map(open).collect();
+    let request = "GET /v1/version HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let of = |socket: &Socket| fake::raw(&socket.path, request)[9..12].to_owned();
+    assert_eq!((of(&reading), of(&all)), ("503".to_owned(), "200".to_owned()));
+    drop(opened);
     server.stop();
     assert!(!all.path.exists() && !reading.path.exists());
     let error = serve(all.clone(), socket("reading", "no-such")).err().unwrap().to_string();
