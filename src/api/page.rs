@@ -62,8 +62,8 @@ impl MacFilter {
         };
         self.vni.is_none_or(|vni| vni == mac.vni)
             && self.mac.as_ref().is_none_or(|prefix| prefix.admits(&mac.mac))
-            && (self.port.is_none() || self.port == mac.port)
-            && (self.peer.is_none() || self.peer == mac.peer)
+            && (self.port.is_none() || self.port == mac.place.port)
+            && (self.peer.is_none() || self.peer == mac.place.peer)
             && self.kind.is_none_or(|kind| kind == mac.kind)
             && age(self.min_age, |age, limit| age >= limit)
             && age(self.max_age, |age, limit| age <= limit)

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::arguments::Capture;
+use super::plan::Capture;
 use crate::api::client::{Client, ClientError};
 use crate::api::pcapng;
 

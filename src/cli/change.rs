@@ -3,9 +3,9 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::arguments::{Change, Wanted};
 use super::exit::Exit;
 use super::parts::Content;
+use super::plan::{Change, Wanted};
 use crate::api::client::{Client, ClientError};
 use crate::api::model::Changed;
 use crate::api::{Flush, Flushed};

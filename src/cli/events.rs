@@ -7,7 +7,7 @@ use std::path::Path;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use super::list::attachment;
+use super::list::port_of;
 use super::show::ShowError;
 use crate::api::client::Client;
 use crate::api::{Event, MacEvent, Place};
@@ -82,12 +82,10 @@ struct At<'p>(&'p Place);
 
 impl Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Place { port: Some(port), vlan, inner_vlan, .. } => {
-                f.write_str(&attachment(port, *vlan, *inner_vlan))
-            }
-            Place { peer: Some(peer), .. } => write!(f, "{peer}"),
-            Place { .. } => write!(f, "a place that is gone"),
+        match (port_of(self.0), self.0.peer) {
+            (Some(port), _) => f.write_str(&port),
+            (None, Some(peer)) => write!(f, "{peer}"),
+            (None, None) => f.write_str("a place that is gone"),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::units::{duration, grouped, speed};
 use crate::api::Direction;
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind,
-    Mirror, Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Port, Role, Totals,
+    Mirror, Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Place, Port, Role, Totals,
     UdpChecksum, Volume, Worker,
 };
 
@@ -54,6 +54,11 @@ fn joined<T>(list: &[T], name: impl Fn(&T) -> String) -> String {
 pub(super) fn attachment(port: &str, vlan: Option<u16>, inner_vlan: Option<u16>) -> String {
     let tags = vlan.into_iter().chain(inner_vlan);
     tags.fold(port.to_owned(), |name, id| format!("{name}.{id}"))
+}
+
+/// The port of a place behind one.
+pub(super) fn port_of(place: &Place) -> Option<String> {
+    place.port.as_ref().map(|port| attachment(port, place.vlan, place.inner_vlan))
 }
 
 fn encap(encap: Encap) -> String {
@@ -199,8 +204,8 @@ impl List for Mac {
                 mac.mac.clone(),
                 kind.to_owned(),
                 if mac.frozen { "frozen" } else { "-" }.to_owned(),
-                or_dash(mac.port.as_ref().map(|port| attachment(port, mac.vlan, mac.inner_vlan))),
-                or_dash(mac.peer),
+                or_dash(port_of(&mac.place)),
+                or_dash(mac.place.peer),
                 or_dash(mac.age_seconds.map(duration)),
             ]
         })
@@ -275,8 +280,8 @@ impl List for Group {
                 row.network.clone(),
                 or_dash(row.group),
                 kind.to_owned(),
-                or_dash(row.port.as_ref().map(|port| attachment(port, row.vlan, row.inner_vlan))),
-                or_dash(row.peer),
+                or_dash(port_of(&row.place)),
+                or_dash(row.place.peer),
                 or_dash(row.version.map(protocol)),
                 filter.to_owned(),
                 joined(&sources, ToString::to_string),

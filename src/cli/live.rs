@@ -2,8 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
-use super::arguments::TraceLive;
 use super::frame::describe;
+use super::plan::TraceLive;
 use super::trace::{TraceError, write};
 use crate::api::client::Client;
 use crate::api::{Live, from_hex};

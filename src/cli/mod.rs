@@ -14,6 +14,7 @@ mod live;
 pub mod log;
 mod network_id;
 mod parts;
+mod plan;
 mod reference;
 mod run;
 mod show;
@@ -26,9 +27,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use arguments::{
-    Capture, Change, Frames, Plan, Resource, Show, Trace, TraceLive, Wanted, parse,
-};
+pub use arguments::{Resource, parse};
 pub use capture::capture;
 pub use change::{ChangeError, change};
 pub use check::check;
@@ -38,6 +37,7 @@ pub use exit::Exit;
 pub use live::trace_live;
 pub use network_id::NetworkId;
 pub use parts::{Content, Part};
+pub use plan::{Capture, Change, Frames, Plan, Show, Trace, TraceLive, Wanted};
 pub use reference::{completions, manual, schema};
 pub use run::{RunError, run, version};
 pub use show::show;

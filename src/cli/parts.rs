@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::arguments::Wanted;
 use super::network_id::NetworkId;
+use super::plan::Wanted;
 use crate::api::client::{Client, ClientError};
 use crate::wire::MacAddr;
 

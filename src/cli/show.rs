@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::arguments::{Resource, Show};
+use super::arguments::Resource;
 use super::list::{self, List};
+use super::plan::Show;
 use super::watch::watch;
 use crate::api::client::{Client, ClientError};
 use crate::api::model::{DropCount, Group, Mirror, Network, Peer, Port, Totals, Worker};

@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::arguments::{Frames, Trace};
 use super::frame::capture::{self, CaptureError};
-use super::list::{attachment, write_json};
+use super::list::{port_of, write_json};
+use super::plan::{Frames, Trace};
 use super::units::duration;
 use crate::api::client::{Client, ClientError};
 use crate::api::model::{
@@ -140,8 +140,8 @@ fn role(role: Role) -> &'static str {
 }
 
 fn place(place: &Place) -> Option<String> {
-    match (&place.port, place.peer) {
-        (Some(port), _) => Some(format!("port {}", attachment(port, place.vlan, place.inner_vlan))),
+    match (port_of(place), place.peer) {
+        (Some(port), _) => Some(format!("port {port}")),
         (None, Some(group)) if group.is_multicast() => Some(format!("group {group}")),
         (None, Some(peer)) => Some(format!("peer {peer}")),
         (None, None) => None,
@@ -150,9 +150,7 @@ fn place(place: &Place) -> Option<String> {
 
 fn station(Station { mac, known }: &Station) -> String {
     let Some(known) = known else { return format!("{mac}, not known") };
-    let (port, vlan, inner_vlan) = (known.port.clone(), known.vlan, known.inner_vlan);
-    let at = Place { port, vlan, inner_vlan, peer: known.peer };
-    let at = place(&at).unwrap_or("nowhere".to_owned());
+    let at = place(&known.place).unwrap_or("nowhere".to_owned());
     let frozen = if known.frozen { ", frozen there" } else { "" };
     match (known.kind, known.age_seconds) {
         (MacKind::Static, _) => format!("{mac}, static at {at}"),

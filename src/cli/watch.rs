@@ -9,7 +9,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::arguments::Show;
+use super::plan::Show;
 use super::show::{ShowError, answer};
 use crate::api::client::ClientError;
 

@@ -232,17 +232,13 @@ impl Control {
     }
 
     pub(super) fn report_mac(&self, network: &Network, key: MacKey, entry: Entry) -> model::Mac {
-        let Place { port, vlan, inner_vlan, peer } = self.parts.place(entry.adjacency());
         let kind = if entry.is_static() { model::MacKind::Static } else { model::MacKind::Learned };
         model::Mac {
             vni: network.vni(),
             network: network.name().to_owned(),
             mac: MacAddr(key.octets()).to_string(),
             kind,
-            port,
-            vlan,
-            inner_vlan,
-            peer,
+            place: self.parts.place(entry.adjacency()),
             frozen: entry.is_frozen(),
             age_seconds: (!entry.is_static()).then(|| age(self.tick(), entry).into()),
         }

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Place;
+
 /// A member of a multicast group of a network, a multicast router, which gets all groups, or who asks for members: an
 /// access port, or a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,18 +20,9 @@ pub struct Group {
     pub group: Option<IpAddr>,
     /// What it is, and how it came to be known.
     pub kind: MemberKind,
-    /// Name of the access port that it is behind; absent, as the peer is, for Ferry's own querier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
-    /// The VLAN on that port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vlan: Option<u16>,
-    /// Where two tags tell the VLAN: the ID of the inner one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inner_vlan: Option<u16>,
-    /// Address of the VTEP that it is behind, or the underlay's group.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<IpAddr>,
+    /// Where it is; the peer may be the underlay's group, and Ferry's own querier is nowhere.
+    #[serde(flatten)]
+    pub place: Place,
     /// What it speaks; absent for what the configuration says, as are all that follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<GroupProtocol>,

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Place;
+
 /// A MAC address of a network, and where it is: behind a port, or behind a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mac {
@@ -16,18 +18,9 @@ pub struct Mac {
     pub mac: String,
     /// How it came to be known.
     pub kind: MacKind,
-    /// Name of the access port that it is behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
-    /// The VLAN on that port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vlan: Option<u16>,
-    /// Where two tags tell the VLAN: the ID of the inner one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inner_vlan: Option<u16>,
-    /// Address of the VTEP that it is behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub peer: Option<IpAddr>,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: Place,
     /// Whether it moved too often and stays here for a while.
     #[serde(default)]
     pub frozen: bool,

@@ -12,7 +12,7 @@ use super::trace::{live, unicast};
 use crate::api::model::{
     DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, GroupSource, Link, Mac, MacKind,
     MacMove, MemberKind, Mempool, Mirror, Neighbour, NeighbourKind, Network, NetworkPort, NextHop,
-    Oversize, PathMtu, Peer, PeerState, Port, Role, Suppression, Totals, Trace, UdpChecksum,
+    Oversize, PathMtu, Peer, PeerState, Place, Port, Role, Suppression, Totals, Trace, UdpChecksum,
     Version, Volume, Worker,
 };
 use crate::api::{
@@ -219,10 +219,12 @@ pub(crate) fn mac(vni: u32, number: u32) -> Mac {
         network: format!("tenant-{vni}"),
         mac: format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}"),
         kind: if number == 0 { MacKind::Static } else { MacKind::Learned },
-        port: even.then(|| "vm1".to_owned()),
-        vlan: (number == 2).then_some(10),
-        inner_vlan: None,
-        peer: (!even).then(|| ip("192.0.2.2")),
+        place: Place {
+            port: even.then(|| "vm1".to_owned()),
+            vlan: (number == 2).then_some(10),
+            inner_vlan: None,
+            peer: (!even).then(|| ip("192.0.2.2")),
+        },
         frozen: number == 2,
         age_seconds: (number > 0).then_some(u64::from(number) * 61),
     }
@@ -340,12 +342,12 @@ pub(crate) fn world() -> World {
             },
         ],
         groups: vec![
-            Group { port: Some("trunk0".to_owned()), vlan: Some(10), ..member() },
-            Group { peer: Some(ip("192.0.2.2")), ..member() },
+            Group { place: Place { vlan: Some(10), ..behind("trunk0") }, ..member() },
+            Group { place: Place { peer: Some(ip("192.0.2.2")), ..Place::default() }, ..member() },
             Group {
                 kind: MemberKind::Querier,
                 group: None,
-                port: Some("vm1".to_owned()),
+                place: behind("vm1"),
                 version: Some(GroupProtocol::Igmpv3),
                 address: Some(ip("10.0.0.254")),
                 expires_seconds: Some(250),
@@ -353,7 +355,7 @@ pub(crate) fn world() -> World {
             },
             Group {
                 kind: MemberKind::Learned,
-                port: Some("vm1".to_owned()),
+                place: behind("vm1"),
                 version: Some(GroupProtocol::Igmpv3),
                 filter: Some(GroupFilter::Exclude),
                 sources: vec![source("10.0.0.7", true), source("10.0.0.9", false)],
@@ -444,6 +446,10 @@ pub(crate) fn raw(socket: &Path, text: &str) -> String {
     answer
 }
 
+fn behind(port: &str) -> Place {
+    Place { port: Some(port.to_owned()), ..Place::default() }
+}
+
 /// Of a group, nowhere yet.
 fn member() -> Group {
     Group {
@@ -451,10 +457,7 @@ fn member() -> Group {
         network: "tenant-101".to_owned(),
         group: Some(ip("239.1.1.1")),
         kind: MemberKind::Static,
-        port: None,
-        vlan: None,
-        inner_vlan: None,
-        peer: None,
+        place: Place::default(),
         version: None,
         address: None,
         filter: None,

@@ -70,7 +70,7 @@ fn macs_come_in_pages_each_one_once() {
     let of_port: HashSet<_> = client.macs(&port).unwrap().into_iter().map(|mac| mac.mac).collect();
     assert_eq!(of_port.len(), macs.len() / 2);
     let peer = MacFilter { peer: Some(ip("192.0.2.2")), ..MacFilter::default() };
-    assert!(client.macs(&peer).unwrap().iter().all(|mac| mac.port.is_none()));
+    assert!(client.macs(&peer).unwrap().iter().all(|mac| mac.place.port.is_none()));
     let mut of = |filter: MacFilter| client.macs(&filter).unwrap();
     let (fixed, young) = (MacKind::Static, Some(2 * 61));
     assert_eq!(of(MacFilter { kind: Some(fixed), ..Default::default() }), macs[..1]);

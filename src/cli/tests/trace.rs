@@ -4,12 +4,11 @@ use crate::api::model::{Ingress, Place, Trace};
 use crate::api::tests::fake::{Fake, version, world};
 use crate::api::tests::trace::{broadcast, live, unicast};
 use crate::api::{Live, LiveRequest};
-use crate::cli::arguments;
 use crate::cli::live::words;
 use crate::cli::trace::{trace, write};
-use crate::cli::{Frames, Plan, parse};
+use crate::cli::{self, Frames, Plan, parse};
 
-fn plan(line: &str) -> Result<arguments::Trace, String> {
+fn plan(line: &str) -> Result<cli::Trace, String> {
     let words = std::iter::once("ferry").chain(line.split_whitespace());
     match parse(words, &version()) {
         Ok((Plan::Trace(plan), _)) => Ok(plan),

@@ -84,8 +84,7 @@ impl Control {
 
     /// Says where an adjacency is.
     fn row(&self, network: &Network, way: AdjacencyIndex) -> model::Group {
-        let Place { port, vlan, inner_vlan, peer } = self.parts.place(way);
-        model::Group { port, vlan, inner_vlan, peer, ..named(network) }
+        model::Group { place: self.parts.place(way), ..named(network) }
     }
 }
 
@@ -96,10 +95,7 @@ fn named(network: &Network) -> model::Group {
         network: network.name().to_owned(),
         group: None,
         kind: model::MemberKind::Static,
-        port: None,
-        vlan: None,
-        inner_vlan: None,
-        peer: None,
+        place: Place::default(),
         version: None,
         address: None,
         filter: None,
