@@ -38,7 +38,7 @@ lint: deps
 
 # What the tests' guests boot. The package is unpacked, not installed: this machine keeps its kernel.
 GUEST_KERNEL := target/guest-kernel/vmlinuz
-GUEST_MODULES := failover irqbypass net_failover tun vfio vfio-pci vfio-pci-core vfio_iommu_type1 vfio_virqfd \
+GUEST_MODULES := failover irqbypass net_failover tun uio uio_pci_generic vfio vfio-pci vfio-pci-core vfio_iommu_type1 vfio_virqfd \
 	virtio virtio_net virtio_pci virtio_pci_legacy_dev virtio_pci_modern_dev virtio_ring
 $(GUEST_KERNEL): Makefile | deps
 	@folder=$$(mktemp -d) && trap "rm -rf $$folder" EXIT && cd $$folder && \

@@ -1,5 +1,5 @@
-//! Ferry on PCI NICs, within a guest to which QEMU gives Intel's 82574L (`e1000e`) and VMware's vmxnet3 behind an IOMMU. Outside of each NIC is
-//! a tap in a namespace.
+//! Ferry on PCI NICs, within a guest to which QEMU gives Intel's 82574L (`e1000e`) and VMware's vmxnet3 behind an IOMMU or without one. Outside
+//! of each NIC is a tap in a namespace.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -17,8 +17,17 @@ use support::{Namespace, Qemu, RawPort, eventually, ferry::BINARY};
 use tempfile::TempDir;
 
 /// In the order in which they are loaded.
-const MODULES: [&str; 7] =
-    ["irqbypass", "vfio", "vfio_virqfd", "vfio_iommu_type1", "vfio-pci-core", "vfio-pci", "tun"];
+const MODULES: [&str; 9] = [
+    "irqbypass",
+    "vfio",
+    "vfio_virqfd",
+    "vfio_iommu_type1",
+    "vfio-pci-core",
+    "vfio-pci",
+    "tun",
+    "uio",
+    "uio_pci_generic",
+];
 /// DPDK's plug-ins.
 const DRIVERS: [&str; 6] =
     ["bus_pci", "bus_vdev", "mempool_ring", "net_e1000", "net_tap", "net_vmxnet3"];
@@ -85,16 +94,19 @@ impl Machine {
     /// Gives NICs to a kernel driver, as `dpdk-devbind.py` does.
     fn bind(&mut self, driver: &str, nics: &[&str]) {
         for nic in nics {
+            let device = format!("/sys/bus/pci/devices/{nic}");
             self.guest.run(&format!(
-                "echo {driver} > /sys/bus/pci/devices/{nic}/driver_override; echo {nic} > /sys/bus/pci/drivers_probe"
+                "if [ -e {device}/driver ]; then echo {nic} > {device}/driver/unbind; fi; \
+                 echo {driver} > {device}/driver_override; echo {nic} > /sys/bus/pci/drivers_probe"
             ));
         }
     }
 
-    /// What `ferry doctor` says of a configuration, and whether all is well enough.
-    fn doctor(&mut self, config: &str) -> (bool, String) {
-        let said = self.guest.run(&format!("ferry doctor {config} && echo well; true"));
-        (said.ends_with("well\n"), said)
+    /// What `ferry doctor` must say, and whether all is well enough.
+    fn expect_doctor(&mut self, well: bool, words: &str) {
+        let said = self.guest.run("ferry doctor /ferry.yaml && echo well; true");
+        assert_eq!(said.ends_with("well\n"), well, "{said}");
+        assert!(said.contains(words), "not '{words}': {said}");
     }
 
     fn start_ferry(&mut self) {
@@ -167,11 +179,15 @@ fn plugins() -> Vec<PathBuf> {
 fn behind_an_iommu_nics_forward_filter_check_sums_lose_their_links_and_come_and_go() {
     let mut machine = Machine::boot(&["-device", "intel-iommu"]);
     machine.load_modules();
-    let (fine, said) = machine.doctor("/ferry.yaml");
-    assert!(!fine && said.contains("dpdk-devbind.py -b vfio-pci 0000:00:04.0"), "{said}");
-    machine.bind("vfio-pci", &[UP, VF, LATE]);
-    let (fine, said) = machine.doctor("/ferry.yaml");
-    assert!(fine && said.contains("0000:00:04.0 has driver vfio-pci"), "{said}");
+    machine.expect_doctor(false, "modprobe vfio-pci; dpdk-devbind.py -b vfio-pci 0000:00:04.0");
+    machine.bind("vfio-pci", &[UP]);
+    machine.bind("uio_pci_generic", &[VF]);
+    machine.expect_doctor(false, "0000:00:04.0 has driver uio_pci_generic, and the IOMMU keeps it");
+    machine.bind("vfio-pci", &[VF]);
+    machine.expect_doctor(true, "0000:00:04.0 has driver vfio-pci");
+    machine.guest.run("umount /sys");
+    machine.expect_doctor(false, "mount -t sysfs sysfs /sys");
+    machine.guest.run("mount -t sysfs sysfs /sys");
     machine.start_ferry();
     machine.tenants_reach_each_other();
     machine.macs_that_are_not_told_are_kept_out();
@@ -181,9 +197,27 @@ fn behind_an_iommu_nics_forward_filter_check_sums_lose_their_links_and_come_and_
     machine.stop_ferry();
 }
 
+#[test]
+fn without_an_iommu_they_forward_by_uio() {
+    let mut machine = Machine::boot(&[]);
+    machine.load_modules();
+    machine.expect_doctor(false, "boot with intel_iommu=on");
+    machine.expect_doctor(false, "dpdk-devbind.py -b uio_pci_generic 0000:00:03.0");
+    machine.guest.run("! ferry run -c /ferry.yaml 2>/log && grep \"'ferry doctor FILE'\" /log");
+    machine.bind("uio_pci_generic", &[UP, VF]);
+    machine.expect_doctor(true, "the device may write anywhere");
+    machine.start_ferry();
+    machine.expect_way();
+    machine.stop_ferry();
+    machine.guest.run("sed -i 's/hugepages: true, //' /ferry.yaml");
+    machine.expect_doctor(false, "0000:00:03.0 has driver uio_pci_generic, which needs huge pages");
+    machine.guest.run("! ferry run -c /ferry.yaml 2>/log && grep \"'ferry doctor FILE'\" /log");
+}
+
 impl Machine {
     fn tenants_reach_each_other(&mut self) {
         self.expect_way();
+        assert_eq!(self.port("up0")["driver"], "net_e1000_em");
         let whole = "ping -q -c 3 -i 0.2 -W 3 -M do";
         for (from, to, size) in [
             (&self.tenant, "10.0.0.2", 1472),
@@ -296,8 +330,11 @@ impl Machine {
                 format!("{{vni: 1000, name: a, ports: [{ports}], flood: {{peers: [192.0.2.2]}}}}");
             machine.guest.run(&format!("echo '{network}' | ferry net set 1000 -"));
         };
+        let add = format!("ferry port add late {LATE}");
+        self.guest.run(&format!("! {add} 2>/errors && grep \"'ferry doctor FILE'\" /errors"));
+        self.bind("vfio-pci", &[LATE]);
         for _ in 0..2 {
-            self.guest.run(&format!("ferry port add late {LATE}"));
+            self.guest.run(&add);
             set_ports(self, "vf, late");
             let question = ethernet(BROADCAST, mac(5), 100);
             late.send(&question);

@@ -110,9 +110,17 @@ impl List for Port {
                 grouped(port.tx_packets),
                 grouped(port.tx_bytes),
                 grouped(port.drops),
-                port.device.clone(),
+                device(port),
             ]
         })
+    }
+}
+
+/// The device, with the driver where nobody would see it otherwise.
+fn device(port: &Port) -> String {
+    match crate::config::pci_address_of(&port.device) {
+        Some(_) if !port.driver.is_empty() => format!("{} ({})", port.device, port.driver),
+        _ => port.device.clone(),
     }
 }
 

@@ -89,6 +89,7 @@ impl Control {
                 name: port.name().to_owned(),
                 role: port.role.into(),
                 device: port.wanted.device.clone(),
+                driver: port.port.driver(),
                 mac: MacAddr(mac_of.port.mac()).to_string(),
                 link: if link.up { model::Link::Up } else { model::Link::Down },
                 speed_mbps: link.speed_mbps,

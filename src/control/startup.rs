@@ -23,6 +23,9 @@ pub enum StartError {
     /// A DPDK call failed.
     #[error(transparent)]
     Dpdk(#[from] crate::dpdk::Error),
+    /// A NIC that DPDK cannot have.
+    #[error("{0}; 'ferry doctor FILE' says what it lacks")]
+    Nic(crate::dpdk::Error),
     /// No room for the packet buffers.
     #[error("{0}; raise eal.memory, or lower the ports' descriptors or eal.mbufs")]
     Memory(crate::dpdk::Error),

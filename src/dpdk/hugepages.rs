@@ -5,12 +5,21 @@ use std::path::Path;
 
 /// Bytes of huge pages of all sizes that nobody uses. `sys` is where sysfs is mounted.
 pub fn free_hugepages(sys: &Path) -> u64 {
+    bytes_of("free_hugepages", sys)
+}
+
+/// The same, with those in use.
+pub fn all_hugepages(sys: &Path) -> u64 {
+    bytes_of("nr_hugepages", sys)
+}
+
+fn bytes_of(count: &str, sys: &Path) -> u64 {
     let sizes = fs::read_dir(sys.join("kernel/mm/hugepages")).into_iter().flatten().flatten();
     let bytes = |size: fs::DirEntry| {
         let name = size.file_name().into_string().ok()?;
         let size_kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let free = fs::read_to_string(size.path().join("free_hugepages")).ok()?;
-        Some(free.trim().parse::<u64>().ok()? * size_kib * 1024)
+        let count = fs::read_to_string(size.path().join(count)).ok()?;
+        Some(count.trim().parse::<u64>().ok()? * size_kib * 1024)
     };
     sizes.filter_map(bytes).sum()
 }

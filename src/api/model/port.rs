@@ -14,6 +14,9 @@ pub struct Port {
     pub role: Role,
     /// PCI address or devargs, as configured.
     pub device: String,
+    /// Its DPDK driver, such as `net_ice`.
+    #[serde(default)]
+    pub driver: String,
     /// Its Ethernet address.
     pub mac: String,
     /// Whether the link is up.

@@ -256,6 +256,7 @@ pub(crate) fn world() -> World {
         name: name.to_owned(),
         role,
         device: device.to_owned(),
+        driver: device.split(',').next().unwrap_or_default().to_owned(),
         mac: "02:00:00:00:00:01".to_owned(),
         link: Link::Up,
         speed_mbps: Some(10_000),
@@ -282,7 +283,7 @@ pub(crate) fn world() -> World {
                 speed_mbps: None,
                 ..port("vm1", Role::Access, "net_vhost1,iface=/run/ferry/vm1.sock")
             },
-            port("up0", Role::Underlay, "0000:3b:00.1"),
+            Port { driver: "net_ice".to_owned(), ..port("up0", Role::Underlay, "0000:3b:00.1") },
             port("ferry-up0", Role::Twin, "net_tap0"),
         ],
         networks: vec![Network {

@@ -3,7 +3,7 @@
 use super::Finding;
 use super::machine::Machine;
 use crate::config::Config;
-use crate::dpdk::{free_hugepages, has_hugetlbfs};
+use crate::dpdk::{all_hugepages, free_hugepages, has_hugetlbfs};
 
 const SUBJECT: &str = "huge pages";
 const MIB: u64 = 1 << 20;
@@ -21,10 +21,19 @@ pub(super) fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
     }
     let wanted = config.eal.memory.unwrap_or(LEAST);
     let mut findings = vec![if free < wanted {
+        let all = all_hugepages(&machine.path("/sys"));
+        let enough = (all.saturating_sub(free) + wanted).div_ceil(2 * MIB);
+        let known =
+            if all < wanted { "" } else { "none, if a Ferry that runs has them; otherwise " };
         Finding::bad(
             SUBJECT,
-            format!("{} MiB are free, eal.memory is {} MiB", free / MIB, wanted / MIB),
-            format!("sysctl vm.nr_hugepages={}", wanted.div_ceil(2 * MIB)),
+            format!(
+                "{} of {} MiB are free, eal.memory is {} MiB",
+                free / MIB,
+                all / MIB,
+                wanted / MIB
+            ),
+            format!("{known}sysctl vm.nr_hugepages={enough}"),
         )
     } else {
         Finding::fine(SUBJECT, format!("{} MiB are free", free / MIB))

@@ -6,6 +6,7 @@ mod devices;
 mod machine;
 mod memory;
 mod mtu;
+mod nic;
 #[cfg(test)]
 mod tests;
 
@@ -73,6 +74,14 @@ pub fn doctor(config: &Config, json: bool, output: &mut impl Write) -> io::Resul
 }
 
 fn examine(config: &Config, machine: &Machine) -> Vec<Finding> {
+    // DPDK, too, says no more of it than that it "cannot init VFIO".
+    if !machine.path("/sys/module").exists() {
+        return vec![Finding::bad(
+            "sysfs",
+            "/sys shows nothing: DPDK finds no huge pages, no NICs and no kernel modules, and does not start",
+            "mount -t sysfs sysfs /sys; in a container: give it the host's",
+        )];
+    }
     [memory::examine, cores::examine, devices::examine, mtu::examine]
         .into_iter()
         .flat_map(|examine| examine(config, machine))

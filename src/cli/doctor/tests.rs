@@ -49,7 +49,14 @@ fn good(root: &Path) {
     let nic = root.join("sys/bus/pci/devices/0000:3b:00.0");
     put(&nic, "numa_node", "1\n");
     symlink("../../bus/pci/drivers/vfio-pci", nic.join("driver")).unwrap();
-    fs::create_dir_all(root.join("sys/kernel/iommu_groups/7")).unwrap();
+    symlink("../../../kernel/iommu_groups/7", nic.join("iommu_group")).unwrap();
+    put(root, "sys/kernel/iommu_groups/7/type", "DMA-FQ\n");
+    for folder in ["sys/kernel/iommu_groups/7/devices/0000:3b:00.0", "sys/module/vfio_iommu_type1"]
+    {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    put(root, "dev/vfio/vfio", "");
+    put(root, "dev/vfio/7", "");
     fs::create_dir_all(root.join("run/vms")).unwrap();
 }
 
@@ -80,7 +87,6 @@ fn nothing_is_left_to_wish_for() {
 #[test]
 fn each_fault_is_found() {
     use Verdict::{Bad, Poor};
-    let nic = "sys/bus/pci/devices/0000:3b:00.0";
     type Change = fn(&Path);
     let faults: [(Change, (Verdict, &str)); 9] = [
         (
@@ -99,7 +105,7 @@ fn each_fault_is_found() {
             |root| put(root, "sys/devices/system/cpu/cpu2/cpufreq/scaling_governor", "powersave"),
             (Poor, "frequency"),
         ),
-        (|root| fs::remove_dir_all(root.join("sys/kernel/iommu_groups")).unwrap(), (Poor, "NIC")),
+        (|root| fs::remove_dir_all(root.join("sys/module")).unwrap(), (Bad, "sysfs")),
         (
             |root| fs::remove_dir_all(root.join("sys/bus/pci/devices/0000:3b:00.0")).unwrap(),
             (Bad, "NIC"),
@@ -110,11 +116,133 @@ fn each_fault_is_found() {
     for (change, expected) in faults {
         assert_eq!(complaints(change), [expected]);
     }
-    let bound_to_the_kernel = complaints(|root| {
-        fs::remove_file(root.join(nic).join("driver")).unwrap();
-        symlink("../../bus/pci/drivers/ixgbe", root.join(nic).join("driver")).unwrap();
-    });
-    assert_eq!(bound_to_the_kernel, [(Bad, "NIC")]);
+}
+
+const NIC: &str = "sys/bus/pci/devices/0000:3b:00.0";
+const GROUP: &str = "sys/kernel/iommu_groups/7";
+
+fn give_to(root: &Path, driver: &str) {
+    let link = root.join(NIC).join("driver");
+    let _ = fs::remove_file(&link);
+    symlink(format!("../../bus/pci/drivers/{driver}"), link).unwrap();
+}
+
+/// One that gives nobody an IOMMU group.
+fn without_iommu(root: &Path) {
+    fs::remove_file(root.join(NIC).join("iommu_group")).unwrap();
+    fs::remove_dir_all(root.join("sys/kernel/iommu_groups")).unwrap();
+}
+
+#[test]
+fn what_keeps_a_nic_from_dpdk_is_told_with_what_helps() {
+    use Verdict::{Bad, Poor};
+    type Change = fn(&Path);
+    let faults: [(Change, Verdict, &str, &str); 11] = [
+        (|root| give_to(root, "ixgbe"), Bad, "driver ixgbe", "modprobe vfio-pci;"),
+        (
+            |root| fs::remove_file(root.join(NIC).join("driver")).unwrap(),
+            Bad,
+            "has no driver",
+            "modprobe vfio-pci;",
+        ),
+        (
+            |root| {
+                without_iommu(root);
+                give_to(root, "ixgbe");
+            },
+            Bad,
+            "driver ixgbe",
+            "intel_iommu=on",
+        ),
+        (
+            |root| {
+                without_iommu(root);
+                give_to(root, "uio_pci_generic");
+            },
+            Poor,
+            "may write anywhere",
+            "intel_iommu=on",
+        ),
+        (
+            |root| put(root, &format!("{GROUP}/name"), "vfio-noiommu\n"),
+            Poor,
+            "may write anywhere",
+            "intel_iommu=on",
+        ),
+        (|root| give_to(root, "uio_pci_generic"), Bad, "no frame would pass", "iommu=pt"),
+        (
+            |root| {
+                put(root, &format!("{GROUP}/type"), "identity\n");
+                give_to(root, "igb_uio");
+            },
+            Poor,
+            "may write anywhere",
+            "modprobe vfio-pci;",
+        ),
+        (
+            |root| {
+                fs::create_dir_all(root.join(GROUP).join("devices/0000:3b:00.1")).unwrap();
+                let other = root.join("sys/bus/pci/devices/0000:3b:00.1");
+                fs::create_dir_all(&other).unwrap();
+                symlink("../../bus/pci/drivers/ahci", other.join("driver")).unwrap();
+            },
+            Bad,
+            "0000:3b:00.1, which has driver ahci",
+            "vfio-pci",
+        ),
+        (
+            |root| fs::remove_dir(root.join("sys/module/vfio_iommu_type1")).unwrap(),
+            Bad,
+            "no way to the IOMMU",
+            "modprobe vfio_iommu_type1",
+        ),
+        (
+            |root| fs::remove_file(root.join("dev/vfio/vfio")).unwrap(),
+            Bad,
+            "/dev/vfio/vfio",
+            "/dev",
+        ),
+        (|root| fs::remove_file(root.join("dev/vfio/7")).unwrap(), Bad, "/dev/vfio/7", "/dev"),
+    ];
+    for (change, verdict, found, remedy) in faults {
+        let folder = tempfile::tempdir().unwrap();
+        good(folder.path());
+        change(folder.path());
+        let all = findings(folder.path(), CONFIG);
+        let nic = all.iter().find(|finding| finding.subject == "NIC").unwrap();
+        assert_eq!(nic.verdict, verdict, "{nic:?}");
+        assert!(nic.found.contains(found) && nic.remedy.contains(remedy), "{nic:?}");
+        assert!(!nic.remedy.contains("uio") || nic.remedy.contains("where there is none"));
+    }
+}
+
+#[test]
+fn uio_needs_huge_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path());
+    without_iommu(folder.path());
+    give_to(folder.path(), "uio_pci_generic");
+    let all = findings(folder.path(), &CONFIG.replace("hugepages: true", "hugepages: false"));
+    let nic = all.iter().find(|finding| finding.subject == "NIC").unwrap();
+    assert_eq!((nic.verdict, &*nic.remedy), (Verdict::Bad, "eal: {hugepages: true}"));
+}
+
+#[test]
+fn huge_pages_that_others_use_are_counted_in() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path());
+    let pages = "sys/kernel/mm/hugepages/hugepages-2048kB";
+    fs::remove_dir_all(folder.path().join("sys/kernel/mm/hugepages/hugepages-1048576kB")).unwrap();
+    put(folder.path(), &format!("{pages}/free_hugepages"), "24\n");
+    put(folder.path(), &format!("{pages}/nr_hugepages"), "1048\n");
+    let all = findings(folder.path(), CONFIG);
+    let memory = all.iter().find(|finding| finding.subject == "huge pages").unwrap();
+    assert_eq!(memory.found, "48 of 2096 MiB are free, eal.memory is 2048 MiB");
+    assert!(
+        memory
+            .remedy
+            .ends_with("a Ferry that runs has them; otherwise sysctl vm.nr_hugepages=2048")
+    );
 }
 
 #[test]

@@ -153,9 +153,16 @@ pub fn open(
             return Err(StartError::Taken(want.name.clone(), tap.to_owned()));
         }
         let port = match &want.bond {
-            Some(Bond { mode, members }) => Port::attach_bond(&want.name, *mode, members)?,
-            None => Port::attach(&want.name, &want.device)?,
+            Some(Bond { mode, members }) => Port::attach_bond(&want.name, *mode, members),
+            None => Port::attach(&want.name, &want.device),
         };
+        let is_nic = || want.devices().iter().any(|of| config::pci_address_of(of).is_some());
+        let port =
+            port.map_err(
+                |error| {
+                    if is_nic() { StartError::Nic(error) } else { StartError::Dpdk(error) }
+                },
+            )?;
         port.require_rx_queues(want.options.rx_queues)?;
         if !matches!(want.purpose, Purpose::Twin(_)) {
             port.require_mtu(want.options.mtu)?;
