@@ -258,6 +258,7 @@ impl Control {
             let carried = self.parts.traffic.of_peer(peer.adjacency);
             model::Peer {
                 address: key.address,
+                index: peer.adjacency,
                 encap: match key.encap {
                     Encap::Vxlan { .. } => model::Encap::Vxlan,
                     Encap::Nvgre { .. } => model::Encap::Nvgre,

@@ -14,7 +14,7 @@ const WIDE = 640;
 // Less is a page that is not shown yet.
 const LEAST = 240;
 
-export const peerKey = ({ address, encap, id }) => `peer ${address} ${encap} ${id ?? ""}`;
+export const peerKey = ({ address, index }) => `peer ${address} ${index}`;
 
 function model({ ports, networks, peers }) {
   const port = ({ name, link }) => ({ key: `port ${name}`, title: name, state: link, search: name });

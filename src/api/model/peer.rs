@@ -12,6 +12,9 @@ use super::{Encap, Volume};
 pub struct Peer {
     /// Its underlay address.
     pub address: IpAddr,
+    /// Which of Ferry's peers it is: one address is several, where networks speak to it in different ways.
+    #[serde(default)]
+    pub index: u32,
     /// How frames to it are carried.
     pub encap: Encap,
     /// The ID that its network has at this peer; absent where it is our own.

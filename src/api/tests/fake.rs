@@ -367,6 +367,7 @@ pub(crate) fn world() -> World {
         peers: vec![
             Peer {
                 address: ip("192.0.2.2"),
+                index: 4,
                 encap: Encap::Vxlan,
                 id: None,
                 udp_checksum: Some(UdpChecksum::Device),
@@ -400,6 +401,7 @@ pub(crate) fn world() -> World {
             },
             Peer {
                 address: ip("198.51.100.1"),
+                index: 7,
                 encap: Encap::Vxlan,
                 id: None,
                 udp_checksum: None,

@@ -100,7 +100,7 @@ pub(super) const TOTAL: &str = "";
 
 /// The name of a peer's counters.
 pub(super) fn peer_name(peer: &Peer) -> String {
-    format!("{} {:?} {:?}", peer.address, peer.encap, peer.id)
+    format!("{} {}", peer.address, peer.index)
 }
 
 /// The name of a drop's counter.

@@ -182,6 +182,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
+    use crate::api::model::{Peer, Volume};
     use crate::api::tests::fake::{totals, world};
 
     fn reading(at: Instant) -> Reading {
@@ -240,6 +241,23 @@ mod tests {
         let lines = screen(&mut top);
         let row = words(&lines[7]);
         assert_eq!(row[1..6], ["25%", "75%", "5\u{202f}000\u{202f}000", "50", "20.0"]);
+    }
+
+    #[test]
+    fn a_peer_that_is_spoken_to_in_two_ways_has_a_rate_for_each() {
+        let (mut top, start) = (Top::default(), Instant::now());
+        for (seconds, packets) in [(0, 10), (2, 94)] {
+            let mut reading = reading(start + Duration::from_secs(seconds));
+            let sent = Some(Volume { packets, bytes: 0 });
+            reading.peers.push(Peer { index: 9, sent, ..reading.peers[0].clone() });
+            top.take(Ok(reading));
+        }
+        top.choose(2);
+        let lines = screen(&mut top);
+        let rows = lines.iter().map(|line| words(line));
+        let rows: Vec<_> = rows.filter(|row| row.first() == Some(&"192.0.2.2")).collect();
+        let fast = rows.iter().filter(|row| row.contains(&"42")).count();
+        assert_eq!((rows.len(), fast), (2, 1), "{rows:?}");
     }
 
     #[test]
