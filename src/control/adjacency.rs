@@ -97,8 +97,8 @@ pub struct Heard {
     pub walk: u32,
 }
 
-/// All ways out by index. An index is one way's for ever, also while that is gone: what names it never comes to
-/// mean another. Those of learned peers alone are used again, when nothing can name them any more.
+/// All ways out by index. An index is one way's also while that is gone: what names it never comes to mean another. Those of
+/// peers alone are used again, when nothing can name them any more.
 #[derive(Default)]
 pub struct Adjacencies {
     records: Vec<Record>,
@@ -182,6 +182,15 @@ impl Adjacencies {
     pub fn restore(&mut self, index: AdjacencyIndex, way: Way) {
         if let Some(record) = self.records.get_mut(index as usize) {
             record.way = Some(way);
+        }
+    }
+
+    /// Makes another way of this index, which nothing names any more.
+    pub fn pass_on(&mut self, index: AdjacencyIndex, way: Way) {
+        if let Some(record) = self.records.get_mut(index as usize) {
+            let (path, numbers, order, heard) = Default::default();
+            let generation = record.generation;
+            *record = Record { way: Some(way), generation, path, numbers, order, heard };
         }
     }
 

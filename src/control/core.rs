@@ -287,6 +287,8 @@ impl Control {
             &parts.networks,
             &parts.peers,
         );
+        let passed_on = parts.peers.take_passed_on();
+        passed_on.into_iter().for_each(|index| parts.traffic.forget_peer(index));
         let (networks, adjacencies) = (snapshot.networks.len(), snapshot.adjacencies.len());
         snapshot.traffic = parts.traffic.share(networks, adjacencies);
         parts.shared.snapshot.publish(Box::new(snapshot), &mut parts.reclaimer);
@@ -299,6 +301,7 @@ impl Control {
         let now = seconds as Seconds;
         if now != self.now {
             self.now = now;
+            self.parts.peers.now = now;
             self.parts.shared.tick.store(now as Tick, Ordering::Relaxed);
             self.ageing.begin(&self.parts.networks, now);
             self.neighbour_ageing.begin(&self.parts.networks);

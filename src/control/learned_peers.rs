@@ -37,7 +37,7 @@ impl Control {
     /// goes to it then is flooded, and not lost.
     pub(super) fn meet(&mut self, network: u32, address: IpAddr) {
         let now = self.now();
-        let Parts { config, ports, peers, adjacencies, networks, traffic, .. } = &mut self.parts;
+        let Parts { config, ports, peers, adjacencies, networks, .. } = &mut self.parts;
         let Some(network) = networks.get_mut(network as usize) else { return };
         let key = vxlan_peer(address, config);
         if peers.is_known(&key) {
@@ -58,7 +58,7 @@ impl Control {
             return;
         }
         tracing::info!("peer {address}: learned");
-        let adjacency = peers.learn(key, now, adjacencies, |index| traffic.forget_peer(index));
+        let adjacency = peers.learn(key, adjacencies);
         let ageing = network.config.ageing.map_or(0, clock::ticks);
         adjacencies.hear(adjacency, now, now + Seconds::from(ageing));
         peers.take_fresh();
@@ -76,9 +76,8 @@ impl Control {
     /// After a walk through all MACs, which began then: learned peers go that no MAC is behind, and that have sent
     /// nothing for as long as MACs are remembered. They are strangers again.
     pub(super) fn forget_silent_peers(&mut self, began: Seconds) {
-        let now = self.now();
         let Parts { peers, adjacencies, .. } = &mut self.parts;
-        for (address, is_nobody) in peers.forget_silent(began, now, adjacencies) {
+        for (address, is_nobody) in peers.forget_silent(began, adjacencies) {
             tracing::info!("peer {address}: silent, and forgotten");
             if let Some(netlink) = self.netlink.as_ref().filter(|_| is_nobody) {
                 netlink.forget(vec![address]);
@@ -90,11 +89,11 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use hashbrown::HashSet;
 
     use super::*;
     use crate::control::adjacency::Adjacencies;
-    use crate::tunnel::Encap;
+    use crate::tunnel::{Encap, Sequence};
 
     fn peer(number: u8) -> config::Peer {
         let address = IpAddr::from([192, 0, 2, number]);
@@ -105,23 +104,40 @@ mod tests {
     fn only_silent_ones_that_were_learned_go_and_their_index_rests() {
         let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
         peers.join(peer(1), 101, &mut adjacencies);
-        let forgotten = RefCell::new(Vec::new());
-        let forget = |index| forgotten.borrow_mut().push(index);
-        let [silent, heard] =
-            [2, 3].map(|number| peers.learn(peer(number), 5, &mut adjacencies, forget));
+        let [silent, heard] = [2, 3].map(|number| peers.learn(peer(number), &mut adjacencies));
         adjacencies.hear(silent, 5, 15);
         adjacencies.hear(heard, 12, 22);
         let generation = adjacencies.generation(silent);
-        assert_eq!(peers.forget_silent(15, 15, &mut adjacencies), []);
-        assert_eq!(peers.forget_silent(16, 17, &mut adjacencies), [(peer(2).address, true)]);
+        assert_eq!(peers.forget_silent(15, &mut adjacencies), []);
+        peers.now = 17;
+        assert_eq!(peers.forget_silent(16, &mut adjacencies), [(peer(2).address, true)]);
         assert_eq!((peers.learned_count(), peers.is_known(&peer(2))), (1, false));
         assert_eq!(adjacencies.generation(silent), None);
 
-        let soon = peers.learn(peer(4), 76, &mut adjacencies, forget);
-        let later = peers.learn(peer(5), 77, &mut adjacencies, forget);
+        peers.now = 76;
+        let soon = peers.learn(peer(4), &mut adjacencies);
+        assert!(peers.take_passed_on().is_empty());
+        peers.now = 77;
+        let later = peers.learn(peer(5), &mut adjacencies);
         assert!(soon != silent && later == silent);
-        assert_eq!(forgotten.take(), [silent], "what the one carried is not the other's");
+        assert_eq!(peers.take_passed_on(), [silent], "what the one carried is not the other's");
         assert_ne!(adjacencies.generation(later), generation, "what was learned there is void");
+    }
+
+    #[test]
+    fn networks_that_come_and_go_take_no_more_indices_than_there_are_at_once() {
+        let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
+        for round in 0..1000 {
+            peers.now = round * 30;
+            let sequence = if round % 2 == 0 { Sequence::Strict } else { Sequence::Off };
+            let encap = Encap::Gre { key: true, checksum: false, sequence };
+            let key = config::Peer { encap, id: Some(round), ..peer(1) };
+            let index = peers.join(key, 7, &mut adjacencies);
+            let is_strict = adjacencies.orders().contains_key(&index);
+            assert_eq!(is_strict, round % 2 == 0, "what the one before wanted is its own");
+            peers.leave(&[(7, HashSet::new())].into_iter().collect(), &mut adjacencies);
+        }
+        assert!(adjacencies.build().adjacencies.len() <= 4, "indices are used again");
     }
 
     #[test]
@@ -129,8 +145,8 @@ mod tests {
         let (mut peers, mut adjacencies) = (Peers::default(), Adjacencies::default());
         let other = config::Peer { encap: Encap::vxlan(4790), ..peer(2) };
         peers.join(other, 101, &mut adjacencies);
-        peers.learn(peer(2), 0, &mut adjacencies, |_| unreachable!("nobody had it"));
-        assert_eq!(peers.forget_silent(1, 1, &mut adjacencies), [(peer(2).address, false)]);
+        peers.learn(peer(2), &mut adjacencies);
+        assert_eq!(peers.forget_silent(1, &mut adjacencies), [(peer(2).address, false)]);
         assert!(peers.is_known(&other));
     }
 }

@@ -15,6 +15,7 @@ mod filters;
 mod fixture;
 mod flood_groups;
 mod flush;
+mod former;
 mod learn;
 mod learned_peers;
 mod links;

@@ -1,6 +1,5 @@
 //! Remote VTEPs and their next hops.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::{HashMap, HashSet};
@@ -8,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use super::adjacency::{Adjacencies, NextHop, Way};
 use super::announce::Announcer;
 use super::clock::Seconds;
+use super::former::{Former, Known};
 use super::ports::{ControlPort, Ports};
 use crate::api::Event;
 use crate::config::{self, Config};
@@ -62,10 +62,11 @@ pub struct Peers {
     learned: usize,
     /// Peers that were too many to be learned, each time they were heard.
     pub refused: u64,
-    /// The indices of those that no network needs any more, should one need them again.
-    former: HashMap<config::Peer, AdjacencyIndex>,
-    /// The indices of learned peers that are gone, and since when: senders may be forged, and indices are not endless.
-    spare: VecDeque<(Seconds, AdjacencyIndex)>,
+    /// Seconds since start.
+    pub now: Seconds,
+    former: Former,
+    /// Indices that are another peer's now, since somebody last asked.
+    passed_on: Vec<AdjacencyIndex>,
     /// Addresses of peers that came since somebody last asked.
     fresh: HashSet<IpAddr>,
 }
@@ -78,10 +79,6 @@ pub struct Left {
     /// Addresses that are nobody's peers now.
     pub unreachable: Vec<IpAddr>,
 }
-
-/// How long nobody gets the index of a learned peer that is gone. What may still name it, such as events in a queue, is
-/// gone long before.
-const REST: Seconds = 60;
 
 impl Peers {
     /// The adjacency of a peer that a network needs; makes it if it is new.
@@ -109,10 +106,15 @@ impl Peers {
             self.by_address.entry(key.address).or_default().push(key);
             self.fresh.insert(key.address);
             let way = Way::Peer { address: key.address, next_hops: Vec::new() };
-            let adjacency = match self.former.remove(&key) {
-                Some(former) => {
-                    adjacencies.restore(former, way);
-                    former
+            let adjacency = match self.former.take(&key, self.now) {
+                Some(Known::Own(index)) => {
+                    adjacencies.restore(index, way);
+                    index
+                }
+                Some(Known::Others(index)) => {
+                    adjacencies.pass_on(index, way);
+                    self.passed_on.push(index);
+                    index
                 }
                 None => adjacencies.add(way),
             };
@@ -123,23 +125,8 @@ impl Peers {
         })
     }
 
-    /// Adds a peer that sent to a network with a group. It is part of no network but those that admit it. `forget` clears
-    /// what else was kept by an index that was another's.
-    pub fn learn(
-        &mut self,
-        key: config::Peer,
-        now: Seconds,
-        adjacencies: &mut Adjacencies,
-        forget: impl FnOnce(AdjacencyIndex),
-    ) -> AdjacencyIndex {
-        if let Some((since, index)) = self.spare.front().copied()
-            && now >= since + REST
-            && !self.former.contains_key(&key)
-        {
-            self.spare.pop_front();
-            self.former.insert(key, index);
-            forget(index);
-        }
+    /// Adds a peer that sent to a network with a group. It is part of no network but those that admit it.
+    pub fn learn(&mut self, key: config::Peer, adjacencies: &mut Adjacencies) -> AdjacencyIndex {
         self.learned += 1;
         self.add(key, true, adjacencies).adjacency
     }
@@ -149,7 +136,6 @@ impl Peers {
     pub fn forget_silent(
         &mut self,
         began: Seconds,
-        now: Seconds,
         adjacencies: &mut Adjacencies,
     ) -> Vec<(IpAddr, bool)> {
         if self.learned == 0 {
@@ -161,7 +147,6 @@ impl Peers {
         let silent: Vec<_> = silent.map(|(key, peer)| (*key, peer.adjacency)).collect();
         self.learned -= silent.len();
         let forget = |(key, adjacency): (config::Peer, _)| {
-            self.spare.push_back((now, adjacency));
             (key.address, self.remove(&key, adjacency, adjacencies))
         };
         silent.into_iter().map(forget).collect()
@@ -176,6 +161,7 @@ impl Peers {
     ) -> bool {
         self.peers.remove(key);
         adjacencies.remove(adjacency);
+        self.former.keep(*key, adjacency, self.now);
         let Some(keys) = self.by_address.get_mut(&key.address) else { return true };
         keys.retain(|other| other != key);
         let is_nobody = keys.is_empty();
@@ -183,6 +169,11 @@ impl Peers {
             self.by_address.remove(&key.address);
         }
         is_nobody
+    }
+
+    /// Indices that have become another peer's since the last call: what was kept by them is not that one's.
+    pub fn take_passed_on(&mut self) -> Vec<AdjacencyIndex> {
+        std::mem::take(&mut self.passed_on)
     }
 
     /// Addresses of peers that are new since the last call, and whose next hops nobody looks for yet.
@@ -230,7 +221,6 @@ impl Peers {
             }
         }
         for (key, adjacency) in gone {
-            self.former.insert(key, adjacency);
             if self.remove(&key, adjacency, adjacencies) {
                 left.unreachable.push(key.address);
             }
