@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use support::frames::{PEER1, ethernet, is_vxlan_to, mac, open_vxlan, vxlan};
@@ -19,6 +19,12 @@ const GUEST: u8 = 1;
 const NEIGHBOUR: u8 = 2;
 /// Behind the peer.
 const REMOTE: u8 = 9;
+
+/// How long a port says nothing before it is asked again, and how often that may be while frames are missing.
+const SILENCE: Duration = Duration::from_millis(200);
+const PATIENCE: u32 = 15;
+/// Frames.
+const UNDER_WAY: u32 = 100;
 
 /// A Ferry with a guest's port `vm1`, a port `vm2` on a raw wire, and the underlay.
 struct Host {
@@ -121,49 +127,62 @@ networks:
     fn undisturbed(&self, work: impl FnOnce()) {
         let [out, back] = ["under", "two"].map(|wire| RawPort::open(&self.wires, wire));
         let done = AtomicBool::new(false);
-        let receive = |port: &RawPort, wanted: &(dyn Fn(&[u8]) -> Option<u32> + Sync)| {
-            let (mut numbers, mut last) = (HashSet::new(), false);
+        let (sent, left, arrived) = (AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0));
+        let receive = |port: &RawPort, count: &AtomicU32, wanted: &dyn Fn(&[u8]) -> Option<u32>| {
+            let (mut numbers, mut silent) = (HashSet::new(), 0);
+            // What is sent last has a while to arrive, and what comes twice, too.
             loop {
-                match port.receive(Duration::from_millis(200)) {
+                match port.receive(SILENCE) {
                     Some(frame) => {
                         if let Some(number) = wanted(&frame) {
                             assert!(numbers.insert(number), "{number} came twice");
+                            count.store(numbers.len() as u32, Ordering::Relaxed);
+                            silent = 0;
                         }
                     }
-                    // What is sent last has a while to arrive.
-                    None if last => return numbers,
-                    None => last = done.load(Ordering::Relaxed),
+                    None => silent += 1,
+                }
+                let all = numbers.len() as u32 == sent.load(Ordering::Relaxed);
+                if done.load(Ordering::Relaxed) && silent >= if all { 1 } else { PATIENCE } {
+                    return;
                 }
             }
         };
         std::thread::scope(|scope| {
-            let left = scope.spawn(|| {
-                receive(&out, &|packet| {
-                    let frame = is_vxlan_to(PEER1)(packet).then(|| open_vxlan(packet).1)?;
-                    (frame[..12] == numbered(REMOTE, NEIGHBOUR, 0)[..12]).then(|| number(&frame))
-                })
-            });
-            let arrived = scope.spawn(|| receive(&back, &|frame| Some(number(frame))));
+            let receivers = [
+                scope.spawn(|| {
+                    receive(&out, &left, &|packet| {
+                        let frame = is_vxlan_to(PEER1)(packet).then(|| open_vxlan(packet).1)?;
+                        (frame[..12] == numbered(REMOTE, NEIGHBOUR, 0)[..12])
+                            .then(|| number(&frame))
+                    })
+                }),
+                scope.spawn(|| receive(&back, &arrived, &|frame| Some(number(frame)))),
+            ];
             let sender = scope.spawn(|| {
-                let mut sent = 0;
                 while !done.load(Ordering::Relaxed) {
-                    self.vm2.send(&numbered(REMOTE, NEIGHBOUR, sent));
-                    let frame = numbered(NEIGHBOUR, REMOTE, sent);
-                    self.underlay.send(&vxlan(self.mac, PEER1, 1000, &frame));
-                    self.call(sent);
-                    sent += 1;
+                    let next = sent.load(Ordering::Relaxed);
+                    let slowest = left.load(Ordering::Relaxed).min(arrived.load(Ordering::Relaxed));
+                    // No more under way than fits into the rings of a Ferry that waits for its core.
+                    if next - slowest < UNDER_WAY {
+                        self.vm2.send(&numbered(REMOTE, NEIGHBOUR, next));
+                        let frame = numbered(NEIGHBOUR, REMOTE, next);
+                        self.underlay.send(&vxlan(self.mac, PEER1, 1000, &frame));
+                        self.call(next);
+                        sent.store(next + 1, Ordering::Relaxed);
+                    }
                     std::thread::sleep(Duration::from_micros(500));
                 }
-                sent
             });
             let worked = catch_unwind(AssertUnwindSafe(work));
             done.store(true, Ordering::Relaxed);
             worked.unwrap_or_else(|panic| resume_unwind(panic));
-            let sent = sender.join().unwrap() as usize;
-            let (left, arrived) = (left.join().unwrap().len(), arrived.join().unwrap().len());
-            assert!(sent > 100, "only {sent} frames");
-            assert_eq!((left, arrived), (sent, sent), "to the peer, and from there");
+            sender.join().unwrap();
+            receivers.into_iter().for_each(|receiver| receiver.join().unwrap());
         });
+        let [sent, left, arrived] = [sent, left, arrived].map(AtomicU32::into_inner);
+        assert!(sent > 100, "only {sent} frames");
+        assert_eq!((left, arrived), (sent, sent), "to the peer, and from there");
     }
 }
 

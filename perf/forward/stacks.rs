@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const QUEUES: [u16; 2] = [256, 1024];
 /// Bytes that the receiver's socket has room for, of which the kernel makes twice as many: what it lets be under way fits into the rings.
 const RECEIVED: usize = 512 << 10;
+/// Of a sample.
+const SLICE: Duration = Duration::from_millis(100);
 /// In which the connection gets up to speed.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// Bytes that are sent again and again; no power of two, so that bytes in the wrong place are noticed.
@@ -40,17 +42,18 @@ const PATTERN: usize = 1_000_003;
 const CHUNK: usize = 128 << 10;
 
 /// What came of it.
-#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct Sample {
-    /// Payload bits that the receiving program had, for each second of this thread's time on its core.
-    pub rate: f64,
+    /// Payload bits that the receiving program had, for each second of this thread's time on its core: many short ones, as another
+    /// process that takes the forwarder's core meanwhile holds up one or two of them. None where no connection comes about.
+    pub rates: Vec<f64>,
     /// Bytes of a frame that the VM handed to its device, on average.
     pub frame: f64,
     /// Segments that the VM's kernel sent again.
     pub again: u64,
 }
 
-/// Sends from one to the other and prints a [`Sample`] as JSON, whose rate is zero where no connection comes about.
+/// Sends from one to the other and prints a [`Sample`] as JSON.
 ///
 /// # Errors
 /// The other ends do not come up, or what arrives is not what was sent.
@@ -80,15 +83,17 @@ pub fn run(order: &Order, kind: Bulk) -> Result<()> {
     let mut programs = Programs::new(sender, receiver)?;
     link.carry(&mut programs, WARM_UP)?;
     let statistics = Path::new("/proc/thread-self/schedstat");
-    let (received, frames, again) = (programs.received, link.vm.sent, sent_again(vm)?);
-    let before = time_on_core(statistics)?;
-    link.carry(&mut programs, Duration::from_millis(order.milliseconds))?;
-    let seconds = (time_on_core(statistics)? - before).as_secs_f64();
-    let rate = (programs.received - received) as f64 * 8.0 / seconds;
-    ensure!(rate > 0.0, "the connection stands still");
+    let (frames, again) = (link.vm.sent, sent_again(vm)?);
+    let mut rates = Vec::new();
+    for _ in 0..order.milliseconds / SLICE.as_millis() as u64 {
+        let (before, received) = (time_on_core(statistics)?, programs.received);
+        link.carry(&mut programs, SLICE)?;
+        let seconds = (time_on_core(statistics)? - before).as_secs_f64();
+        rates.push((programs.received - received) as f64 * 8.0 / seconds);
+    }
     let frame = (link.vm.sent.1 - frames.1) as f64 / (link.vm.sent.0 - frames.0) as f64;
     let again = sent_again(vm)? - again;
-    println!("{}", serde_json::to_string(&Sample { rate, frame, again })?);
+    println!("{}", serde_json::to_string(&Sample { rates, frame, again })?);
     Ok(())
 }
 
