@@ -31,6 +31,7 @@ fn metrics_say_what_show_says_and_promtool_has_no_complaint() {
         for (metric, key) in [
             ("receive_packets", "rx_packets"),
             ("receive_bytes", "rx_bytes"),
+            ("receive_missed_packets", "rx_missed"),
             ("transmit_packets", "tx_packets"),
             ("transmit_bytes", "tx_bytes"),
             ("dropped_packets", "drops"),

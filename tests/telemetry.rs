@@ -61,6 +61,7 @@ fn dpdks_own_client_reads_what_ferry_counts() {
         ("rx_packets", "rx_packets"),
         ("tx_packets", "tx_packets"),
         ("rx_bytes", "rx_bytes"),
+        ("rx_missed", "rx_missed"),
         ("tx_bytes", "tx_bytes"),
         ("dropped_packets", "drops"),
     ] {

@@ -77,6 +77,7 @@ fn port(port: &Port) -> Answer {
         ("link_up", u64::from(port.link == Link::Up)),
         ("rx_packets", port.rx_packets),
         ("rx_bytes", port.rx_bytes),
+        ("rx_missed", port.rx_missed),
         ("tx_packets", port.tx_packets),
         ("tx_bytes", port.tx_bytes),
         ("dropped_packets", port.drops),

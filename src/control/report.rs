@@ -96,6 +96,7 @@ impl Control {
                 mtu: port.port.mtu(),
                 rx_packets: sum(|of| of.rx_packets.get()),
                 rx_bytes: sum(|of| of.rx_bytes.get()),
+                rx_missed: port.port.missed(),
                 tx_packets: sum(|of| of.tx_packets.get()),
                 tx_bytes: sum(|of| of.tx_bytes.get()),
                 drops: sum(all_drops),

@@ -35,7 +35,7 @@ pub use link::{LinkState, has_carrier};
 pub use mbuf::{Checksum, Mbuf};
 pub use mempool::Mempool;
 pub use offload::{Offloads, Unfinished, Work};
-pub use port::{Port, PortOptions, PortStatistics};
+pub use port::{Port, PortOptions};
 pub use port_state::PortState;
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;

@@ -65,25 +65,6 @@ pub(super) struct Started {
     attached: Arc<Attached>,
 }
 
-/// A port's own counters (`rte_eth_stats`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortStatistics {
-    /// Received frames.
-    pub rx_packets: u64,
-    /// Received bytes.
-    pub rx_bytes: u64,
-    /// Sent frames.
-    pub tx_packets: u64,
-    /// Sent bytes.
-    pub tx_bytes: u64,
-    /// Frames lost because the receive queue was full.
-    pub rx_missed: u64,
-    /// Damaged frames.
-    pub rx_errors: u64,
-    /// Receive failures for lack of mbufs.
-    pub rx_no_mbuf: u64,
-}
-
 // SAFETY: the raw pointers inside `rte_eth_dev_info` point to driver constants.
 unsafe impl Send for Port {}
 // SAFETY: `&Port` only reads, through DPDK calls that are thread-safe for statistics and link state.
@@ -458,22 +439,13 @@ impl Port {
         }
     }
 
-    /// The device's own counters.
-    pub fn statistics(&self) -> PortStatistics {
+    /// Frames that the device lost for lack of descriptors or mbufs; 0 where the driver does not tell.
+    pub fn missed(&self) -> u64 {
         // SAFETY: filled by the call; zero where the driver has none.
-        let raw = unsafe {
-            let mut raw: dpdk_sys::rte_eth_stats = mem::zeroed();
-            dpdk_sys::rte_eth_stats_get(self.id, &mut raw);
-            raw
-        };
-        PortStatistics {
-            rx_packets: raw.ipackets,
-            rx_bytes: raw.ibytes,
-            tx_packets: raw.opackets,
-            tx_bytes: raw.obytes,
-            rx_missed: raw.imissed,
-            rx_errors: raw.ierrors,
-            rx_no_mbuf: raw.rx_nombuf,
+        unsafe {
+            let mut statistics: dpdk_sys::rte_eth_stats = mem::zeroed();
+            dpdk_sys::rte_eth_stats_get(self.id, &mut statistics);
+            statistics.imissed
         }
     }
 

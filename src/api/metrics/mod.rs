@@ -182,6 +182,9 @@ fn ports(text: &mut Text, Reading { ports, drops, .. }: &Reading) {
     each(Counter, "port_receive_bytes_total", "Bytes of these frames, without FCS.", |port| {
         port.rx_bytes
     });
+    let help =
+        "Frames lost in the port's device, for lack of receive descriptors or packet buffers.";
+    each(Counter, "port_receive_missed_packets_total", help, |port| port.rx_missed);
     each(Counter, "port_transmit_packets_total", "Frames given to the device.", |port| {
         port.tx_packets
     });

@@ -29,6 +29,10 @@ pub struct Port {
     pub rx_packets: u64,
     /// Their bytes, without the FCS.
     pub rx_bytes: u64,
+    /// Frames that its device lost, before they could be taken: all receive descriptors or packet buffers were full. They are in
+    /// no other count, and 0 where the driver does not tell.
+    #[serde(default)]
+    pub rx_missed: u64,
     /// Frames given to the device.
     pub tx_packets: u64,
     /// Their bytes, without the FCS.

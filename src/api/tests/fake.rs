@@ -263,6 +263,7 @@ pub(crate) fn world() -> World {
         mtu: 1_500,
         rx_packets: 1_234_567,
         rx_bytes: 1_000,
+        rx_missed: 17,
         tx_packets: 12,
         tx_bytes: 999,
         drops: 0,

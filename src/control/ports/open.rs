@@ -157,12 +157,10 @@ pub fn open(
             None => Port::attach(&want.name, &want.device),
         };
         let is_nic = || want.devices().iter().any(|of| config::pci_address_of(of).is_some());
-        let port =
-            port.map_err(
-                |error| {
-                    if is_nic() { StartError::Nic(error) } else { StartError::Dpdk(error) }
-                },
-            )?;
+        let port = match port {
+            Err(error) if is_nic() => return Err(StartError::Nic(error)),
+            other => other?,
+        };
         port.require_rx_queues(want.options.rx_queues)?;
         if !matches!(want.purpose, Purpose::Twin(_)) {
             port.require_mtu(want.options.mtu)?;
