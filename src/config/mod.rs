@@ -36,6 +36,8 @@ mod vlan;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -132,6 +134,9 @@ impl Config {
     }
 }
 
+/// Bytes of a file, at most: three million MACs. A device may never end.
+const LARGEST: u64 = 256 << 20;
+
 /// A file's name and content.
 fn text_of(path: &Path) -> Result<(String, String), ConfigErrors> {
     let name = path.display().to_string();
@@ -139,9 +144,14 @@ fn text_of(path: &Path) -> Result<(String, String), ConfigErrors> {
         let (file, path) = (name.clone(), String::new());
         ConfigErrors(vec![Diagnostic { file, line: None, column: None, path, message }])
     };
-    let bytes = std::fs::read(path).map_err(|error| {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
         failed(format!("cannot be read: {error}; name a YAML file that this user may read"))
     })?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(failed(format!("has more than {} MiB; name a YAML file", LARGEST >> 20)));
+    }
     let text = String::from_utf8(bytes)
         .map_err(|_| failed("is not UTF-8 text; name a YAML file".to_owned()))?;
     Ok((name, text))

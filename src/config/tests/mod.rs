@@ -488,6 +488,8 @@ fn files_that_cannot_be_read() {
     std::fs::write(&file, b"name: \xe9").unwrap();
     let missing = folder.join("missing.yaml");
     let (latin1, missing) = (Config::load(&file), Config::load(&missing));
+    let endless = Config::load("/dev/zero").unwrap_err();
+    assert_eq!(endless.to_string(), "/dev/zero: has more than 256 MiB; name a YAML file");
     std::fs::remove_dir_all(&folder).unwrap();
     let folder = folder.display();
     assert_eq!(
