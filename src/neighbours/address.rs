@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::fib::MacKey;
 
 /// An IPv4 or IPv6 address that one station can have. IPv4 is kept as IPv6 keeps it (RFC 4291 section 2.5.5.2), which
-/// is no station's address by itself.
+/// is no station's address by itself. As two numbers, so that what holds one is copied and read in whole words.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Address([u8; 16]);
+#[repr(Rust, packed(4))]
+pub struct Address([u64; 2]);
 
 impl Address {
     /// `None` for what no station can have: group, loopback and unspecified addresses.
@@ -25,31 +26,31 @@ impl Address {
     pub(super) fn of_ipv4(ip: Ipv4Addr) -> Option<Self> {
         let first = ip.octets()[0];
         let is_station = first != 0 && first != 127 && first < 224;
-        is_station.then(|| Self(ip.to_ipv6_mapped().octets()))
+        is_station.then(|| Self([0, 0xffff << 32 | u64::from(ip.to_bits())]))
     }
 
     #[inline]
     pub(super) fn of_ipv6(ip: Ipv6Addr) -> Option<Self> {
-        let [high, low] = Self(ip.octets()).words();
+        let (high, low) = ((ip.to_bits() >> 64) as u64, ip.to_bits() as u64);
         let is_station = !ip.is_multicast() && (high != 0 || low >> 32 != 0xffff && low > 1);
-        is_station.then(|| Self(ip.octets()))
+        is_station.then_some(Self([high, low]))
     }
 
     /// The address.
     pub fn ip(self) -> IpAddr {
-        IpAddr::V6(self.0.into()).to_canonical()
+        let [high, low] = self.words().map(u128::from);
+        IpAddr::V6(Ipv6Addr::from_bits(high << 64 | low)).to_canonical()
     }
 
     /// The address as two numbers.
     #[inline(always)]
     pub fn words(self) -> [u64; 2] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.0;
-        [u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p])]
+        self.0
     }
 
     #[inline(always)]
-    pub(super) fn from_words([high, low]: [u64; 2]) -> Self {
-        Self((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    pub(super) fn from_words(words: [u64; 2]) -> Self {
+        Self(words)
     }
 }
 

@@ -26,47 +26,43 @@ pub struct Known<'r> {
 impl Neighbours {
     /// Looks an address up.
     pub fn find<'r>(&'r self, address: Address, reader: &'r Reader) -> Option<Known<'r>> {
-        self.begin(address, reader).reach(self, reader)?.finish()
+        self.begin(address, reader).reach(self, reader)?.finish(address)
     }
 
     /// Begins to look an address up: asks the cache for its bucket.
     #[inline]
     pub fn begin<'r>(&'r self, address: Address, reader: &'r Reader) -> Begun<'r> {
-        Begun { address, probe: self.fib.buckets(reader).probe(self.seed.key(address)) }
+        Begun(self.fib.buckets(reader).probe(self.seed.key(address)))
     }
 }
 
 /// A lookup that has been begun.
 #[derive(Clone, Copy)]
-pub struct Begun<'r> {
-    address: Address,
-    probe: Probe<'r>,
-}
+pub struct Begun<'r>(Probe<'r>);
 
 impl<'r> Begun<'r> {
     /// Looks into the bucket, of the same table, and asks the cache for the record. `None`: there is none.
     #[inline]
     pub fn reach(self, table: &'r Neighbours, reader: &'r Reader) -> Option<Reached<'r>> {
-        let hit = self.probe.finish(&table.fib, reader)?;
+        let hit = self.0.finish(&table.fib, reader)?;
         let record = table.records.load(reader).get(hit.entry().adjacency() as usize)?;
         prefetch(record);
-        Some(Reached { address: self.address, hit, record })
+        Some(Reached { hit, record })
     }
 }
 
 /// A lookup that has come to a record.
 #[derive(Clone, Copy)]
 pub struct Reached<'r> {
-    address: Address,
     hit: Hit<'r>,
     record: &'r Record,
 }
 
 impl<'r> Reached<'r> {
-    /// What is known, if the record is of the address.
+    /// What is known, if the record is of the address that is looked up.
     #[inline]
-    pub fn finish(self) -> Option<Known<'r>> {
-        let Self { address, hit, record } = self;
+    pub fn finish(self, address: Address) -> Option<Known<'r>> {
+        let Self { hit, record } = self;
         (record.address() == address).then(|| Known { hit, binding: record.binding() })
     }
 }

@@ -142,16 +142,18 @@ pub(super) fn answer<'l, 'r>(
         lookups.reached = lookups.begun.map(|begun| begun.and_then(reach));
     }
     for (lookups, (lane, suppression, origin, mut frame)) in all.iter().zip(aside.0) {
-        let [said, asked] = lookups.reached.map(|reached| reached.and_then(Reached::finish));
+        let [said, asked] = lookups.reached;
         if let Some(claim) = &lookups.heard.claim {
-            note(context, lane, suppression, claim, said);
+            let known = said.and_then(|reached| reached.finish(claim.address));
+            note(context, lane, suppression, claim, known);
         }
         let Some(question) = &lookups.heard.question else {
             flood(context, lane, origin, frame);
             continue;
         };
         let counters = suppression.counters.get(context.number);
-        match asked.map(|known| known.binding) {
+        let known = asked.and_then(|reached| reached.finish(question.asked));
+        match known.map(|known| known.binding) {
             // Its own address: somebody else may have it too.
             Some(binding) if binding.mac == question.asker => flood(context, lane, origin, frame),
             Some(binding) if rewrite(&mut frame, question, &binding) => {
