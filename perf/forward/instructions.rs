@@ -20,12 +20,13 @@ const CEILINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/perf/instructions.t
 const SLACK: f64 = 0.03;
 /// The stages, and what they call out of line. The poll loop around them counts differently with each turn, and devices
 /// are not ours.
-const STAGES: [&str; 10] = [
+const STAGES: [&str; 11] = [
     "ferry::worker::access::process",
     "ferry::worker::underlay::process",
     "ferry::worker::forward::finish",
     "ferry::worker::transmit::flush",
     "ferry::worker::underlay::unwrap_any",
+    "ferry::worker::underlay::unwrap_keyed",
     "ferry::worker::underlay::unwrap_ipv6",
     "ferry::worker::underlay::unwrap_other",
     "ferry::worker::output::encapsulate",

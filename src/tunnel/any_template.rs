@@ -26,6 +26,9 @@ pub struct AnyTemplate {
     copied: u8,
     inherits_ttl: bool,
     maps_priority: bool,
+    is_plain: bool,
+    /// VXLAN over IPv6 that is plain.
+    is_plain_ipv6: bool,
     /// One's-complement sum of the IPv4 header with length and checksum zero.
     ip_sum: u16,
     /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers; where a device computes it,
@@ -139,6 +142,10 @@ impl AnyTemplate {
             copied: outer.marking.copied(),
             inherits_ttl: outer.marking.ttl == Ttl::Inherit,
             maps_priority: outer.marking.dscp == Dscp::Priority,
+            is_plain: outer.marking.is_plain(),
+            is_plain_ipv6: outer.marking.is_plain()
+                && outer.destination.is_ipv6()
+                && matches!(outer.encap, Encap::Vxlan { .. }),
             ip_sum,
             encap_sum: encap_sum.get(),
             numbers: numbers.cloned(),
@@ -156,6 +163,13 @@ impl AnyTemplate {
     pub fn sums(&self) -> bool {
         self.summed_by == SummedBy::Worker
             || matches!(self.encap, Encap::Gre { checksum: true, .. })
+    }
+
+    /// Whether neither the time to live nor the DSCP is to be looked for: neither [`AnyTemplate::inherits_ttl`] nor
+    /// [`AnyTemplate::maps_priority`].
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether the outer time to live is the inner packet's.
@@ -180,6 +194,12 @@ impl AnyTemplate {
     /// the inner frame, where [`AnyTemplate::sums`] asks for it. `false` into other lengths.
     #[inline(always)]
     pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: u16) -> bool {
+        if self.is_plain_ipv6
+            && let Ok(to) = to.try_into()
+        {
+            self.write_plain_ipv6(to, packet, inner_sum);
+            return true;
+        }
         if to.len() != self.length() {
             return false;
         }
@@ -198,18 +218,10 @@ impl AnyTemplate {
                 match self.summed_by {
                     SummedBy::Nobody => {}
                     SummedBy::Worker => {
-                        // The length is in the pseudo-header too.
-                        let header = u32::from(packet.entropy_port) + 2 * u32::from(segment);
-                        // Zero would mean 'none' (RFC 768).
-                        let sum = match self.checksum(header + halves(id << 8), inner_sum) {
-                            0 => 0xffff,
-                            sum => sum,
-                        };
-                        put(back, BACK - 10, sum);
+                        let port = packet.entropy_port;
+                        put(back, BACK - 10, self.udp_checksum(port, segment, id << 8, inner_sum));
                     }
-                    SummedBy::Device => {
-                        put(back, BACK - 10, fold(u32::from(self.encap_sum) + u32::from(segment)));
-                    }
+                    SummedBy::Device => put(back, BACK - 10, self.pseudo_header_sum(segment)),
                 }
             }
             Encap::Nvgre { flow_id } => {
@@ -256,6 +268,53 @@ impl AnyTemplate {
         true
     }
 
+    /// What [`AnyTemplate::write`] does of VXLAN over IPv6, with all places known.
+    #[inline(always)]
+    fn write_plain_ipv6(&self, to: &mut [u8; Self::LONGEST], packet: Variable, inner_sum: u16) {
+        const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
+        const VNI: usize = AnyTemplate::LONGEST - 4;
+        to[..FRONT].copy_from_slice(&self.front);
+        to[Self::LONGEST - BACK..].copy_from_slice(&self.back);
+        let port = packet.entropy_port;
+        let datagram = packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16;
+        let id = self.id.unwrap_or(packet.id) << 8;
+        put(to, 16, port);
+        put(to, 18, datagram);
+        put(to, UDP, port);
+        put(to, UDP + 4, datagram);
+        put_word(to, VNI, id);
+        let sum = match self.summed_by {
+            SummedBy::Nobody => None,
+            SummedBy::Worker => Some(self.udp_checksum(port, datagram, id, inner_sum)),
+            SummedBy::Device => Some(self.pseudo_header_sum(datagram)),
+        };
+        if let Some(sum) = sum {
+            put(to, UDP + 6, sum);
+        }
+        let copied = packet.traffic_class & self.copied;
+        if copied != 0 {
+            to[14] |= copied >> 4;
+            to[15] |= copied << 4;
+        }
+    }
+
+    /// The UDP checksum; never zero, which would mean 'none' (RFC 768). `id` is as it stands in the header.
+    #[inline(always)]
+    fn udp_checksum(&self, port: u16, datagram: u16, id: u32, inner_sum: u16) -> u16 {
+        // The length is in the pseudo-header too.
+        let header = u32::from(port) + 2 * u32::from(datagram) + halves(id);
+        match self.checksum(header, inner_sum) {
+            0 => 0xffff,
+            sum => sum,
+        }
+    }
+
+    /// What a device completes.
+    #[inline(always)]
+    fn pseudo_header_sum(&self, datagram: u16) -> u16 {
+        fold(u32::from(self.encap_sum) + u32::from(datagram))
+    }
+
     /// The UDP or GRE checksum; `header` is the sum of what has changed in the header.
     #[inline(always)]
     fn checksum(&self, header: u32, inner_sum: u16) -> u16 {
@@ -287,8 +346,8 @@ fn halves(word: u32) -> u32 {
 
 #[inline(always)]
 fn fold(sum: u32) -> u16 {
-    let once = (sum & 0xffff) + (sum >> 16);
-    ((once & 0xffff) + (once >> 16)) as u16
+    // The upper half has their sum and its carry.
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 #[cfg(test)]
@@ -436,6 +495,26 @@ pub(super) mod tests {
             numbers.take();
         }
         assert_eq!(send(0)[12..], [0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn the_short_way_over_ipv6_says_the_same_as_the_long_way() {
+        for case in 0..24 {
+            let checksum = if case % 2 == 0 { UdpChecksum::Off } else { UdpChecksum::On };
+            let (offloads, id) = (case & 2 != 0, (case & 4 != 0).then_some(0x00_1234));
+            let traffic_class = [0, 0x03, 0xff][case / 8];
+            let encap = Encap::Vxlan { udp_port: 8472, checksum };
+            let short = AnyTemplate::new(&OuterHeader { offloads, ..outer(true, encap, id) }, None);
+            assert!(short.is_plain_ipv6);
+            let long = AnyTemplate { is_plain_ipv6: false, ..short.clone() };
+            let variable = Variable { traffic_class, ..variable(1400, 0x01_0203) };
+            let headers = [short, long].map(|template| {
+                let mut header = [0xff; AnyTemplate::LONGEST];
+                assert!(template.write(&mut header, variable, 0xbeef));
+                header
+            });
+            assert_eq!(headers[0], headers[1], "{checksum:?} {offloads} {id:?} {traffic_class}");
+        }
     }
 
     #[test]

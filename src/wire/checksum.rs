@@ -55,7 +55,9 @@ pub fn verify_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload:
 /// options or extension headers. `length` is the datagram's.
 #[inline(always)]
 pub fn verify_udp_behind_addresses(bytes: &[u8], length: usize) -> bool {
-    fold(accumulate(bytes) + protocol_and_length(super::ipv4::UDP, length)) == 0xffff
+    // All ones in one's complement: a multiple of 0xffff other than zero, which a protocol is not.
+    let sum = accumulate(bytes) + protocol_and_length(super::ipv4::UDP, length);
+    sum.is_multiple_of(0xffff)
 }
 
 /// Whether an ICMPv6 message that contains its checksum adds up (RFC 4443 section 2.3).
@@ -120,34 +122,60 @@ fn protocol_and_length(protocol: u8, length: usize) -> u64 {
 /// order (RFC 1071 section 2). As wide as it gets, since wider words add up the same after folding.
 #[inline(always)]
 fn accumulate(bytes: &[u8]) -> u64 {
-    let halves = |word: u64| (word & 0xffff_ffff) + (word >> 32);
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    let mut lanes = [0; 4];
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let mut lanes = [0; BLOCK / 8];
     for block in blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<8>().0) {
+        for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
             *lane += halves(u64::from_le_bytes(*word));
         }
     }
-    let mut sum: u64 = lanes.iter().sum();
-    let (words, rest) = rest.as_chunks::<8>();
-    for word in words {
-        sum += halves(u64::from_le_bytes(*word));
+    if !rest.is_empty() {
+        let (Some(last), Some(mask)) =
+            (bytes.last_chunk::<BLOCK>(), LAST[rest.len()..].first_chunk::<BLOCK>())
+        else {
+            return few(rest);
+        };
+        // The last block overlaps what was added above, which the mask leaves out. If it begins at an odd place, its bytes
+        // are the other halves of their words.
+        let shift = 8 * (rest.len() & 1);
+        let words = last.as_chunks().0.iter().zip(mask.as_chunks().0);
+        for (lane, (word, mask)) in lanes.iter_mut().zip(words) {
+            *lane += halves(u64::from_le_bytes(*word) & u64::from_le_bytes(*mask)) << shift;
+        }
     }
-    let last = match (rest.len(), bytes.last_chunk()) {
-        (0, _) => 0,
-        // The last eight bytes without those that were added above.
-        (count, Some(last)) => u64::from_le_bytes(*last) >> (64 - 8 * count),
-        (_, None) => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
-    };
-    sum + halves(last)
+    lanes.iter().sum()
 }
 
+/// Bytes that are added at once.
+const BLOCK: usize = 32;
+/// From place `n` on a block whose last `n` bytes are set.
+const LAST: [u8; 2 * BLOCK] = {
+    let mut mask = [0; 2 * BLOCK];
+    let mut at = BLOCK;
+    while at < mask.len() {
+        mask[at] = 0xff;
+        at += 1;
+    }
+    mask
+};
+
+#[inline(always)]
+fn halves(word: u64) -> u64 {
+    (word & 0xffff_ffff) + (word >> 32)
+}
+
+/// Of fewer bytes than a block.
+#[inline(never)]
+fn few(bytes: &[u8]) -> u64 {
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    bytes.chunks(8).map(|bytes| halves(word(bytes))).sum()
+}
+
+/// Adding the halves of a number to each other leaves their sum and its carry in the upper one.
 #[inline(always)]
 fn fold(sum: u64) -> u16 {
-    let sum = (sum & 0xffff_ffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    ((sum & 0xffff) + (sum >> 16)) as u16
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 #[cfg(test)]

@@ -319,14 +319,26 @@ fn any_header<'r>(
     let template = template.ok_or(DropReason::PortRemoved)?;
     let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
     let mut packet = variable(frame, flow, target);
-    if template.maps_priority() {
-        packet.traffic_class = packet.traffic_class & ECN | class_of(frame.priority());
-    }
-    if template.inherits_ttl() {
-        // Packets with zero are not sent (RFC 1122 section 3.2.1.7).
-        packet.hop_limit = hop_limit(frame.data()).map_or(Ttl::USUAL, |limit| limit.max(1));
+    if !template.is_plain() {
+        (packet.traffic_class, packet.hop_limit) = marks(template, frame, packet.traffic_class);
     }
     Ok(AnyHeader { template, packet, inner_sum })
+}
+
+/// Traffic class and time to live where not both are as usual.
+#[cold]
+#[inline(never)]
+fn marks(template: &AnyTemplate, frame: &Mbuf, class: u8) -> (u8, u8) {
+    let class = match template.maps_priority() {
+        true => class & ECN | class_of(frame.priority()),
+        false => class,
+    };
+    let hop_limit = match template.inherits_ttl() {
+        // Packets with zero are not sent (RFC 1122 section 3.2.1.7).
+        true => hop_limit(frame.data()).map_or(Ttl::USUAL, |limit| limit.max(1)),
+        false => 0,
+    };
+    (class, hop_limit)
 }
 
 /// The class selector (RFC 2474 section 4.2.2) with the priority of a VLAN tag's control word, as a traffic class.

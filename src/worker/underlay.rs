@@ -16,7 +16,7 @@ use crate::tunnel::{
     Inner, Keyed, Mark, Outer, PRIORITY, Plain, PlainIpv6, Received, decapsulate, keyed, plain,
     plain_ipv6,
 };
-use crate::wire::ethernet::{self, is_tag};
+use crate::wire::ethernet::{self, ethertype, is_tag};
 
 /// Where the most frequent kind has the VNI.
 const PLAIN_VNI: usize = Plain::OFFSET - 4;
@@ -124,15 +124,37 @@ fn unwrap_any<'r>(
     lanes: &mut Lanes<'r>,
     frame: &mut Mbuf,
 ) -> Result<bool, DropReason> {
-    let Some(packet) = keyed(frame.data(), &snapshot.vtep, received(frame)) else {
+    if is_ipv6(frame.data()) {
         return unwrap_ipv6(snapshot, tick, origins, classifier, lanes, frame);
+    }
+    unwrap_keyed(snapshot, tick, origins, classifier, lanes, frame)
+}
+
+/// By the EtherType.
+#[inline(always)]
+fn is_ipv6(frame: &[u8]) -> bool {
+    let header: Option<&[u8; ethernet::LENGTH]> = frame.first_chunk();
+    header.is_some_and(|header| header[12..] == ethertype::IPV6.to_be_bytes())
+}
+
+/// Each way apart, so that it keeps its state in registers.
+#[inline(never)]
+fn unwrap_keyed<'r>(
+    snapshot: &'r Snapshot,
+    tick: u16,
+    origins: &mut Origins<'r>,
+    classifier: &mut Classifier<'r>,
+    lanes: &mut Lanes<'r>,
+    frame: &mut Mbuf,
+) -> Result<bool, DropReason> {
+    let Some(packet) = keyed(frame.data(), &snapshot.vtep, received(frame)) else {
+        return unwrap_other(snapshot, tick, origins, classifier, lanes, frame);
     };
     let ingress = origins.of_keyed(&packet)?;
     lanes.push(unwrap(classifier, frame, ingress, (Keyed::OFFSET, packet.end))?);
     Ok(true)
 }
 
-/// Apart, so that each way keeps its state in registers.
 #[inline(never)]
 fn unwrap_ipv6<'r>(
     snapshot: &'r Snapshot,
