@@ -62,7 +62,15 @@ impl Suppression {
 }
 
 /// Frames of one burst that would be flooded and say or ask something: put aside, so that their lookups overlap.
-pub(super) struct Aside<'l, 'r>(ArrayVec<(&'l Lane<'r>, &'r Suppression, Origin, Mbuf), BURST>);
+pub(super) struct Aside<'l, 'r>(ArrayVec<Waiting<'l, 'r>, BURST>);
+
+struct Waiting<'l, 'r> {
+    lane: &'l Lane<'r>,
+    suppression: &'r Suppression,
+    origin: Origin,
+    /// Until it is dealt with.
+    frame: Option<Mbuf>,
+}
 
 impl<'l, 'r> Aside<'l, 'r> {
     /// None.
@@ -89,7 +97,8 @@ impl<'l, 'r> Aside<'l, 'r> {
         if !neighbours::concerns(frame.data()) {
             return Some(frame);
         }
-        self.0.try_push((lane, suppression, origin, frame)).err().map(|full| full.element().3)
+        let waiting = Waiting { lane, suppression, origin, frame: Some(frame) };
+        self.0.try_push(waiting).err().and_then(|full| full.element().frame)
     }
 }
 
@@ -129,49 +138,86 @@ pub(super) fn answer<'l, 'r>(
     aside: Aside<'l, 'r>,
     mut flood: impl FnMut(&mut Context, &'l Lane<'r>, Origin, Mbuf),
 ) {
-    let begin = |(_, suppression, origin, frame): &(_, &'r Suppression, Origin, Mbuf)| {
+    let mut aside = aside.0;
+    let mut all: ArrayVec<Lookups, BURST> = ArrayVec::new();
+    for step in 0..aside.len() + 2 * APART {
+        if let Some(Waiting { suppression, origin, frame: Some(frame), .. }) = aside.get(step) {
+            all.push(Lookups::begin(frame, *origin, &suppression.neighbours, reader));
+        }
+        if let Some(index) = step.checked_sub(APART)
+            && let (Some(lookups), Some(waiting)) = (all.get_mut(index), aside.get(index))
+        {
+            lookups.reach(&waiting.suppression.neighbours, reader);
+        }
+        if let Some(index) = step.checked_sub(2 * APART)
+            && let (Some(lookups), Some(waiting)) = (all.get(index), aside.get_mut(index))
+            && let Some(frame) = waiting.frame.take()
+        {
+            settle(context, snapshot, lookups, waiting, frame, &mut flood);
+        }
+    }
+}
+
+/// Frames between the steps of a lookup. The CPU waits for some lines at once, not for those of a whole burst, and they come
+/// while other frames are answered.
+const APART: usize = 5;
+
+impl<'r> Lookups<'r> {
+    #[inline(always)]
+    fn begin(frame: &Mbuf, origin: Origin, neighbours: &'r Neighbours, reader: &'r Reader) -> Self {
         let mut heard = neighbours::hear(frame.data());
         heard.question.take_if(|_| origin.from_tunnel);
         let addresses = [heard.claim.map(|said| said.address), heard.question.map(|of| of.asked)];
-        let begin = |address| suppression.neighbours.begin(address, reader);
-        Lookups { heard, begun: addresses.map(|address| address.map(begin)), reached: [None; 2] }
-    };
-    let mut all: ArrayVec<Lookups, BURST> = aside.0.iter().map(begin).collect();
-    for (lookups, (_, suppression, ..)) in all.iter_mut().zip(&aside.0) {
-        let reach = |begun: Begun<'r>| begun.reach(&suppression.neighbours, reader);
-        lookups.reached = lookups.begun.map(|begun| begun.and_then(reach));
+        let begin = |address| neighbours.begin(address, reader);
+        Self { heard, begun: addresses.map(|address| address.map(begin)), reached: [None; 2] }
     }
-    for (lookups, (lane, suppression, origin, mut frame)) in all.iter().zip(aside.0) {
-        let [said, asked] = lookups.reached;
-        if let Some(claim) = &lookups.heard.claim {
-            let known = said.and_then(|reached| reached.finish(claim.address));
-            note(context, lane, suppression, claim, known);
+
+    #[inline(always)]
+    fn reach(&mut self, neighbours: &'r Neighbours, reader: &'r Reader) {
+        let reach = |begun: Begun<'r>| begun.reach(neighbours, reader);
+        self.reached = self.begun.map(|begun| begun.and_then(reach));
+    }
+}
+
+/// Deals with one frame by what was found.
+#[inline(always)]
+fn settle<'l, 'r>(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    lookups: &Lookups,
+    waiting: &Waiting<'l, 'r>,
+    mut frame: Mbuf,
+    mut flood: impl FnMut(&mut Context, &'l Lane<'r>, Origin, Mbuf),
+) {
+    let Waiting { lane, suppression, origin, .. } = *waiting;
+    let [said, asked] = lookups.reached;
+    if let Some(claim) = &lookups.heard.claim {
+        let known = said.and_then(|reached| reached.finish(claim.address));
+        note(context, lane, suppression, claim, known);
+    }
+    let Some(question) = &lookups.heard.question else {
+        return flood(context, lane, origin, frame);
+    };
+    let counters = suppression.counters.get(context.number);
+    let known = asked.and_then(|reached| reached.finish(question.asked));
+    match known.map(|known| known.binding) {
+        // Its own address: somebody else may have it too.
+        Some(binding) if binding.mac == question.asker => flood(context, lane, origin, frame),
+        Some(binding) if rewrite(&mut frame, question, &binding) => {
+            if let Some(counters) = counters {
+                counters.answered.add(1);
+            }
+            context.note(|notes| notes.is_suppressed = true);
+            reply(context, snapshot, lane, origin, frame);
         }
-        let Some(question) = &lookups.heard.question else {
+        None if suppression.unknown == Unknown::Drop => {
+            context.drop(origin.port, frame, DropReason::UnknownNeighbour);
+        }
+        _ => {
+            if let Some(counters) = counters {
+                counters.flooded.add(1);
+            }
             flood(context, lane, origin, frame);
-            continue;
-        };
-        let counters = suppression.counters.get(context.number);
-        let known = asked.and_then(|reached| reached.finish(question.asked));
-        match known.map(|known| known.binding) {
-            // Its own address: somebody else may have it too.
-            Some(binding) if binding.mac == question.asker => flood(context, lane, origin, frame),
-            Some(binding) if rewrite(&mut frame, question, &binding) => {
-                if let Some(counters) = counters {
-                    counters.answered.add(1);
-                }
-                context.note(|notes| notes.is_suppressed = true);
-                reply(context, snapshot, lane, origin, frame);
-            }
-            None if suppression.unknown == Unknown::Drop => {
-                context.drop(origin.port, frame, DropReason::UnknownNeighbour);
-            }
-            _ => {
-                if let Some(counters) = counters {
-                    counters.flooded.add(1);
-                }
-                flood(context, lane, origin, frame);
-            }
         }
     }
 }
