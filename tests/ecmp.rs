@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use support::frames::{BROADCAST, mac, udp};
@@ -15,17 +16,24 @@ const ROUTERS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0x11, 0xf0], [2, 0, 0, 0, 0x11, 0xf1
 /// Behind both of them: of each family, and one that speaks NVGRE.
 const PEERS: [&str; 3] = ["198.51.100.7", "2001:db8:6::7", "198.51.100.8"];
 
+/// The kernel has one lock for the links of all namespaces: others that are taken down meanwhile would be part of the time that
+/// a lost link takes.
+static TURN: Mutex<()> = Mutex::new(());
+
 struct Fabric {
     ferry: Ferry,
     host: Namespace,
     wires: [RawPort; 2],
     vm: RawPort,
     _vm: Namespace,
+    /// Until all else is gone.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Fabric {
     /// Underlay ports on taps: their links are lost when the taps are down.
     fn new() -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let [host, vm] = ["host", "vm"].map(|role| {
             let namespace = Namespace::new(role);
             for scope in ["all", "default"] {
@@ -74,7 +82,7 @@ networks:
             }
         }
         let vm1 = RawPort::open(&vm, "eth0");
-        Self { ferry, host, wires, vm: vm1, _vm: vm }
+        Self { ferry, host, wires, vm: vm1, _vm: vm, _turn: turn }
     }
 
     /// Routes with these next hops of each family, `nexthop …`.
