@@ -16,8 +16,8 @@ const ROUTERS: [[u8; 6]; 2] = [[2, 0, 0, 0, 0x11, 0xf0], [2, 0, 0, 0, 0x11, 0xf1
 /// Behind both of them: of each family, and one that speaks NVGRE.
 const PEERS: [&str; 3] = ["198.51.100.7", "2001:db8:6::7", "198.51.100.8"];
 
-/// The kernel has one lock for the links of all namespaces: others that are taken down meanwhile would be part of the time that
-/// a lost link takes.
+/// One at a time: the time that a lost link takes is measured, and the kernel, which has one lock for the links of all namespaces,
+/// should have no others to take down meanwhile.
 static TURN: Mutex<()> = Mutex::new(());
 
 struct Fabric {

@@ -65,7 +65,7 @@ pub use self::network::{ArpSuppression, InnerVlan, Member, Network, VlanPriority
 pub use self::oversize::{Others, Oversize};
 pub use self::path::Reassembly;
 pub use self::peer::{EncapName, Peer};
-pub use self::port::{Bond, Offloads, Port, canonical_device, pci_address_of};
+pub use self::port::{Bond, Offloads, Port, device_parts, pci_address_of};
 pub use self::reference::reference;
 pub use self::schema::schema;
 pub use self::snooping::Snooping;

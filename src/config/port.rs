@@ -137,7 +137,7 @@ impl Ports {
         for port in access.chain(underlay.map(|of| &of.port)) {
             let owner = format!("port '{}'", port.name);
             ports.names.known(port.name.clone(), &owner);
-            for (device, interface) in port.devices().iter().map(|device| parts(device)) {
+            for (device, interface) in port.devices().iter().map(|device| device_parts(device)) {
                 ports.devices.known(device, &owner);
                 interface.iter().for_each(|of| ports.interfaces.known((*of).to_owned(), &owner));
             }
@@ -275,7 +275,7 @@ impl Ports {
         {
             return item.expected(what);
         }
-        let (device, interface) = parts(text);
+        let (device, interface) = device_parts(text);
         if let Some(earlier) = self.devices.earlier(device.clone(), owner(item), item) {
             item.error(format_args!(
                 "device '{device}' is already used by {earlier}; give each port its own device"
@@ -337,14 +337,14 @@ fn owner<'p>(item: &'p Item<'_>) -> &'p str {
 }
 
 /// What a device is known by, and the interface or socket that it names.
-fn parts(device: &str) -> (String, Option<&str>) {
+pub fn device_parts(device: &str) -> (String, Option<&str>) {
     let mut parts = device.split(',');
     let name = canonical_device(parts.next().unwrap_or(device));
     (name, parts.find_map(|argument| argument.strip_prefix("iface=")))
 }
 
 /// One spelling for each device.
-pub fn canonical_device(name: &str) -> String {
+fn canonical_device(name: &str) -> String {
     pci_address(name).unwrap_or_else(|| name.to_owned())
 }
 

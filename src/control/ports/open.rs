@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pools::{Need, Pools, Share};
-use crate::config::{self, Bond, Config};
+use crate::config::{self, Bond, Config, device_parts};
 use crate::control::startup::StartError;
 use crate::dpdk::{MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue, has_carrier};
 use crate::worker::{TxPath, TxPort};
@@ -54,24 +54,18 @@ impl Wanted {
     /// away.
     fn foreign_tap(&self) -> Option<&str> {
         let taps = self.devices().iter().filter(|device| device.starts_with("net_tap"));
-        taps.filter_map(|device| parts(device).1).find(|tap| has_carrier(tap))
+        taps.filter_map(|device| device_parts(device).1).find(|tap| has_carrier(tap))
     }
 
     /// Whether two ports cannot be open at once: it is the same device, or another one at the same interface or socket.
     pub fn shares_device(&self, other: &Wanted) -> bool {
         let clash = |one: &String, two: &String| {
-            let ((device, interface), (other, other_interface)) = (parts(one), parts(two));
+            let ((device, interface), (other, other_interface)) =
+                (device_parts(one), device_parts(two));
             device == other || interface.is_some() && interface == other_interface
         };
         self.devices().iter().any(|one| other.devices().iter().any(|two| clash(one, two)))
     }
-}
-
-/// What a device is known by, and the interface or socket that it names.
-fn parts(devargs: &str) -> (String, Option<&str>) {
-    let mut parts = devargs.split(',');
-    let device = parts.next().unwrap_or(devargs);
-    (config::canonical_device(device), parts.find_map(|part| part.strip_prefix("iface=")))
 }
 
 /// A port that is open, before workers know of it.
