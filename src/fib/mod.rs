@@ -10,6 +10,7 @@
 //! readers compare, and the sweep removes what is void at leisure. A whole network is
 //! flushed by publishing a fresh table ([`FibWriter::rebuild`]).
 
+mod array;
 mod compare;
 mod entry;
 mod memory;
@@ -24,7 +25,9 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub use array::Array;
 pub use entry::{Entry, Location, MacKey};
 pub use qsbr::{Domain, Published, Reader, Reclaimer, TooManyReaders};
 pub use read::{Buckets, Fib, Hit, Probe, prefetch};
+pub(crate) use write::no_memory;
 pub use write::{Change, FibWriter, InsertError};

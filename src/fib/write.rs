@@ -375,7 +375,7 @@ fn fitting(entries: usize) -> u32 {
     (entries * 8 / 3 / WAYS).next_power_of_two().trailing_zeros().max(Table::SMALLEST)
 }
 
-/// For the little that an empty FIB takes.
-fn no_memory() -> ! {
+/// For the little that an empty table takes.
+pub(crate) fn no_memory() -> ! {
     handle_alloc_error(Layout::new::<Table>())
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use super::address::{Address, Seed};
+use super::record::tag;
 use super::record::{Binding, Record};
-use crate::fib::{Fib, Hit, Probe, Published, Reader, prefetch};
+use crate::fib::{Array, Fib, Hit, Probe, Published, Reader, prefetch};
+use crate::wire::MacAddr;
 
 /// A network's bindings as workers see them. On cache lines of its own: counting references to it disturbs no reader.
 #[repr(align(128))]
 pub struct Neighbours {
     pub(super) fib: Fib,
     /// By number. A larger array takes its place before an entry names what only that has.
-    pub(super) records: Published<Arc<[Record]>>,
+    pub(super) records: Published<Arc<Array<Record>>>,
     pub(super) seed: Seed,
 }
 
@@ -26,7 +28,7 @@ pub struct Known<'r> {
 impl Neighbours {
     /// Looks an address up.
     pub fn find<'r>(&'r self, address: Address, reader: &'r Reader) -> Option<Known<'r>> {
-        self.begin(address, reader).reach(self, reader)?.finish(address)
+        self.begin(address, reader).look(self, reader)?.reach(self, reader)?.finish(address)
     }
 
     /// Begins to look an address up: asks the cache for its bucket.
@@ -41,13 +43,43 @@ impl Neighbours {
 pub struct Begun<'r>(Probe<'r>);
 
 impl<'r> Begun<'r> {
-    /// Looks into the bucket, of the same table, and asks the cache for the record. `None`: there is none.
+    /// Looks into the bucket, of the same table. `None`: there is none.
+    #[inline]
+    pub fn look(self, table: &'r Neighbours, reader: &'r Reader) -> Option<Listed<'r>> {
+        self.0.finish(&table.fib, reader).map(Listed)
+    }
+}
+
+/// A lookup that has found an entry, which tells enough of most that is said.
+#[derive(Clone, Copy)]
+pub struct Listed<'r>(Hit<'r>);
+
+impl<'r> Listed<'r> {
+    /// Asks the cache for the record.
     #[inline]
     pub fn reach(self, table: &'r Neighbours, reader: &'r Reader) -> Option<Reached<'r>> {
-        let hit = self.0.finish(&table.fib, reader)?;
+        let Self(hit) = self;
         let record = table.records.load(reader).get(hit.entry().adjacency() as usize)?;
         prefetch(record);
         Some(Reached { hit, record })
+    }
+
+    /// Whether the operator made it.
+    #[inline(always)]
+    pub fn is_static(self) -> bool {
+        self.0.entry().is_static()
+    }
+
+    /// When it was last heard of, on the coarse clock.
+    #[inline(always)]
+    pub fn tick(self) -> u16 {
+        self.0.entry().tick()
+    }
+
+    /// Whether it may have this MAC: one in 65,536 others looks the same.
+    #[inline(always)]
+    pub fn may_be(self, mac: MacAddr) -> bool {
+        self.0.entry().generation() == tag(mac)
     }
 }
 

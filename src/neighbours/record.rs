@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use zerocopy::FromZeros;
+
 use super::address::Address;
 use crate::fib::MacKey;
 use crate::wire::MacAddr;
@@ -54,8 +56,8 @@ impl Binding {
 }
 
 /// An address and its binding. The address changes only while no reader can have the record's number.
-#[repr(align(32))]
-#[derive(Default)]
+#[repr(C, align(32))]
+#[derive(FromZeros)]
 pub(super) struct Record {
     address: [AtomicU64; 2],
     binding: AtomicU64,
@@ -94,6 +96,12 @@ impl Record {
 }
 
 const _: () = assert!(size_of::<Record>() == 32);
+
+/// What an entry keeps of its binding's MAC.
+#[inline(always)]
+pub(super) fn tag(mac: MacAddr) -> u16 {
+    (MacKey::from(mac.0).bits().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
+}
 
 #[cfg(test)]
 mod tests {

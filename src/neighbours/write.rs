@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::address::{Address, Seed};
 use super::read::Neighbours;
-use super::record::{Binding, Kind, Record};
-use crate::fib::{Entry, FibWriter, InsertError, Published, Reclaimer};
+use super::record::{Binding, Kind, Record, tag};
+use crate::fib::{Array, Entry, FibWriter, InsertError, Published, Reclaimer, no_memory};
 
-/// Records of the smallest array.
-const SMALLEST: usize = 16;
+/// log2 of the records of the smallest array.
+const SMALLEST: u32 = 4;
 
 /// Why a binding was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub struct NeighbourWriter {
     shared: Arc<Neighbours>,
     fib: FibWriter,
     /// The array that readers see.
-    records: Arc<[Record]>,
+    records: Arc<Array<Record>>,
     /// Records that were ever in use.
     used: usize,
     free: Vec<u32>,
@@ -43,7 +43,7 @@ impl NeighbourWriter {
     /// An empty table that holds at most `limit` learned bindings.
     pub fn new(limit: usize) -> Self {
         let fib = FibWriter::new(limit);
-        let records: Arc<[Record]> = (0..SMALLEST).map(|_| Record::default()).collect();
+        let records = Arc::new(Array::zeroed(SMALLEST).unwrap_or_else(|| no_memory()));
         let shared = Arc::new(Neighbours {
             fib: fib.shared(),
             records: Published::new(Box::new(records.clone())),
@@ -80,7 +80,7 @@ impl NeighbourWriter {
 
     /// Bytes of the table.
     pub fn memory(&self) -> usize {
-        self.fib.memory() + size_of_val(&*self.records)
+        self.fib.memory() + size_of_val(&**self.records)
     }
 
     /// What is known of an address.
@@ -102,7 +102,7 @@ impl NeighbourWriter {
     ) -> Result<(), Refused> {
         let key = self.shared.seed.key(address);
         let entry = |slot| {
-            let entry = Entry::new(slot, 0, tick);
+            let entry = Entry::new(slot, tag(binding.mac), tick);
             if binding.kind == Kind::Static { entry.with_static() } else { entry }
         };
         if let Some(found) = self.fib.get(key) {
@@ -212,9 +212,11 @@ impl NeighbourWriter {
             return None;
         }
         if self.used == self.records.len() {
-            let fresh = (0..self.used).map(|_| Record::default());
-            let records: Arc<[Record]> =
-                self.records.iter().map(Record::copy).chain(fresh).collect();
+            let mut records = Array::<Record>::zeroed(self.used.ilog2() + 1)?;
+            for (new, old) in records.iter_mut().zip(self.records.iter()) {
+                *new = old.copy();
+            }
+            let records = Arc::new(records);
             self.shared.records.publish(Box::new(records.clone()), reclaimer);
             self.records = records;
         }

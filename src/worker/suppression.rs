@@ -16,7 +16,7 @@ use crate::dpdk::{BURST, Mbuf};
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
 use crate::neighbours::{
-    self, Begun, Binding, Claim, Heard, Kind, Known, Neighbours, Question, Reached,
+    self, Begun, Binding, Claim, Heard, Kind, Known, Listed, Neighbours, Question, Reached,
 };
 
 /// What becomes of a question that cannot be answered.
@@ -50,6 +50,14 @@ pub struct SuppressionCounters {
 }
 
 impl Suppression {
+    /// Whether what is said has to be compared with the record: not whose MAC this is if the operator has said that, nor
+    /// what was heard lately. Another MAC that looks the same is noticed when the binding is to be marked as heard of again.
+    #[inline(always)]
+    fn hears(&self, claim: &Claim, listed: Listed, tick: u16) -> bool {
+        let is_old = || tick.wrapping_sub(listed.tick()) >= self.refresh_after;
+        claim.router.is_some() || !listed.is_static() && (!listed.may_be(claim.mac) || is_old())
+    }
+
     /// Another one of the same bindings, which it never marks as heard of, with one counter.
     pub(super) fn detached(&self) -> Self {
         Self {
@@ -121,8 +129,13 @@ pub(super) fn listen(
     if neighbours::concerns(frame.data())
         && let Some(claim) = neighbours::hear(frame.data()).claim
     {
-        let known = suppression.neighbours.find(claim.address, reader);
-        note(context, lane, suppression, &claim, known);
+        let neighbours = &suppression.neighbours;
+        let listed = neighbours.begin(claim.address, reader).look(neighbours, reader);
+        if listed.is_none_or(|listed| suppression.hears(&claim, listed, context.tick)) {
+            let reached = listed.and_then(|listed| listed.reach(neighbours, reader));
+            let known = reached.and_then(|reached| reached.finish(claim.address));
+            note(context, lane, suppression, &claim, known);
+        }
     }
 }
 
@@ -147,7 +160,7 @@ pub(super) fn answer<'l, 'r>(
         if let Some(index) = step.checked_sub(APART)
             && let (Some(lookups), Some(waiting)) = (all.get_mut(index), aside.get(index))
         {
-            lookups.reach(&waiting.suppression.neighbours, reader);
+            lookups.reach(waiting.suppression, reader, context.tick);
         }
         if let Some(index) = step.checked_sub(2 * APART)
             && let (Some(lookups), Some(waiting)) = (all.get(index), aside.get_mut(index))
@@ -173,9 +186,15 @@ impl<'r> Lookups<'r> {
     }
 
     #[inline(always)]
-    fn reach(&mut self, neighbours: &'r Neighbours, reader: &'r Reader) {
-        let reach = |begun: Begun<'r>| begun.reach(neighbours, reader);
-        self.reached = self.begun.map(|begun| begun.and_then(reach));
+    fn reach(&mut self, suppression: &'r Suppression, reader: &'r Reader, tick: u16) {
+        let neighbours = &*suppression.neighbours;
+        let [said, asked] =
+            self.begun.map(|begun| begun.and_then(|begun| begun.look(neighbours, reader)));
+        let hears = |claim: &Claim| said.is_none_or(|said| suppression.hears(claim, said, tick));
+        self.heard.claim = self.heard.claim.filter(hears);
+        let said = said.filter(|_| self.heard.claim.is_some());
+        let reach = |listed: Listed<'r>| listed.reach(neighbours, reader);
+        self.reached = [said, asked].map(|listed| listed.and_then(reach));
     }
 }
 
@@ -267,4 +286,54 @@ fn note(
         }
     }
     context.report(Event::Bind { network: lane.ingress.network(), claim: *claim });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fib::{Domain, Reclaimer};
+    use crate::neighbours::{Address, NeighbourWriter};
+    use crate::wire::MacAddr;
+
+    #[test]
+    fn what_is_known_and_was_said_lately_is_not_looked_into() {
+        const REFRESH: u16 = 30;
+        let mac = |last| MacAddr([2, 0, 0, 0, 0, last]);
+        let address = |last| Address::of_station([10, 0, 0, last].into()).unwrap();
+        let domain = Domain::new(1);
+        let (reader, mut reclaimer) = (domain.register().unwrap(), Reclaimer::new(domain));
+        let mut writer = NeighbourWriter::new(10);
+        for (last, kind) in [(1, Kind::Arp), (2, Kind::Static)] {
+            let binding = Binding { mac: mac(last), kind, router: false };
+            writer.insert(address(last), binding, 100, &mut reclaimer).unwrap();
+        }
+        let suppression = Suppression {
+            neighbours: writer.shared(),
+            unknown: Unknown::Flood,
+            refresh_after: REFRESH,
+            counters: [].into(),
+        };
+        let hears = |last, said: MacAddr, router, tick| {
+            let neighbours = &suppression.neighbours;
+            let listed = neighbours.begin(address(last), &reader).look(neighbours, &reader);
+            let claim = Claim {
+                address: address(last),
+                mac: said,
+                kind: Kind::Arp,
+                router,
+                overrides: true,
+            };
+            suppression.hears(&claim, listed.unwrap(), tick)
+        };
+        assert!(!hears(1, mac(1), None, 100 + REFRESH - 1), "known, and heard of lately");
+        assert!(hears(1, mac(1), None, 100 + REFRESH), "its age is to be noted");
+        assert!(hears(1, mac(9), None, 100), "it has another MAC");
+        assert!(hears(1, mac(1), Some(true), 100), "it is a router now");
+        // The operator's word stands, but it says nothing of routers.
+        assert!(!hears(2, mac(9), None, 9999) && hears(2, mac(2), Some(true), 100));
+        // A change of the MAC is a change of what the entry alone tells.
+        let binding = Binding { mac: mac(9), kind: Kind::Arp, router: false };
+        writer.insert(address(1), binding, 100, &mut reclaimer).unwrap();
+        assert!(!hears(1, mac(9), None, 100) && hears(1, mac(1), None, 100));
+    }
 }
