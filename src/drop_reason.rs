@@ -154,6 +154,8 @@ drop_reasons! {
     InnerTruncated = "inner_truncated", "look at the peer: it tunnels damaged frames";
     /// From a tunnel, to a MAC behind a tunnel: split horizon keeps it from looping.
     SplitHorizon = "split_horizon", "check which peer the MAC is behind: 'ferry show macs'; the sender's FIB is stale";
+    /// The frame's sender is of a group, or of none, that the place it goes to does not accept.
+    GroupPolicy = "group_policy", "see 'ferry show networks --json'; add the group, or 0 for senders of none, to accept_groups of the place in the network's ports";
     /// Not tunnel traffic, and the port has no kernel twin to take it.
     NoTwin = "no_twin", "give the underlay port a twin, if this machine should answer";
     /// Comes in by a port that is only for the copies of a mirror.

@@ -17,7 +17,8 @@ use support::neighbours::{
 };
 
 fn vtep() -> Vtep {
-    Vtep { ipv6: Some(VTEP6.into()), gre: true, ..Vtep::vxlan(VTEP.into(), 4789) }
+    let (ipv6, gre, knows_groups) = (Some(VTEP6.into()), true, true);
+    Vtep { ipv6, gre, knows_groups, ..Vtep::vxlan(VTEP.into(), 4789) }
 }
 
 fn tunnel_packets() -> Vec<Vec<u8>> {

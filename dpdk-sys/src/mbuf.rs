@@ -35,7 +35,8 @@ pub struct rte_mbuf {
     /// RSS hash, if the device gave one.
     pub rss: u32,
     hash_high: u32,
-    vlan_tci_outer: u16,
+    /// The outer of two tags, likewise.
+    pub vlan_tci_outer: u16,
     /// Bytes of the segment's buffer.
     pub buf_len: u16,
     /// The pool it belongs to.
@@ -59,6 +60,7 @@ const _: () = {
     assert!(offset_of!(rte_mbuf, data_len) == 40);
     assert!(offset_of!(rte_mbuf, vlan_tci) == 42);
     assert!(offset_of!(rte_mbuf, rss) == 44);
+    assert!(offset_of!(rte_mbuf, vlan_tci_outer) == 52);
     assert!(offset_of!(rte_mbuf, buf_len) == 54);
     assert!(offset_of!(rte_mbuf, pool) == 56);
     assert!(offset_of!(rte_mbuf, next) == 64);

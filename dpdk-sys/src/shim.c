@@ -16,6 +16,7 @@ _Static_assert(offsetof(struct rte_mbuf, pkt_len) == 36, "rte_mbuf.pkt_len moved
 _Static_assert(offsetof(struct rte_mbuf, data_len) == 40, "rte_mbuf.data_len moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, vlan_tci) == 42, "rte_mbuf.vlan_tci moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, hash) == 44, "rte_mbuf.hash moved: see src/mbuf.rs");
+_Static_assert(offsetof(struct rte_mbuf, vlan_tci_outer) == 52, "rte_mbuf.vlan_tci_outer moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, buf_len) == 54, "rte_mbuf.buf_len moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, pool) == 56, "rte_mbuf.pool moved: see src/mbuf.rs");
 _Static_assert(offsetof(struct rte_mbuf, next) == 64, "rte_mbuf.next moved: see src/mbuf.rs");

@@ -159,7 +159,7 @@ pub fn outer_frame(
         Tunnel::Vxlan => Encap::vxlan(4789),
         Tunnel::VxlanOverIpv6 { checksum: true } => Encap::vxlan(4789),
         Tunnel::VxlanOverIpv6 { checksum: false } => {
-            Encap::Vxlan { udp_port: 4789, checksum: UdpChecksum::Off }
+            Encap::Vxlan { udp_port: 4789, checksum: UdpChecksum::Off, group_policy: false }
         }
         Tunnel::Nvgre => Encap::Nvgre { flow_id: true },
         Tunnel::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },

@@ -59,6 +59,9 @@ pub struct Ingress {
     /// By what; all of it is absent for a VTEP that is no peer yet.
     #[serde(flatten)]
     pub place: Place,
+    /// The group that its sender is of, by the place or by what a peer tells; absent where it is of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u16>,
 }
 
 /// A MAC of a frame.
@@ -195,6 +198,9 @@ pub struct Outer {
     /// The network's ID in it; absent where it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u32>,
+    /// The group that the frame's sender is told to be of, in VXLAN; absent where none is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u16>,
     /// Bytes of the inner frame.
     pub inner_length: usize,
 }

@@ -99,7 +99,8 @@ pub(super) fn write(trace: &model::Trace, output: &mut impl Write) -> io::Result
     line("port", &format!("{} ({}), {} bytes", trace.port, role(trace.role), trace.length))?;
     if let Some(ingress) = &trace.ingress {
         let from = place(&ingress.place).unwrap_or("a VTEP that is no peer yet".to_owned());
-        line("network", &format!("{} '{}', from {from}", ingress.vni, ingress.network))?;
+        let group = ingress.group.map_or(String::new(), |group| format!(", group {group}"));
+        line("network", &format!("{} '{}', from {from}{group}", ingress.vni, ingress.network))?;
     }
     for (stage, found) in [("source", &trace.source), ("destination", &trace.destination)] {
         if let Some(found) = found {
@@ -222,6 +223,7 @@ fn headers(outer: &Outer) -> Vec<String> {
         Encap::Gre => ("GRE", "key"),
     };
     let id = outer.id.map_or(String::new(), |value| format!(" {id} {value}"));
-    lines.push(format!("{encap}{id}, {} bytes within", outer.inner_length));
+    let group = outer.group.map_or(String::new(), |group| format!(", group {group}"));
+    lines.push(format!("{encap}{id}{group}, {} bytes within", outer.inner_length));
     lines
 }

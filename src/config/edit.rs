@@ -146,7 +146,7 @@ impl Config {
             owner: &network.owner(),
             members: Some(&network.members),
             listed: &network.peers,
-            encap: Some(network.encap),
+            usual: Some(network.usual),
             seen: Seen::default(),
         })
     }

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::item::{Fields, Item};
 use super::keys::network::MAC;
 use super::network::Member;
-use super::peer::{EncapName, Peer, PeerReader};
+use super::peer::{Peer, PeerReader, Usual};
 use super::port::Ports;
 use super::scalar::{self, Unique};
 use super::vlan;
@@ -48,7 +48,7 @@ pub(super) struct MacReader<'m, 'r> {
     /// Its flood peers.
     pub listed: &'m [Peer],
     /// What other peers speak.
-    pub encap: Option<EncapName>,
+    pub usual: Option<Usual>,
     pub seen: Seen,
 }
 
@@ -77,7 +77,7 @@ impl MacReader<'_, '_> {
                     let found = match listed {
                         Some(listed) => listed,
                         None => {
-                            let plain = self.peers.plain(address, self.encap?);
+                            let plain = self.peers.plain(address, self.usual?);
                             self.peers.note(&peer, &plain, self.owner);
                             plain
                         }

@@ -6,7 +6,7 @@ use super::Config;
 use super::item::Item;
 use super::keys::mirror::{MIRROR, TO};
 use super::network::Network;
-use super::peer::{EncapName, Peer, PeerReader};
+use super::peer::{Peer, PeerReader, Usual};
 use super::port::{Kind, Ports};
 use super::scalar::{self, Unique};
 use super::underlay::Reach;
@@ -182,7 +182,10 @@ impl<'r> MirrorReader<'r> {
     }
 
     fn collector(&mut self, item: &Item<'_>) -> Option<Peer> {
-        let (_, peer) = self.peers.read(item, EncapName::Vxlan, "a mirror")?;
+        let (_, peer) = self.peers.read(item, Usual::VXLAN, "a mirror")?;
+        if peer.encap.has_groups() {
+            item.error("copies tell of no group; remove 'group_policy'");
+        }
         let Some(id) = peer.id else {
             item.error(
                 "the ID of the copies is missing; say, for example, {address: 192.0.2.9, id: 4000}",

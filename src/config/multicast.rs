@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::item::Item;
 use super::keys::multicast::{GROUP, MULTICAST};
-use super::keys::network::MEMBER;
+use super::keys::network::PLACE;
 use super::network::Member;
 use super::peer::Peer;
 use super::port::Ports;
@@ -108,7 +108,7 @@ impl MulticastReader<'_> {
 
     fn port(&self, item: &Item<'_>, seen: &mut Unique<usize>) -> Option<usize> {
         let (port, vlan) = if item.is_mapping() {
-            let fields = item.fields(&MEMBER)?;
+            let fields = item.fields(&PLACE)?;
             let port = fields.required("port", "port: trunk0", |item| self.access.access(&item));
             let vlan = vlan::read(&fields);
             (port?, vlan?)

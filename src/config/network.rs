@@ -12,7 +12,8 @@ use super::mac_move::{MacMove, mac_move};
 use super::macs::{MacPlace, MacReader, Seen, StaticMac};
 use super::multicast::{Multicast, MulticastReader};
 use super::oversize::{self, Oversize};
-use super::peer::{EncapName, Peer, PeerReader};
+use super::peer::{EncapName, Peer, PeerReader, Usual};
+use super::place_policy::{self, PlacePolicy};
 use super::port::Ports;
 use super::scalar::{self, First, Unique};
 use super::storm::{StormControl, storm_control};
@@ -31,9 +32,11 @@ pub struct Network {
     /// Unique.
     pub name: String,
     /// What its peers speak, unless one says otherwise.
-    pub encap: EncapName,
+    pub usual: Usual,
     /// Where the network attaches on this host.
     pub members: Vec<Member>,
+    /// What is said of groups there: as many.
+    pub policies: Vec<PlacePolicy>,
     /// Ingress replication: who gets broadcast, unknown unicast and multicast.
     pub peers: Vec<Peer>,
     /// The underlay's multicast group that all of that goes to as well.
@@ -148,6 +151,11 @@ impl Network {
         });
         self.peers.iter().chain(behind)
     }
+
+    /// Whether any of its peers tells of which group the sender of a frame is.
+    pub fn has_groups(&self) -> bool {
+        self.usual.group_policy || self.all_peers().any(|peer| peer.encap.has_groups())
+    }
 }
 
 fn owner(name: &str) -> String {
@@ -203,8 +211,10 @@ impl<'r, 'a> Networks<'r, 'a> {
         let encap = fields.or("encap", EncapName::Vxlan, |item| item.choice(&EncapName::CHOICES));
 
         let items = fields.get("ports");
-        let members =
+        let places =
             fields.or("ports", Vec::new(), |item| item.list_of(|item| self.member(&item, &owner)));
+        let (members, policies): (Option<Vec<_>>, Option<Vec<_>>) =
+            places.map(|places| places.into_iter().unzip()).unzip();
         // With a member in error it is open where a static MAC is; to call its port no member would be noise.
         let listed = items.map_or(0, |item| item.elements().count());
         let whole = members
@@ -213,8 +223,17 @@ impl<'r, 'a> Networks<'r, 'a> {
         if whole.is_some_and(<[Member]>::is_empty) {
             item.warn("this network has no ports, so no frame gets in or out; list its access ports under 'ports'");
         }
-        let flood = fields.or("flood", Flood::default(), |item| self.flood(&item, encap?, &owner));
+        let group_policy = fields.or("group_policy", false, |item| item.boolean());
+        let usual =
+            encap.zip(group_policy).map(|(encap, group_policy)| Usual { encap, group_policy });
+        let flood = fields.or("flood", Flood::default(), |item| self.flood(&item, usual?, &owner));
         let (peers, flood) = flood.map(|flood| (flood.peers, (flood.group, flood.learned))).unzip();
+        if let (Some(true), Some(item)) = (group_policy, fields.get("group_policy"))
+            && encap.is_some_and(|encap| encap != EncapName::Vxlan)
+            && !peers.iter().flatten().any(|peer| peer.encap.has_groups())
+        {
+            item.error("only VXLAN tells of groups, and no peer here speaks it; set 'encap: vxlan', or remove this");
+        }
         let learning = fields.or("learning", true, |item| item.boolean());
         if let (Some(false), Some((None, Some(_)))) = (learning, &flood)
             && let Some(item) = fields.get("learning")
@@ -248,7 +267,7 @@ impl<'r, 'a> Networks<'r, 'a> {
             owner: &owner,
             members: whole,
             listed: peers.as_deref().unwrap_or_default(),
-            encap,
+            usual,
             seen: Seen::default(),
         };
         let macs = fields.or("macs", Vec::new(), |item| item.list_of(|item| reader.read(&item)));
@@ -267,10 +286,11 @@ impl<'r, 'a> Networks<'r, 'a> {
         let multicast = fields.or("multicast", None, |item| reader.read(&item).map(Some));
         let (group, learned_peers) = flood?;
         Some(Network {
-            encap: encap?,
+            usual: usual?,
             vni: vni?,
             name: name?,
             members: members?,
+            policies: policies?,
             peers: peers?,
             group,
             learned_peers,
@@ -299,14 +319,14 @@ impl<'r, 'a> Networks<'r, 'a> {
         Vni::try_from(number).ok()
     }
 
-    fn member(&mut self, item: &Item<'_>, owner: &str) -> Option<Member> {
-        let (port, vlan) = if item.is_mapping() {
+    fn member(&mut self, item: &Item<'_>, owner: &str) -> Option<(Member, PlacePolicy)> {
+        let (port, vlan, policy) = if item.is_mapping() {
             let fields = item.fields(&MEMBER)?;
             let port = fields.required("port", "port: trunk0", |item| self.ports.access(&item));
-            let vlan = vlan::read(&fields);
-            (port?, vlan?)
+            let (vlan, policy) = (vlan::read(&fields), place_policy::read(&fields));
+            (port?, vlan?, policy?)
         } else {
-            (self.ports.access(item)?, None)
+            (self.ports.access(item)?, None, PlacePolicy::default())
         };
         let member = Member { port, vlan };
         if let Some(earlier) = self.members.earlier(member.clone(), owner, item) {
@@ -320,10 +340,10 @@ impl<'r, 'a> Networks<'r, 'a> {
                 )),
             }
         }
-        Some(member)
+        Some((member, policy))
     }
 
-    fn flood(&mut self, item: &Item<'a>, encap: EncapName, owner: &str) -> Option<Flood> {
+    fn flood(&mut self, item: &Item<'a>, usual: Usual, owner: &str) -> Option<Flood> {
         match item.as_text() {
             Some("none") => return Some(Flood::default()),
             Some(_) => return item.expected("'none' or a mapping with the keys peers, group"),
@@ -345,7 +365,7 @@ impl<'r, 'a> Networks<'r, 'a> {
                     learn = Some(item);
                     return None;
                 }
-                let (place, peer) = self.peers.read(&item, encap, owner)?;
+                let (place, peer) = self.peers.read(&item, usual, owner)?;
                 let address = peer.address;
                 if let Some(earlier) = seen.earlier(address, &place.path, &place) {
                     place.error(format_args!(
@@ -359,7 +379,7 @@ impl<'r, 'a> Networks<'r, 'a> {
                 Some(peer)
             })
         });
-        let (group, learned) = flood_group::read(&fields, learn.as_ref(), self.reach, encap)?;
+        let (group, learned) = flood_group::read(&fields, learn.as_ref(), self.reach, usual.encap)?;
         Some(Flood { peers: peers?, group, learned })
     }
 

@@ -28,9 +28,12 @@ pub struct Peer {
 
 impl Peer {
     /// One that speaks as its network does, and nothing else is said.
-    pub fn plain(address: IpAddr, encap: EncapName, udp_port: u16) -> Self {
+    pub fn plain(address: IpAddr, usual: Usual, udp_port: u16) -> Self {
+        let Usual { encap, group_policy } = usual;
         let encap = match encap {
-            EncapName::Vxlan => Encap::vxlan(udp_port),
+            EncapName::Vxlan => {
+                Encap::Vxlan { udp_port, checksum: UdpChecksum::Auto, group_policy }
+            }
             EncapName::Nvgre => Encap::Nvgre { flow_id: true },
             EncapName::Gre => Encap::Gre { key: true, checksum: false, sequence: Sequence::Off },
         };
@@ -42,6 +45,20 @@ impl Peer {
         let Marking { dscp, ttl } = vtep.marking;
         Marking { dscp: self.dscp.unwrap_or(dscp), ttl: self.ttl.unwrap_or(ttl) }
     }
+}
+
+/// What a network's peers speak that say nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usual {
+    /// The encapsulation.
+    pub encap: EncapName,
+    /// Whether those that speak VXLAN are told of which group the sender of a frame is, and tell.
+    pub group_policy: bool,
+}
+
+impl Usual {
+    /// VXLAN, and nothing else.
+    pub const VXLAN: Self = Self { encap: EncapName::Vxlan, group_policy: false };
 }
 
 /// The name of an encapsulation.
@@ -94,19 +111,19 @@ impl<'r> PeerReader<'r> {
     pub fn read<'a>(
         &mut self,
         item: &Item<'a>,
-        network: EncapName,
+        usual: Usual,
         owner: &str,
     ) -> Option<(Item<'a>, Peer)> {
         if !item.is_mapping() {
             let address = self.address(item)?;
-            let peer = self.plain(address, network);
+            let peer = self.plain(address, usual);
             self.note(item, &peer, owner);
             return Some((item.clone(), peer));
         }
         let fields = item.fields(&PEER)?;
         let address = fields.required("address", "address: 192.0.2.2", |item| self.address(&item));
-        let encap = fields.or("encap", network, |item| item.choice(&EncapName::CHOICES));
-        let options = encap.and_then(|encap| self.options(&fields, encap));
+        let encap = fields.or("encap", usual.encap, |item| item.choice(&EncapName::CHOICES));
+        let options = encap.and_then(|encap| self.options(&fields, Usual { encap, ..usual }));
         let dscp = fields.or("dscp", None, |item| marking::dscp(&item).map(Some));
         let ttl = fields.or("ttl", None, |item| marking::ttl(&item).map(Some));
         let place = fields.get("address");
@@ -117,11 +134,12 @@ impl<'r> PeerReader<'r> {
     }
 
     /// A peer of which only the address is said.
-    pub fn plain(&self, address: IpAddr, encap: EncapName) -> Peer {
-        Peer::plain(address, encap, self.reach.vxlan_port)
+    pub fn plain(&self, address: IpAddr, usual: Usual) -> Peer {
+        Peer::plain(address, usual, self.reach.vxlan_port)
     }
 
-    fn options(&self, fields: &Fields<'_>, encap: EncapName) -> Option<(Encap, Option<u32>)> {
+    fn options(&self, fields: &Fields<'_>, usual: Usual) -> Option<(Encap, Option<u32>)> {
+        let encap = usual.encap;
         let only = |key: &str, right: EncapName, what: &str| {
             if let Some(item) = fields.get(key)
                 && encap != right
@@ -130,6 +148,7 @@ impl<'r> PeerReader<'r> {
             }
         };
         only("port", EncapName::Vxlan, "a UDP port belongs to VXLAN, and GRE has none");
+        only("group_policy", EncapName::Vxlan, "only VXLAN tells of groups");
         only("flow_id", EncapName::Nvgre, "a flow ID belongs to NVGRE");
         only("key", EncapName::Gre, "whether there is a key is a choice of encap: gre only");
         only(
@@ -138,6 +157,7 @@ impl<'r> PeerReader<'r> {
             "whether packets are numbered is a choice of encap: gre only",
         );
         let port = fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
+        let group_policy = fields.or("group_policy", usual.group_policy, |item| item.boolean());
         let flow_id = fields.or("flow_id", true, |item| item.boolean());
         let key = fields.or("key", true, |item| item.boolean());
         let sequence = fields.or("sequence", Sequence::Off, |item| sequence(&item));
@@ -161,7 +181,9 @@ impl<'r> PeerReader<'r> {
         });
         let checksum = checksum?;
         let encap = match encap {
-            EncapName::Vxlan => Encap::Vxlan { udp_port: port?, checksum },
+            EncapName::Vxlan => {
+                Encap::Vxlan { udp_port: port?, checksum, group_policy: group_policy? }
+            }
             EncapName::Nvgre => Encap::Nvgre { flow_id: flow_id? },
             EncapName::Gre => {
                 let checksum = checksum == UdpChecksum::On;

@@ -15,7 +15,8 @@ use super::multicast::{Group, Multicast, Unregistered};
 use super::network::{ArpSuppression, InnerVlan, Member, Network, VlanPriority};
 use super::oversize::Others;
 use super::path::Reassembly;
-use super::peer::{EncapName, Peer};
+use super::peer::{EncapName, Peer, Usual};
+use super::place_policy::PlacePolicy;
 use super::port::{BOND_MODES, Bond, Offloads, Port};
 use super::snooping::Snooping;
 use super::storm::StormControl;
@@ -55,7 +56,7 @@ pub(super) fn mirror(Mirror { name, of, direction, to }: &Mirror, vtep: &Vtep) -
     let direction = directions.filter(|(_, of)| of == direction).map(|(name, _)| *name).next();
     let to = match to {
         MirrorTo::Port(port) => json!({"port": port}),
-        MirrorTo::Peer(of) => json!({"peer": peer(of, EncapName::Vxlan, vtep)}),
+        MirrorTo::Peer(of) => json!({"peer": peer(of, Usual::VXLAN, vtep)}),
     };
     json!({"name": name, "of": of, "direction": direction, "to": to})
 }
@@ -227,8 +228,9 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
     let Network {
         vni,
         name,
-        encap,
+        usual,
         members,
+        policies,
         peers,
         group,
         learned_peers,
@@ -252,12 +254,15 @@ pub(super) fn settings(of: &Network, vtep: &Vtep) -> Value {
     let others = Others::CHOICES.iter().find(|(_, of)| *of == oversize.others);
     let others = others.map(|(name, _)| name);
     let priority = VlanPriority::CHOICES.iter().find(|(_, of)| of == vlan_priority);
+    let places = members.iter().zip(policies);
+    let places: Value = places.map(|(member, policy)| place(member, policy)).collect();
     let rest = json!({
         "vni": vni.get(),
         "name": name,
-        "encap": encap_name(*encap),
-        "ports": members.iter().map(member).collect::<Value>(),
-        "flood": flood(peers, (group.as_ref(), learned_peers.as_ref()), *encap, vtep),
+        "encap": encap_name(usual.encap),
+        "group_policy": usual.group_policy,
+        "ports": places,
+        "flood": flood(peers, (group.as_ref(), learned_peers.as_ref()), *usual, vtep),
         "learning": learning,
         "ageing": ageing.map_or("off".to_owned(), duration),
         "mac_limit": mac_limit,
@@ -297,6 +302,20 @@ fn member(Member { port, vlan }: &Member) -> Value {
     if vlan.is_some() { with(json!({"port": port}), self::vlan(*vlan)) } else { json!(port) }
 }
 
+/// A member with what is said of groups there.
+fn place(of: &Member, PlacePolicy { group, accepts }: &PlacePolicy) -> Value {
+    let more = [
+        ("group", group.map(Value::from)),
+        ("accept_groups", accepts.as_ref().map(|of| json!(of))),
+    ];
+    match member(of) {
+        Value::String(port) if more.iter().any(|(_, value)| value.is_some()) => {
+            with(json!({"port": port}), more)
+        }
+        member => with(member, more),
+    }
+}
+
 fn vlan(of: Option<Vlan>) -> [(&'static str, Option<Value>); 3] {
     let (vlan, inner) = of.map(Vlan::ids).unzip();
     let tpid = match of {
@@ -310,11 +329,11 @@ fn vlan(of: Option<Vlan>) -> [(&'static str, Option<Value>); 3] {
 fn flood(
     peers: &[Peer],
     (group, learned): (Option<&FloodGroup>, Option<&LearnedPeers>),
-    encap: EncapName,
+    usual: Usual,
     vtep: &Vtep,
 ) -> Value {
     let learn = (group.is_none() && learned.is_some()).then(|| json!("learn"));
-    let peers: Value = peers.iter().map(|of| peer(of, encap, vtep)).chain(learn).collect();
+    let peers: Value = peers.iter().map(|of| peer(of, usual, vtep)).chain(learn).collect();
     let group = group.map(|FloodGroup { address, ttl }| (json!(address), json!(ttl)));
     let (group, ttl) = group.unzip();
     let allow = learned.and_then(|LearnedPeers { allow }| allow.as_ref());
@@ -341,19 +360,21 @@ fn mac_move(MacMove { policy, dampening }: &MacMove) -> Value {
 }
 
 /// By its address alone where it speaks as its network does.
-fn peer(of: &Peer, network: EncapName, vtep: &Vtep) -> Value {
-    if *of == Peer::plain(of.address, network, vtep.vxlan_port) {
+fn peer(of: &Peer, usual: Usual, vtep: &Vtep) -> Value {
+    if *of == Peer::plain(of.address, usual, vtep.vxlan_port) {
         return json!(of.address);
     }
     let Peer { address, encap, id, dscp, ttl } = of;
     let value = match *encap {
-        Encap::Vxlan { udp_port, checksum } => {
+        Encap::Vxlan { udp_port, checksum, group_policy } => {
             let checksum = match checksum {
                 UdpChecksum::Auto => "auto",
                 UdpChecksum::On => "on",
                 UdpChecksum::Off => "off",
             };
-            json!({"address": address, "encap": "vxlan", "port": udp_port, "checksum": checksum})
+            let value = json!({"address": address, "encap": "vxlan", "port": udp_port, "checksum": checksum});
+            let differs = group_policy != usual.group_policy;
+            with(value, [("group_policy", differs.then_some(json!(group_policy)))])
         }
         Encap::Nvgre { flow_id } => {
             json!({"address": address, "encap": "nvgre", "flow_id": flow_id})

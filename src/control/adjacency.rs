@@ -392,7 +392,11 @@ impl Named {
             None => {
                 self.templates.push(AnyTemplate::new(&hop.outer, record.numbers.as_ref()));
                 let pair_or_index = (self.templates.len() - 1) as u32;
-                Adjacency { kind: Kind::AnyTunnel, pair_or_index, ..way }
+                let kind = match hop.outer.encap.has_groups() {
+                    true => Kind::GroupTunnel,
+                    false => Kind::AnyTunnel,
+                };
+                Adjacency { kind, pair_or_index, ..way }
             }
         }
     }
@@ -413,6 +417,7 @@ fn vacant() -> Adjacency {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::UdpChecksum;
 
     fn peer(mtu: u16) -> NextHop {
         let outer = OuterHeader {
@@ -487,6 +492,14 @@ mod tests {
             let some = hops.iter().find(|hop| hop.port == port).unwrap();
             assert_eq!((some.kind, some.vlan_or_limit, some.generation), (Kind::Tunnel, limit, 1));
         }
+        let mut told = [peer(1500), other.clone()];
+        for hop in &mut told {
+            let checksum = UdpChecksum::Auto;
+            hop.outer.encap = Encap::Vxlan { udp_port: 4789, checksum, group_policy: true };
+        }
+        assert!(ways.set_next_hops(index, told.to_vec()));
+        let built = ways.build();
+        assert_eq!(built.spreads[0].way(0xc000).map(|way| way.kind), Some(Kind::GroupTunnel));
         assert!(ways.set_next_hops(index, vec![other]));
         assert_eq!(ways.build().adjacencies[0].kind, Kind::Tunnel, "the one that is left");
     }

@@ -155,7 +155,8 @@ impl Control {
             .as_ref()
             .map(|wanted| multicast::new(before, wanted, &locals, ports.tenants_mac(), &mut join));
         if let Some(group) = &wanted.group {
-            flood.extend(groups.of(group, config, ports, adjacencies));
+            let group_policy = wanted.usual.group_policy;
+            flood.extend(groups.of(group, group_policy, config, ports, adjacencies));
         }
         network.set_members(locals, flood);
         self.resume_attendance(index, &needed);

@@ -21,7 +21,8 @@ pub(super) fn admission(network: &config::Network) -> Option<Arc<Admission>> {
     let learned = network.learned_peers.as_ref()?;
     let group = network.group.as_ref().map(|group| group.address);
     let allow = learned.allow.clone().map(Vec::into_boxed_slice);
-    Some(Arc::new(Admission { group, allow }))
+    let group_policy = network.usual.group_policy;
+    Some(Arc::new(Admission { group, allow, group_policy }))
 }
 
 /// What workers read of learned peers.
@@ -39,7 +40,7 @@ impl Control {
         let now = self.now();
         let Parts { config, ports, peers, adjacencies, networks, .. } = &mut self.parts;
         let Some(network) = networks.get_mut(network as usize) else { return };
-        let key = vxlan_peer(address, config);
+        let key = vxlan_peer(address, network.config.usual.group_policy, config);
         if peers.is_known(&key) {
             return;
         }

@@ -16,6 +16,7 @@ mod fixture;
 mod flood_groups;
 mod flush;
 mod former;
+mod group_policy;
 mod learn;
 mod learned_peers;
 mod links;

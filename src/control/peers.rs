@@ -13,7 +13,7 @@ use crate::api::Event;
 use crate::config::{self, Config};
 use crate::tunnel::{Encap, OuterHeader, Sequence};
 use crate::wire::{MacAddr, ethernet};
-use crate::worker::{AdjacencyIndex, AnyPeer, AnyPeers, Dialect, IndexMap};
+use crate::worker::{AdjacencyIndex, AnyPeer, AnyPeers, Dialect, IndexMap, LearnedWays};
 
 /// A peer, over all networks that speak to it in the same way.
 pub struct Peer {
@@ -192,9 +192,12 @@ impl Peers {
     }
 
     /// The ways out to those that were learned.
-    pub fn learned(&self) -> HashMap<IpAddr, AdjacencyIndex> {
+    pub fn learned(&self) -> LearnedWays {
         let learned = self.peers.iter().filter(|(_, peer)| peer.learned);
-        learned.map(|(key, peer)| (key.address, peer.adjacency)).collect()
+        let way = |(key, peer): (&config::Peer, &Peer)| {
+            ((key.address, key.encap.has_groups()), peer.adjacency)
+        };
+        learned.map(way).collect()
     }
 
     /// The adjacency of a peer that a network has joined.

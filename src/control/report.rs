@@ -1,6 +1,5 @@
 //! The answers to the API's queries.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -129,11 +128,15 @@ impl Control {
         let ways = network.locals().iter().chain(network.peers());
         let mut ports = Vec::new();
         let mut peers = Vec::new();
+        let mut policies = network.config.policies.iter();
         for way in ways.filter_map(|index| self.parts.adjacencies.get(*index)) {
             match way {
                 Way::Local { port, vlan } => {
                     let (port, (vlan, inner_vlan)) = (self.port_name(*port), ids_of(*vlan));
-                    ports.push(model::NetworkPort { port, vlan, inner_vlan });
+                    let config::PlacePolicy { group, accepts } =
+                        policies.next().cloned().unwrap_or_default();
+                    let accept_groups = accepts;
+                    ports.push(model::NetworkPort { port, vlan, inner_vlan, group, accept_groups });
                 }
                 Way::Peer { address, .. } => peers.push(*address),
                 Way::Group(_) => {}
@@ -142,7 +145,8 @@ impl Control {
         model::Network {
             vni: network.vni(),
             name: network.name().to_owned(),
-            encap: match network.config.encap {
+            group_policy: network.config.usual.group_policy,
+            encap: match network.config.usual.encap {
                 EncapName::Vxlan => model::Encap::Vxlan,
                 EncapName::Nvgre => model::Encap::Nvgre,
                 EncapName::Gre => model::Encap::Gre,
@@ -266,6 +270,7 @@ impl Control {
                     Encap::Gre { .. } => model::Encap::Gre,
                 },
                 id: key.id,
+                group_policy: key.encap.has_groups(),
                 udp_checksum: hop.and_then(|hop| hop.outer.summed_by()).map(Into::into),
                 dscp: match marking.dscp {
                     Dscp::Copy => model::Dscp::Copy,
@@ -290,7 +295,7 @@ impl Control {
                     self.now().saturating_sub(last).into()
                 }),
                 networks: if peer.learned {
-                    self.networks_that_admit(key.address)
+                    self.networks_that_admit(key)
                 } else {
                     let mut networks: Vec<_> =
                         peer.networks.iter().copied().filter(|id| is_network(*id)).collect();
@@ -319,10 +324,13 @@ impl Control {
     }
 
     /// IDs of the networks that take what a learned peer sends.
-    fn networks_that_admit(&self, peer: IpAddr) -> Vec<u32> {
+    fn networks_that_admit(&self, peer: &config::Peer) -> Vec<u32> {
         let networks = self.parts.networks.iter().map(|(_, network)| network);
         let admits = |network: &&Network| {
-            network.admission.as_ref().is_some_and(|admission| admission.admits(peer))
+            network.admission.as_ref().is_some_and(|admission| {
+                let alike = admission.group_policy == peer.encap.has_groups();
+                alike && admission.admits(peer.address)
+            })
         };
         networks.filter(admits).map(Network::vni).collect()
     }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::adjacency::{Adjacencies, Way};
+use super::group_policy;
 use super::learned_peers;
 use super::networks::Networks;
 use super::peers::Peers;
@@ -28,8 +29,10 @@ pub fn build(
     let vnis = IndexMap::new(&vnis);
     let gre = peers.speak_gre();
     let admissions = learned_peers::build(networks, peers);
+    let mut ways = adjacencies.build();
+    let group_policies = group_policy::build(networks, peers, &mut ways.adjacencies);
+    let knows_groups = !group_policies.unlearned.is_empty();
     let (peers, any_peers) = peers.build(|vni| vnis.get(vni));
-    let ways = adjacencies.build();
     let vtep = &config.underlay.vtep;
     Snapshot {
         ports: port_entries(config, ports, adjacencies, networks),
@@ -43,6 +46,7 @@ pub fn build(
         admissions,
         templates: ways.templates,
         spreads: ways.spreads,
+        group_policies,
         vtep: Vtep {
             address: vtep.ipv4.unwrap_or(Ipv4Addr::UNSPECIFIED),
             udp_port: vtep.vxlan_port,
@@ -50,6 +54,7 @@ pub fn build(
             gre,
             zero_checksum: vtep.udp6_zero_checksum == ZeroChecksum::Accept,
             drops_reserved_bits: vtep.reserved_bits == ReservedBits::Drop,
+            knows_groups,
             noted: NotedBits::new(networks.iter().any(|(_, network)| network.takes_priorities())),
         },
         traffic: Box::default(),

@@ -13,7 +13,7 @@ use crate::api::{TraceError, to_hex};
 use crate::fib::MacKey;
 use crate::tunnel::Encap;
 use crate::wire::{MacAddr, ethernet, gre, ipv4, ipv6, udp, vxlan};
-use crate::worker::{Event, FloodKind, Found, Story, Verdict, dry_run};
+use crate::worker::{AdjacencyIndex, Event, FloodKind, Found, Story, Verdict, dry_run};
 
 impl Control {
     /// What would become of a frame that comes in by a port. Nothing does.
@@ -58,6 +58,7 @@ impl Control {
                 vni: network.vni(),
                 network: network.name().to_owned(),
                 place: self.parts.place(sighting.ingress.location().adjacency()),
+                group: self.group_of(network, sighting.ingress.location().adjacency(), story),
             });
             trace.source = Some(self.station(network, &sighting.source));
             trace.destination = Some(self.station(network, &sighting.destination));
@@ -90,6 +91,19 @@ impl Control {
             .map(|(port, reason, packets)| drop_count(&self.port_name(*port), *reason, *packets))
             .collect();
         trace
+    }
+
+    /// The group that the sender of a frame is of, by the place that it came in at or by what its peer tells.
+    fn group_of(&self, network: &Network, way: AdjacencyIndex, story: &Story) -> Option<u16> {
+        if let Some((_, policy)) = network.places().find(|(place, _)| *place == way) {
+            return policy.group;
+        }
+        let tells = self
+            .parts
+            .peers
+            .iter()
+            .any(|(key, peer)| peer.adjacency == way && key.encap.has_groups());
+        self.outer(story.port, &story.frame).filter(|_| tells)?.group
     }
 
     fn station(&self, network: &Network, found: &Found) -> Station {
@@ -152,6 +166,7 @@ impl Control {
         };
         let hop = self.next_hop_of(destination, protocol, (port, link.destination));
         let encap = hop.map(|hop| hop.outer.encap);
+        let mut group = None;
         let (udp, encap, id, inner) = if protocol == ipv4::UDP {
             let (udp, payload) = udp::Header::parse(payload).ok()?;
             let (header, inner) = vxlan::Header::parse(payload).ok()?;
@@ -160,6 +175,7 @@ impl Control {
                 destination: udp.destination_port.get(),
                 checksum: hop.and_then(|hop| hop.outer.summed_by()).map(Into::into),
             };
+            group = header.group_policy().map(|policy| policy.group).filter(|group| *group != 0);
             (Some(udp), model::Encap::Vxlan, Some(header.vni()), inner)
         } else {
             let (header, payload) = gre::Header::parse(payload).ok()?;
@@ -182,6 +198,7 @@ impl Control {
             udp,
             encap,
             id,
+            group,
             inner_length: inner.len(),
         })
     }

@@ -301,6 +301,20 @@ impl Mbuf {
         if has_had_tag { header.vlan_tci & 0xf000 } else { 0 }
     }
 
+    /// Notes a number that goes on with the packet, where devices note the outer of two tags.
+    pub fn note(&mut self, number: u16) {
+        let header = self.header_mut();
+        header.ol_flags |= dpdk_sys::SHIM_MBUF_RX_QINQ_STRIPPED;
+        header.vlan_tci_outer = number;
+    }
+
+    /// The number that was noted, if one was.
+    pub fn noted(&self) -> Option<u16> {
+        let header = self.header();
+        let is_noted = header.ol_flags & dpdk_sys::SHIM_MBUF_RX_QINQ_STRIPPED != 0;
+        is_noted.then_some(header.vlan_tci_outer)
+    }
+
     /// Has the device compute the checksum of a UDP datagram behind Ethernet and IP without options or extension headers.
     /// In the checksum's place is the sum of the pseudo-header, as DPDK's `rte_eth_tx_prepare` would write it.
     #[inline]

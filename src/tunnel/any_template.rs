@@ -399,7 +399,9 @@ pub(super) mod tests {
         let mut all = vec![];
         for flag in [false, true] {
             let checksum = if flag { UdpChecksum::On } else { UdpChecksum::Off };
-            all.push(Encap::Vxlan { udp_port: 4789, checksum });
+            for group_policy in [false, true] {
+                all.push(Encap::Vxlan { udp_port: 4789, checksum, group_policy });
+            }
             all.push(Encap::Nvgre { flow_id: flag });
             for key in [false, true] {
                 all.push(Encap::Gre { key, checksum: flag, sequence: Sequence::Off });
@@ -503,7 +505,7 @@ pub(super) mod tests {
             let checksum = if case % 2 == 0 { UdpChecksum::Off } else { UdpChecksum::On };
             let (offloads, id) = (case & 2 != 0, (case & 4 != 0).then_some(0x00_1234));
             let traffic_class = [0, 0x03, 0xff][case / 8];
-            let encap = Encap::Vxlan { udp_port: 8472, checksum };
+            let encap = Encap::Vxlan { udp_port: 8472, checksum, group_policy: false };
             let short = AnyTemplate::new(&OuterHeader { offloads, ..outer(true, encap, id) }, None);
             assert!(short.is_plain_ipv6);
             let long = AnyTemplate { is_plain_ipv6: false, ..short.clone() };

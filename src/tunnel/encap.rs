@@ -14,6 +14,8 @@ pub enum Encap {
         udp_port: u16,
         /// Whether the UDP checksum is sent.
         checksum: UdpChecksum,
+        /// Whether both ends tell of which group a frame's sender is (draft-smith-vxlan-group-policy).
+        group_policy: bool,
     },
     /// RFC 7637: GRE whose key is the network ID and a flow ID.
     Nvgre {
@@ -57,7 +59,12 @@ pub enum SummedBy {
 impl Encap {
     /// VXLAN as peers speak it that say nothing else.
     pub fn vxlan(udp_port: u16) -> Self {
-        Self::Vxlan { udp_port, checksum: UdpChecksum::Auto }
+        Self::Vxlan { udp_port, checksum: UdpChecksum::Auto, group_policy: false }
+    }
+
+    /// Whether packets tell of which group the sender of what they carry is.
+    pub fn has_groups(self) -> bool {
+        matches!(self, Self::Vxlan { group_policy: true, .. })
     }
 
     /// Bytes between the IP header and the inner frame.

@@ -8,6 +8,7 @@ mod encap;
 mod fragment;
 mod group;
 mod marking;
+mod named_group;
 mod sequence;
 mod template;
 

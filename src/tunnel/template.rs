@@ -41,6 +41,7 @@ pub enum Form {
 impl Form {
     fn of(outer: &OuterHeader) -> Option<Self> {
         match outer.encap {
+            Encap::Vxlan { group_policy: true, .. } => None,
             Encap::Vxlan { .. } => match outer.summed_by()? {
                 SummedBy::Nobody => Some(Self::Vxlan),
                 SummedBy::Device => Some(Self::SummedVxlan),

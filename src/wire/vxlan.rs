@@ -1,4 +1,4 @@
-//! VXLAN (RFC 7348 section 5).
+//! VXLAN (RFC 7348 section 5), with group policy (draft-smith-vxlan-group-policy section 2.1).
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -19,13 +19,35 @@ pub struct Header {
     reserved_last: u8,
 }
 
+/// What a header that has the G bit says of group policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupPolicy {
+    /// The group that the frame's sender is of; zero: none.
+    pub group: u16,
+    /// Whether the frame's source MAC is not to be learned (D).
+    pub dont_learn: bool,
+    /// Whether policy has been applied, and is not to be applied again (A).
+    pub applied: bool,
+}
+
 impl Header {
     const I_FLAG: u8 = 0x08;
+    /// Of the first byte.
+    pub const G_FLAG: u8 = 0x80;
+    /// These two of the second byte.
+    const D_FLAG: u8 = 0x40;
+    const A_FLAG: u8 = 0x08;
 
     /// The header of a network, all reserved bits zero.
     pub fn new(vni: u32) -> Self {
         let [_, vni @ ..] = vni.to_be_bytes();
         Self { flags: Self::I_FLAG, reserved: [0; 3], vni, reserved_last: 0 }
+    }
+
+    /// The same with the G bit and a group.
+    pub fn of_group(self, group: u16) -> Self {
+        let [high, low] = group.to_be_bytes();
+        Self { flags: self.flags | Self::G_FLAG, reserved: [0, high, low], ..self }
     }
 
     /// The header and the inner frame. Reserved bits are ignored, as the RFC says.
@@ -41,10 +63,25 @@ impl Header {
         Ok((header, rest))
     }
 
-    /// Whether any bit is set that RFC 7348 reserves.
+    /// Whether any bit is set that RFC 7348 reserves. Where group policy is known, its bits are not reserved behind a G bit.
     #[inline]
-    pub fn has_reserved_bits(&self) -> bool {
-        self.flags != Self::I_FLAG || self.reserved != [0; 3] || self.reserved_last != 0
+    pub fn has_reserved_bits(&self, knows_groups: bool) -> bool {
+        let (flags, reserved) = match self.group_policy().filter(|_| knows_groups) {
+            Some(_) => (Self::G_FLAG, [self.reserved[0] & !(Self::D_FLAG | Self::A_FLAG), 0, 0]),
+            None => (0, self.reserved),
+        };
+        self.flags & !flags != Self::I_FLAG || reserved != [0; 3] || self.reserved_last != 0
+    }
+
+    /// What it says of group policy; `None` without the G bit.
+    #[inline]
+    pub fn group_policy(&self) -> Option<GroupPolicy> {
+        let [flags, high, low] = self.reserved;
+        (self.flags & Self::G_FLAG != 0).then(|| GroupPolicy {
+            group: u16::from_be_bytes([high, low]),
+            dont_learn: flags & Self::D_FLAG != 0,
+            applied: flags & Self::A_FLAG != 0,
+        })
     }
 
     /// Whether it says to be VXLAN-GPE (draft-ietf-nvo3-vxlan-gpe: the P flag) with a payload other than Ethernet.
@@ -93,12 +130,40 @@ mod tests {
     #[test]
     fn reserved_bits_and_other_payloads_are_told() {
         let header = |bytes: &[u8; 8]| *Header::parse(bytes).unwrap().0;
-        assert!(!header(b"\x08\0\0\0\x01\x02\x03\0").has_reserved_bits());
-        assert!(header(b"\x08\0\0\0\x01\x02\x03\x01").has_reserved_bits());
-        assert!(header(b"\x08\0\x01\0\x01\x02\x03\0").has_reserved_bits());
+        assert!(!header(b"\x08\0\0\0\x01\x02\x03\0").has_reserved_bits(false));
+        assert!(header(b"\x08\0\0\0\x01\x02\x03\x01").has_reserved_bits(false));
+        assert!(header(b"\x08\0\x01\0\x01\x02\x03\0").has_reserved_bits(false));
         assert!(header(b"\x0c\0\0\x01\x01\x02\x03\0").carries_no_ethernet(), "GPE with IPv4");
         assert!(!header(b"\x0c\0\0\x03\x01\x02\x03\0").carries_no_ethernet(), "with Ethernet");
         assert!(!header(b"\x08\0\0\x01\x01\x02\x03\0").carries_no_ethernet(), "no GPE");
+    }
+
+    #[test]
+    fn group_policy_has_a_flag_and_its_bits_are_reserved_without_it() {
+        let header = Header::new(0x010203).of_group(0x1234);
+        assert_eq!(header.as_bytes(), b"\x88\0\x12\x34\x01\x02\x03\0");
+        let policy = GroupPolicy { group: 0x1234, dont_learn: false, applied: false };
+        assert_eq!(header.group_policy(), Some(policy));
+        assert!(!header.has_reserved_bits(true) && header.has_reserved_bits(false));
+        for (bit, expected) in [
+            (9, Some(GroupPolicy { dont_learn: true, ..policy })),
+            (12, Some(GroupPolicy { applied: true, ..policy })),
+        ] {
+            let mut bytes = *b"\x88\0\x12\x34\x01\x02\x03\0";
+            bytes[bit / 8] |= 0x80 >> (bit % 8);
+            let header = Header::parse(&bytes).unwrap().0;
+            assert_eq!(header.group_policy(), expected);
+            assert!(!header.has_reserved_bits(true), "bit {bit}");
+            bytes[0] = 0x08;
+            let header = Header::parse(&bytes).unwrap().0;
+            assert_eq!(header.group_policy(), None);
+            assert!(header.has_reserved_bits(true), "bit {bit} without G");
+        }
+        for bit in (1..16).chain(56..64).filter(|bit| ![4, 9, 12].contains(bit)) {
+            let mut bytes = *b"\x88\0\x12\x34\x01\x02\x03\0";
+            bytes[bit / 8] |= 0x80 >> (bit % 8);
+            assert!(Header::parse(&bytes).unwrap().0.has_reserved_bits(true), "bit {bit}");
+        }
     }
 
     #[test]

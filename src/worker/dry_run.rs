@@ -50,7 +50,8 @@ impl Snapshot {
     /// Copies what workers take from and count in, and has them mark no entry as seen: whoever works by this snapshot from
     /// now on disturbs nobody.
     pub fn detach(&mut self, reader: &Reader) {
-        for network in &mut self.networks {
+        let unlearned = self.group_policies.unlearned.values_mut();
+        for network in self.networks.iter_mut().chain(unlearned) {
             network.refresh_after = u16::MAX;
             network.storm = network.storm.as_ref().map(|storm| Arc::new(storm.detached()));
             let suppression = network.suppression.as_ref();

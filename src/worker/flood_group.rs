@@ -1,6 +1,7 @@
 //! Multicast groups of the underlay: what comes to one. Out of the way of what comes to us alone.
 
 use super::forward::{Classifier, Lane};
+use super::group_policy;
 use super::origin::Origins;
 use super::snapshot::Snapshot;
 use super::stranger::is_own;
@@ -24,8 +25,10 @@ pub(super) fn lane<'r>(
     let group = group_of(frame.data()).filter(|group| admissions.has_group(*group));
     let Some(group) = group else { return Ok(None) };
     let vtep = snapshot.vtep.at_group(group);
-    let Outer::Tunnel(inner) = decapsulate(frame.data(), &vtep, received(frame))? else {
-        return Ok(None);
+    let (inner, policy) = match decapsulate(frame.data(), &vtep, received(frame))? {
+        Outer::Tunnel(inner) => (inner, None),
+        Outer::Grouped(inner, policy) => (inner, Some(policy)),
+        Outer::Punt => return Ok(None),
     };
     if is_own(&snapshot.vtep, inner.source()) {
         return Err(DropReason::OwnPacket);
@@ -34,5 +37,9 @@ pub(super) fn lane<'r>(
     if !admissions.is_group_of(ingress.network(), group) {
         return Err(DropReason::WrongGroup);
     }
-    unwrap_marked(classifier, frame, ingress, &inner).map(Some)
+    let lane = match policy {
+        None => unwrap_marked(classifier, frame, ingress, &inner),
+        Some(policy) => group_policy::unwrap(classifier, frame, ingress, &inner, policy),
+    };
+    lane.map(Some)
 }

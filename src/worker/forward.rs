@@ -33,6 +33,11 @@ impl<'r> Lane<'r> {
         Self { network, ingress, source: None, destination: None }
     }
 
+    /// The same in another version of its network.
+    pub(super) fn in_network(self, network: &'r Network) -> Self {
+        Self { network, ..self }
+    }
+
     /// Both lookups, of source and destination: of a burst's first frame, which takes after none.
     pub(super) fn lookups(&self) -> Option<(Probe<'r>, Probe<'r>)> {
         self.source.zip(self.destination)
@@ -97,7 +102,23 @@ impl<'r> Classifier<'r> {
     }
 }
 
-impl Classifier<'_> {
+impl<'r> Classifier<'r> {
+    /// What it goes by.
+    pub fn snapshot(&self) -> &'r Snapshot {
+        self.snapshot
+    }
+
+    /// Makes a lane that takes after none, and that none takes after.
+    pub fn alone(
+        &mut self,
+        lane: impl FnOnce(&mut Self) -> Result<Lane<'r>, DropReason>,
+    ) -> Result<Lane<'r>, DropReason> {
+        self.last = None;
+        let lane = lane(self);
+        self.last = None;
+        lane
+    }
+
     /// Whether the outer DSCP is a priority to this network.
     #[inline(never)]
     pub fn takes_priorities(&self, ingress: Attachment) -> bool {
@@ -205,7 +226,7 @@ fn finish<'r, const FROM_TUNNEL: bool, const UNFINISHED: bool>(
                     suppression::listen(context, reader, lane, suppression, &frame);
                 }
                 if FROM_TUNNEL {
-                    output::deliver(context, origin, frame, target);
+                    output::deliver(context, snapshot, origin, frame, target);
                 } else if UNFINISHED && frame.may_be_unfinished() {
                     offload::send(context, snapshot, origin(), frame, target);
                 } else {
@@ -318,6 +339,7 @@ mod tests {
             admissions: Admissions::default(),
             templates: Box::default(),
             spreads: Box::default(),
+            group_policies: Default::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
             traffic: Box::default(),

@@ -29,6 +29,13 @@ pub(super) fn send(
     let Some(target) = target.of_flow(snapshot, || Flow::of(frame.data())) else {
         return context.drop(origin.port, frame, DropReason::PortRemoved);
     };
+    let target = match target.adjacency.kind {
+        Kind::Guarded => match snapshot.group_policies.admit(origin, &frame, target) {
+            Ok(target) => target,
+            Err(reason) => return context.drop(origin.port, frame, reason),
+        },
+        _ => target,
+    };
     if let Some(Unfinished { segments }) = frame.unfinished() {
         let offloads = context.transmitter.offloads(target.adjacency.port);
         let found = Transport::find(frame.data(), frame.len());

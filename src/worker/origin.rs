@@ -266,6 +266,7 @@ mod tests {
             admissions: Admissions::default(),
             templates: Box::default(),
             spreads: Box::default(),
+            group_policies: Default::default(),
             vtep: Vtep::vxlan(Ipv4Addr::LOCALHOST, 4789),
             learns_path_mtus: false,
             traffic: Box::default(),

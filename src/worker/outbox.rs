@@ -31,7 +31,7 @@ const BATCH: usize = 8;
 /// Where its drops are counted: the first underlay port.
 const PORT: u16 = 0;
 /// It came in nowhere.
-const NOWHERE: u32 = u32::MAX;
+pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// Floods some of what waits. Returns whether there was anything.
 #[cold]

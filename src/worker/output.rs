@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::event::Event;
 use super::fragment;
+use super::group_policy;
 use super::oversize;
 use super::replicate::Origin;
 use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
@@ -71,7 +72,7 @@ pub(super) fn send(
     } else if kind == Kind::Spread {
         return send_by_flow(context, snapshot, origin(), frame, target);
     } else {
-        return send_otherwise(context, origin(), frame, target);
+        return send_otherwise(context, snapshot, origin(), frame, target);
     };
     fail(context, snapshot, origin(), frame, target, reason);
 }
@@ -80,6 +81,7 @@ pub(super) fn send(
 #[inline(always)]
 pub(super) fn deliver(
     context: &mut Context,
+    snapshot: &Snapshot,
     origin: impl Fn() -> Origin,
     frame: Mbuf,
     target: Target,
@@ -88,14 +90,14 @@ pub(super) fn deliver(
     if kind == Kind::Local {
         context.transmitter.send(port, frame);
     } else {
-        send_otherwise(context, origin(), frame, target);
+        send_otherwise(context, snapshot, origin(), frame, target);
     }
 }
 
 /// Drops a frame that cannot be encapsulated.
 #[cold]
 #[inline(never)]
-fn fail(
+pub(super) fn fail(
     context: &mut Context,
     snapshot: &Snapshot,
     origin: Origin,
@@ -177,15 +179,24 @@ impl<'r> Target<'r> {
     }
 }
 
-/// What is neither encapsulated nor sent as it is.
+/// What is neither encapsulated nor sent as it is, and what group policy has to do with.
 #[inline(never)]
-fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Target) {
+fn send_otherwise(
+    context: &mut Context,
+    snapshot: &Snapshot,
+    origin: Origin,
+    frame: Mbuf,
+    target: Target,
+) {
     let Adjacency { kind, port, .. } = *target.adjacency;
     match kind {
         Kind::LocalVlan | Kind::LocalPair => match push_tags(frame, target, &context.headers) {
             Ok(frame) => context.transmitter.send(port, frame),
             Err(reason) => context.count_drop(origin.port, reason),
         },
+        Kind::Guarded | Kind::GroupTunnel => {
+            group_policy::send(context, snapshot, origin, frame, target);
+        }
         Kind::Unresolved => {
             context.drop(origin.port, frame, DropReason::NextHopUnresolved);
             context.report(Event::Unresolved { adjacency: target.index });
@@ -208,7 +219,7 @@ fn send_otherwise(context: &mut Context, origin: Origin, frame: Mbuf, target: Ta
 pub(super) fn send_copy(
     context: &mut Context,
     snapshot: &Snapshot,
-    ingress: u16,
+    origin: Origin,
     frame: &mut Mbuf,
     flow: Flow,
     target: Target,
@@ -216,14 +227,14 @@ pub(super) fn send_copy(
     context.counters.copies.add(1);
     count_sent(context, snapshot, frame, target);
     let Some(target) = target.of_flow(snapshot, || flow) else {
-        return context.count_drop(ingress, DropReason::PortRemoved);
+        return context.count_drop(origin.port, DropReason::PortRemoved);
     };
     let Adjacency { kind, port, vlan_or_limit, .. } = *target.adjacency;
     let copy = match kind {
         Kind::Tunnel | Kind::SummedTunnel | Kind::GreTunnel | Kind::AnyTunnel
             if frame.len() > usize::from(vlan_or_limit) =>
         {
-            return oversize::handle_copy(context, snapshot, ingress, frame, flow, target);
+            return oversize::handle_copy(context, snapshot, origin, frame, flow, target);
         }
         Kind::AnyTunnel => any_header(snapshot, target, frame, flow)
             .and_then(|header| any_encapsulated_copy(context, frame, header)),
@@ -235,6 +246,9 @@ pub(super) fn send_copy(
             .share(&context.headers)
             .ok_or(DropReason::NoMbuf)
             .and_then(|copy| push_tags(copy, target, &context.headers)),
+        Kind::Guarded | Kind::GroupTunnel => {
+            return group_policy::send_copy(context, snapshot, origin, frame, flow, target);
+        }
         Kind::Unresolved => {
             context.report(Event::Unresolved { adjacency: target.index });
             Err(DropReason::NextHopUnresolved)
@@ -243,7 +257,7 @@ pub(super) fn send_copy(
     };
     match copy {
         Ok(copy) => context.transmitter.send(port, copy),
-        Err(reason) => context.count_drop(ingress, reason),
+        Err(reason) => context.count_drop(origin.port, reason),
     }
 }
 
@@ -282,16 +296,18 @@ fn encapsulated_copy(
 }
 
 /// The outer header of one packet that has no short one.
-struct AnyHeader<'r> {
+pub(super) struct AnyHeader<'r> {
     template: &'r AnyTemplate,
     packet: Variable,
     inner_sum: u16,
+    /// Zero: it names none.
+    group: u16,
 }
 
 impl AnyHeader<'_> {
     /// Puts it before what an mbuf holds.
     #[inline(always)]
-    fn write(&self, to: &mut Mbuf) -> Result<(), DropReason> {
+    pub fn write(&self, to: &mut Mbuf) -> Result<(), DropReason> {
         self.write_to(to)?;
         if let Some(over_ipv6) = self.template.leaves_checksum() {
             to.have_udp_checksum_computed(over_ipv6);
@@ -304,12 +320,20 @@ impl AnyHeader<'_> {
     fn write_to(&self, to: &mut Mbuf) -> Result<(), DropReason> {
         let room = to.prepend(self.template.length()).ok_or(DropReason::NoHeadroom)?;
         self.template.write(room, self.packet, self.inner_sum);
+        if self.group != 0 {
+            self.template.name_group(room, self.group);
+        }
         Ok(())
+    }
+
+    /// The same with the group of the place that the frame comes from.
+    pub fn of_group(self, snapshot: &Snapshot, origin: Origin) -> Self {
+        Self { group: snapshot.group_policies.group_of(origin.adjacency), ..self }
     }
 }
 
 #[inline(always)]
-fn any_header<'r>(
+pub(super) fn any_header<'r>(
     snapshot: &'r Snapshot,
     target: Target,
     frame: &Mbuf,
@@ -322,7 +346,7 @@ fn any_header<'r>(
     if !template.is_plain() {
         (packet.traffic_class, packet.hop_limit) = marks(template, frame, packet.traffic_class);
     }
-    Ok(AnyHeader { template, packet, inner_sum })
+    Ok(AnyHeader { template, packet, inner_sum, group: 0 })
 }
 
 /// Traffic class and time to live where not both are as usual.
@@ -356,7 +380,8 @@ fn sum_of(frame: &Mbuf) -> u16 {
     sum.get()
 }
 
-fn any_encapsulated_copy(
+#[inline(always)]
+pub(super) fn any_encapsulated_copy(
     context: &mut Context,
     frame: &mut Mbuf,
     header: AnyHeader,
@@ -375,6 +400,7 @@ fn any_encapsulated_copy(
 pub(super) fn send_in_fragments(
     context: &mut Context,
     snapshot: &Snapshot,
+    origin: Origin,
     frame: Mbuf,
     flow: Flow,
     target: Target,
@@ -398,7 +424,10 @@ pub(super) fn send_in_fragments(
             false
         }
         _ => {
-            let header = any_header(snapshot, target, &frame, flow)?;
+            let mut header = any_header(snapshot, target, &frame, flow)?;
+            if kind == Kind::GroupTunnel {
+                header = header.of_group(snapshot, origin);
+            }
             header.write_to(&mut packet)?;
             header.template.leaves_checksum().is_some()
         }

@@ -83,7 +83,7 @@ pub(super) fn handle(
         answer(context, snapshot, origin, policy, excess, target);
     } else if let Some(policy) = policy.filter(|policy| policy.fragments) {
         let flow = Flow::of(frame.data());
-        return policy.cut(context, snapshot, origin.port, frame, flow, target);
+        return policy.cut(context, snapshot, origin, frame, flow, target);
     }
     context.drop(origin.port, frame, DropReason::Oversize);
 }
@@ -94,7 +94,7 @@ pub(super) fn handle(
 pub(super) fn handle_copy(
     context: &mut Context,
     snapshot: &Snapshot,
-    ingress: u16,
+    origin: Origin,
     frame: &mut Mbuf,
     flow: Flow,
     target: Target,
@@ -102,10 +102,10 @@ pub(super) fn handle_copy(
     let limit = target.adjacency.vlan_or_limit;
     let policy = policy(snapshot, target).filter(|policy| policy.fragments);
     match policy.filter(|_| Excess::of(frame.data(), frame.len(), limit).is_none()) {
-        None => context.count_drop(ingress, DropReason::Oversize),
+        None => context.count_drop(origin.port, DropReason::Oversize),
         Some(policy) => match frame.share(&context.headers) {
-            Some(copy) => policy.cut(context, snapshot, ingress, copy, flow, target),
-            None => context.count_drop(ingress, DropReason::NoMbuf),
+            Some(copy) => policy.cut(context, snapshot, origin, copy, flow, target),
+            None => context.count_drop(origin.port, DropReason::NoMbuf),
         },
     }
 }
@@ -120,17 +120,17 @@ impl Oversize {
         &self,
         context: &mut Context,
         snapshot: &Snapshot,
-        ingress: u16,
+        origin: Origin,
         frame: Mbuf,
         flow: Flow,
         target: Target,
     ) {
-        match output::send_in_fragments(context, snapshot, frame, flow, target) {
+        match output::send_in_fragments(context, snapshot, origin, frame, flow, target) {
             Ok(()) => {
                 self.fragmented.fetch_add(1, Ordering::Relaxed);
                 context.note(|notes| notes.is_fragmented = true);
             }
-            Err(reason) => context.count_drop(ingress, reason),
+            Err(reason) => context.count_drop(origin.port, reason),
         }
     }
 }
@@ -157,7 +157,7 @@ fn answer(
     policy.answered.fetch_add(1, Ordering::Relaxed);
     context.note(|notes| notes.is_told_of_size = true);
     context.counters.copies.add(1);
-    let back = Target { index, adjacency, ..target };
+    let back = Target { index, adjacency, ..target }.past_guard(snapshot);
     output::send(context, snapshot, || origin, packet, back);
     Some(())
 }

@@ -154,7 +154,7 @@ fn serve<'r>(
             continue;
         }
         if let Some(target) = last {
-            output::send_copy(context, snapshot, origin.port, frame, flow, target);
+            output::send_copy(context, snapshot, origin, frame, flow, target);
             budget -= 1;
             if budget == 0 {
                 return Progress::Stopped(target.served());

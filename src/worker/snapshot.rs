@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::group_policy::GroupPolicies;
 use super::moves::Sources;
 use super::multicast::Multicast;
 use super::origin::AnyPeers;
@@ -42,10 +43,12 @@ pub struct Snapshot {
     pub any_peers: AnyPeers,
     /// Networks that learn their peers, and the peers that were learned.
     pub admissions: Admissions,
-    /// Outer headers, for [`Kind::AnyTunnel`].
+    /// Outer headers, for [`Kind::AnyTunnel`] and [`Kind::GroupTunnel`].
     pub templates: Box<[AnyTemplate]>,
     /// The ways to peers that several next hops lead to, for [`Kind::Spread`].
     pub spreads: Box<[Spread]>,
+    /// Who is of which group, and is let in where.
+    pub group_policies: GroupPolicies,
     /// Our own tunnel end.
     pub vtep: Vtep,
     /// Whether routers are believed what they say of packets that were too big.
@@ -222,7 +225,7 @@ pub enum Served {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Adjacency {
-    /// The outer header, for all tunnels but [`Kind::AnyTunnel`].
+    /// The outer header, for all tunnels but those that name one of [`Snapshot::templates`].
     pub template: Template,
     /// What it is.
     pub kind: Kind,
@@ -235,8 +238,9 @@ pub struct Adjacency {
     /// For [`Kind::LocalVlan`] and [`Kind::LocalPair`]: the tag to push, of two the outer one. For a tunnel: the longest inner
     /// frame.
     pub vlan_or_limit: u16,
-    /// For [`Kind::LocalPair`]: EtherType of the outer tag (16 bits), the inner tag (16). For [`Kind::AnyTunnel`]: index into
-    /// [`Snapshot::templates`]; for [`Kind::Spread`] into [`Snapshot::spreads`].
+    /// For [`Kind::LocalPair`]: EtherType of the outer tag (16 bits), the inner tag (16). For [`Kind::AnyTunnel`] and
+    /// [`Kind::GroupTunnel`]: index into [`Snapshot::templates`]; for [`Kind::Spread`] into [`Snapshot::spreads`]; for
+    /// [`Kind::Guarded`] into [`GroupPolicies::guards`].
     pub pair_or_index: u32,
 }
 
@@ -251,6 +255,8 @@ pub enum Kind {
     LocalVlan,
     /// The same by two tags.
     LocalPair,
+    /// One of these three that lets some groups in only.
+    Guarded,
     /// A peer by VXLAN over IPv4 without UDP checksums, whose next hop is known.
     Tunnel,
     /// The same, where the device completes the checksums.
@@ -259,6 +265,8 @@ pub enum Kind {
     GreTunnel,
     /// Any other peer whose next hop is known.
     AnyTunnel,
+    /// A peer that is told of which group the sender of a frame is.
+    GroupTunnel,
     /// A peer that several next hops lead to: the flow tells which.
     Spread,
     /// A peer whose next hop is not known yet.
@@ -273,7 +281,7 @@ impl Adjacency {
     /// Whether it leads to an access port.
     #[inline(always)]
     pub fn is_local(&self) -> bool {
-        matches!(self.kind, Kind::Local | Kind::LocalVlan | Kind::LocalPair)
+        matches!(self.kind, Kind::Local | Kind::LocalVlan | Kind::LocalPair | Kind::Guarded)
     }
 }
 

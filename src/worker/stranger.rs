@@ -24,6 +24,8 @@ pub struct Admission {
     pub group: Option<IpAddr>,
     /// Which VTEPs may be learned as peers; `None`: any.
     pub allow: Option<Box<[IpNet]>>,
+    /// Whether these tell of groups, and are told.
+    pub group_policy: bool,
 }
 
 /// All networks that learn their peers, and the peers that were learned.
@@ -32,15 +34,15 @@ pub struct Admissions {
     /// By network index.
     networks: HashMap<u32, Arc<Admission>>,
     groups: HashSet<IpAddr>,
-    learned: HashMap<IpAddr, AdjacencyIndex>,
+    learned: LearnedWays,
 }
+
+/// The ways out to learned peers, by address and whether they are told of groups.
+pub type LearnedWays = HashMap<(IpAddr, bool), AdjacencyIndex>;
 
 impl Admissions {
     /// From networks by index, and the ways out to learned peers.
-    pub fn new(
-        networks: HashMap<u32, Arc<Admission>>,
-        learned: HashMap<IpAddr, AdjacencyIndex>,
-    ) -> Self {
+    pub fn new(networks: HashMap<u32, Arc<Admission>>, learned: LearnedWays) -> Self {
         let groups = networks.values().filter_map(|network| network.group).collect();
         Self { networks, groups, learned }
     }
@@ -58,6 +60,13 @@ impl Admissions {
     /// Whether any network admits a VTEP.
     pub(super) fn admit(&self, source: IpAddr) -> bool {
         self.networks.values().any(|network| network.admits(source))
+    }
+
+    /// Whether a stranger that sends to a network tells of groups.
+    pub(super) fn tells(&self, ingress: Attachment) -> bool {
+        let is_stranger = ingress.location().adjacency() == STRANGER;
+        let network = self.networks.get(&ingress.network()).filter(|_| is_stranger);
+        network.is_some_and(|network| network.group_policy)
     }
 
     /// Whether a group is a network's.
@@ -95,10 +104,11 @@ pub(super) fn uninvited(
     strangers: &mut Strangers,
 ) -> Option<Attachment> {
     let admissions = &snapshot.admissions;
-    if !admissions.networks.get(&network)?.admits(source) || is_own(&snapshot.vtep, source) {
+    let admission = admissions.networks.get(&network)?;
+    if !admission.admits(source) || is_own(&snapshot.vtep, source) {
         return None;
     }
-    let known = admissions.learned.get(&source);
+    let known = admissions.learned.get(&(source, admission.group_policy));
     let adjacency = known.and_then(|index| snapshot.adjacencies.get(*index as usize));
     let (index, generation) = match known.zip(adjacency) {
         Some((index, adjacency)) => (*index, adjacency.generation),
@@ -136,8 +146,8 @@ mod tests {
     #[test]
     fn hosts_are_admitted_and_of_those_the_allowed() {
         let allow = Some([IpNet::from("192.0.2.0/28".parse::<ipnet::Ipv4Net>().unwrap())].into());
-        let (any, some) =
-            (Admission { group: None, allow: None }, Admission { group: None, allow });
+        let [any, some] =
+            [None, allow].map(|allow| Admission { group: None, allow, group_policy: false });
         let admitted = |of: &Admission, source: &str| of.admits(source.parse().unwrap());
         for source in ["192.0.2.2", "10.0.0.1", "2001:db8::2"] {
             assert!(admitted(&any, source), "{source}");

@@ -254,7 +254,7 @@ fn reply(context: &mut Context, snapshot: &Snapshot, lane: &Lane, origin: Origin
     let index = origin.adjacency;
     match snapshot.adjacencies.get(index as usize) {
         Some(adjacency) => {
-            let target = Target { index, adjacency, vni: lane.network.vni };
+            let target = Target { index, adjacency, vni: lane.network.vni }.past_guard(snapshot);
             output::send(context, snapshot, || origin, frame, target);
         }
         None => context.drop(origin.port, frame, DropReason::PortRemoved),

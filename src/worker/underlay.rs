@@ -5,6 +5,7 @@ use super::event::Event;
 use super::flood_group;
 use super::forward::{Classifier, Lane, Lanes, forward};
 use super::fragment;
+use super::group_policy;
 use super::origin::Origins;
 use super::path_mtu;
 use super::reassembly::{self, Taken};
@@ -189,6 +190,10 @@ fn unwrap_other<'r>(
                 return Err(DropReason::GreSequence);
             }
             unwrap_marked(classifier, frame, ingress, &inner)?
+        }
+        Outer::Grouped(inner, policy) => {
+            let ingress = origins.of_any(&inner)?;
+            group_policy::unwrap(classifier, frame, ingress, &inner, policy)?
         }
         Outer::Punt => match flood_group::lane(snapshot, origins, classifier, frame)? {
             Some(lane) => lane,

@@ -58,7 +58,9 @@ pub fn tunnel(packet: &[u8], vtep: Vtep, (ipv4_verified, udp_verified): (bool, b
     let keyed = keyed(packet, &vtep, received).map(|keyed| (Keyed::OFFSET, keyed.end));
     let ipv6 = plain_ipv6(packet, &vtep, received).map(|ipv6| (PlainIpv6::OFFSET, ipv6.end));
     let short = plain.or(keyed).or(ipv6);
-    let Ok(Outer::Tunnel(Inner { offset, end, .. })) = decapsulate(packet, &vtep, received) else {
+    let (Ok(Outer::Tunnel(Inner { offset, end, .. }))
+    | Ok(Outer::Grouped(Inner { offset, end, .. }, _))) = decapsulate(packet, &vtep, received)
+    else {
         return assert_eq!(short, None);
     };
     assert!(short.is_none_or(|short| short == (offset, end)));

@@ -6,6 +6,7 @@ mod support;
 
 mod kernel_fragments;
 mod kernel_group;
+mod kernel_group_policy;
 mod kernel_ipv6;
 mod kernel_members;
 mod kernel_mtu;

@@ -8,6 +8,7 @@ mod decapsulation;
 mod ecn;
 mod encapsulation;
 mod fragments;
+mod group_policy;
 mod jumbo;
 mod malformed;
 mod mtu;

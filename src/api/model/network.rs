@@ -28,6 +28,9 @@ pub struct Network {
     pub name: String,
     /// How its frames are carried to peers that say nothing else.
     pub encap: Encap,
+    /// Whether peers that say nothing else are told of which group the sender of a frame is, and tell.
+    #[serde(default)]
+    pub group_policy: bool,
     /// Where its stations attach.
     pub ports: Vec<NetworkPort>,
     /// The VTEPs that its broadcast, unknown unicast and multicast frames are copied to.
@@ -157,6 +160,12 @@ pub struct NetworkPort {
     /// Where two tags tell the VLAN: the ID of the inner one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inner_vlan: Option<u16>,
+    /// The group that its stations are of; absent where they are of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<u16>,
+    /// The groups whose frames are let in, of which zero are senders of none; absent where all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_groups: Option<Vec<u16>>,
 }
 
 /// What a network heard of IGMP and MLD.

@@ -20,6 +20,9 @@ pub struct Peer {
     /// The ID that its network has at this peer; absent where it is our own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<u32>,
+    /// Whether it is told of which group the sender of a frame is, and tells (VXLAN's group policy).
+    #[serde(default)]
+    pub group_policy: bool,
     /// What becomes of the UDP checksum of packets to it; absent where the port is not known or there is no UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_checksum: Option<UdpChecksum>,

@@ -97,8 +97,10 @@ fn packet(
             message[2..4].copy_from_slice(&sum.to_be_bytes());
             (ICMP, message)
         }
-        Upper::Vxlan(vni, inner) => {
-            let payload = [vxlan::Header::new(*vni).as_bytes(), &encode(inner)?, &filler].concat();
+        Upper::Vxlan(vni, group, inner) => {
+            let header = vxlan::Header::new(*vni);
+            let header = group.map_or(header, |group| header.of_group(group));
+            let payload = [header.as_bytes(), &encode(inner)?, &filler].concat();
             (ipv4::UDP, udp(ends, DYNAMIC_PORT, vxlan::PORT, &payload))
         }
         Upper::Gre(key, inner) => {
@@ -219,7 +221,7 @@ mod tests {
     fn tunnels_are_what_a_vtep_takes() {
         let inner = "02:00:00:00:00:03 to 02:00:00:00:00:04 length 50";
         let vtep = Vtep { gre: true, ..Vtep::vxlan([192, 0, 2, 1].into(), 4789) };
-        for tunnel in ["vxlan 101", "gre", "gre 7", "nvgre 101"] {
+        for tunnel in ["vxlan 101", "vxlan 101 group 9", "gre", "gre 7", "nvgre 101"] {
             let frame = built(&format!("192.0.2.2 to 192.0.2.1 {tunnel} {inner}")).unwrap();
             let length = frame.len();
             let received = Received { length, ipv4_verified: false, udp_verified: false };

@@ -17,7 +17,8 @@ Words for a frame, from outside to inside; '>' needs quotes in a shell, and 'to'
   arp [who-has IP tell IP]            a request
   IP to IP                            IPv4 or IPv6
   udp N to N, tcp N to N, icmp        over IP: ports, or an echo request
-  vxlan VNI, gre [KEY], nvgre VSID    over IP: a tunnel, and then the words of the inner frame
+  vxlan VNI [group N], gre [KEY], nvgre VSID
+                                      over IP: a tunnel, and then the words of the inner frame
   length N                            bytes of the frame whose words it follows
 
 Examples:

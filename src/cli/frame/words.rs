@@ -43,8 +43,8 @@ pub enum Upper {
     Tcp(u16, u16),
     /// An echo request.
     Icmp,
-    /// A network's frame in VXLAN.
-    Vxlan(u32, Box<Frame>),
+    /// A network's frame in VXLAN, perhaps with the group that its sender is of.
+    Vxlan(u32, Option<u16>, Box<Frame>),
     /// One in GRE, perhaps with a key.
     Gre(Option<u32>, Box<Frame>),
 }
@@ -128,7 +128,11 @@ impl Words<'_> {
         }
         if self.has("vxlan") {
             let vni = self.id()?;
-            return Ok(Upper::Vxlan(vni, Box::new(self.frame()?)));
+            let group = match self.has("group") {
+                true => Some(self.number("a group, from 0 to 65535")?),
+                false => None,
+            };
+            return Ok(Upper::Vxlan(vni, group, Box::new(self.frame()?)));
         }
         if self.has("nvgre") {
             let key = self.id()? << 8;
@@ -212,7 +216,11 @@ mod tests {
             ("udp 1 to 53", Upper::Udp(1, 53)),
             ("tcp 1 > 80", Upper::Tcp(1, 80)),
             ("icmp", Upper::Icmp),
-            ("vxlan 101 {MACS}", Upper::Vxlan(101, Box::new(plain(Payload::None)))),
+            ("vxlan 101 {MACS}", Upper::Vxlan(101, None, Box::new(plain(Payload::None)))),
+            (
+                "vxlan 101 group 9 {MACS}",
+                Upper::Vxlan(101, Some(9), Box::new(plain(Payload::None))),
+            ),
             ("gre {MACS}", Upper::Gre(None, Box::new(plain(Payload::None)))),
             ("gre 4294967295 {MACS}", Upper::Gre(Some(u32::MAX), Box::new(plain(Payload::None)))),
             ("nvgre 257 {MACS}", Upper::Gre(Some(0x1_0100), Box::new(plain(Payload::None)))),

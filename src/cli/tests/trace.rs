@@ -83,7 +83,7 @@ lost         3 samples, as there were too many at once
 fn a_line_a_stage() {
     let expected = "\
 port         trunk0 (access), 64 bytes
-network      101 'tenant-101', from port trunk0.10
+network      101 'tenant-101', from port trunk0.10, group 100
 source       02:00:00:00:00:02, learned at port vm1.10, seen 2m 2s ago, frozen there
 destination  02:00:00:00:00:01, learned at peer 192.0.2.2, seen 1m 1s ago
 decision     to peer 192.0.2.2
@@ -91,7 +91,7 @@ sent         by up0 (underlay), 110 bytes
              Ethernet 02:00:00:00:00:aa to 02:00:00:00:00:fe, next hop 192.0.2.254
              IPv4 192.0.2.1 to 192.0.2.2, TTL 64
              UDP 50000 to 4789, no checksum
-             VXLAN VNI 101, 60 bytes within
+             VXLAN VNI 101, group 100, 60 bytes within
 ";
     assert_eq!(written(&unicast()), expected);
     let expected = "\
@@ -108,7 +108,8 @@ dropped      next_hop_unresolved x 2 at vm1: No MAC.
              -> look
 ";
     assert_eq!(written(&broadcast()), expected);
-    let ingress = Ingress { vni: 5, network: "n".to_owned(), place: Place::default() };
+    let place = Place::default();
+    let ingress = Ingress { vni: 5, network: "n".to_owned(), place, group: None };
     let text = written(&Trace { ingress: Some(ingress), ..unicast() });
     assert!(text.contains("\nnetwork      5 'n', from a VTEP that is no peer yet\n"), "{text}");
 }

@@ -138,8 +138,8 @@ const DSCP: Kind = Either(&[Number(0, 63, ""), Words(&["copy", "priority"])]);
 const TTL: Kind = Either(&[Number(1, 255, ""), Words(&["inherit"])]);
 const ENCAP: Kind = Words(&["vxlan", "nvgre", "gre"]);
 const POLICY: Kind = Words(&["allow", "local-wins", "freeze"]);
-/// Ports of a network.
-const MEMBERS: Kind = List(&Either(&[NAME, Mapping(&network::MEMBER)]), 0, MANY);
+/// Ports of a network, as what else is said of it names them.
+const PLACES: Kind = List(&Either(&[NAME, Mapping(&network::PLACE)]), 0, MANY);
 
 /// All of a file.
 pub(super) static ROOT: Keys = Keys::of(&[

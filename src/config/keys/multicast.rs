@@ -1,7 +1,7 @@
 //! Who gets which multicast group.
 
 use super::Kind::{Boolean, Duration, Either, List, Mapping, Number, Words};
-use super::{IP, IPV4, Key, Keys, MANY, MEMBERS};
+use super::{IP, IPV4, Key, Keys, MANY, PLACES};
 
 pub(in crate::config) static MULTICAST: Keys = Keys::of(&[
     Key::new("unregistered", Words(&["flood", "drop"])).or("flood").like("drop").says(
@@ -24,7 +24,7 @@ pub(in crate::config) static GROUP: Keys = Keys::with_one_of(
             .required()
             .like("239.1.1.1")
             .says("A multicast address, IPv4 or IPv6, but no link-local one."),
-        Key::new("ports", MEMBERS).or("[]").like("[vm1]").says(
+        Key::new("ports", PLACES).or("[]").like("[vm1]").says(
             "The members here, and multicast routers: of the network's ports. A group has \
              `ports`, `peers` or both.",
         ),
@@ -36,7 +36,7 @@ pub(in crate::config) static GROUP: Keys = Keys::with_one_of(
 );
 
 pub(in crate::config) static SNOOPING: Keys = Keys::of(&[
-    Key::new("router_ports", MEMBERS).or("[]").like("[vm1]").says(
+    Key::new("router_ports", PLACES).or("[]").like("[vm1]").says(
         "Ports that multicast routers are behind for certain: of the network's ports. \
          They get all multicast, and all reports.",
     ),

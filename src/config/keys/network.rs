@@ -4,8 +4,8 @@ use super::Kind::{Boolean, Either, List, Mapping, Number, Words};
 use super::access::STORM_CONTROL;
 use super::multicast::MULTICAST;
 use super::{
-    DSCP, DURATION, ENCAP, IP, Key, Keys, MAC_ADDRESS, MANY, MEMBERS, NAME, POLICY, PREFIX, TPID,
-    TTL, UDP_PORT, VLAN,
+    DSCP, DURATION, ENCAP, IP, Key, Keys, MAC_ADDRESS, MANY, NAME, POLICY, PREFIX, TPID, TTL,
+    UDP_PORT, VLAN,
 };
 
 pub(in crate::config) static NETWORK: Keys = Keys::of(&[
@@ -19,11 +19,20 @@ pub(in crate::config) static NETWORK: Keys = Keys::of(&[
          7637) or Ethernet over GRE (RFC 2784, RFC 2890). The network's ID is VNI, VSID \
          or key.",
     ),
-    Key::new("ports", MEMBERS).or("[]").like("[vm1, {port: trunk0, vlan: 10}]").says(
-        "Where the network attaches here: a port's name for its untagged frames, or a \
-         port and a VLAN. A port's untagged frames, and each of its VLANs, belong to \
-         one network. A network without ports gets a warning.",
+    Key::new("group_policy", Boolean).or("false").like("true").says(
+        "Its VXLAN peers, unless one says otherwise, its `flood.group` and the peers that it learns are told of \
+         which group the sender of a frame is (`ports[].group`), and tell: VXLAN's group policy \
+         (draft-smith-vxlan-group-policy; Linux's `gbp`, Open vSwitch's `exts=gbp`). Without it these bits are \
+         reserved ones.",
     ),
+    Key::new("ports", List(&Either(&[NAME, Mapping(&MEMBER)]), 0, MANY))
+        .or("[]")
+        .like("[vm1, {port: trunk0, vlan: 10}]")
+        .says(
+            "Where the network attaches here: a port's name for its untagged frames, or a \
+             port and a VLAN. A port's untagged frames, and each of its VLANs, belong to \
+             one network. A network without ports gets a warning.",
+        ),
     Key::new("flood", Either(&[Words(&["none"]), Mapping(&FLOOD)]))
         .or("none")
         .like("{peers: [192.0.2.2]}")
@@ -83,20 +92,43 @@ pub(in crate::config) static NETWORK: Keys = Keys::of(&[
         .says("Who gets which multicast group."),
 ]);
 
-pub(in crate::config) static MEMBER: Keys = Keys::of(&[
-    Key::new("port", NAME).required().like("trunk0").says("The port."),
+const PORT_OF_PLACE: Key = Key::new("port", NAME).required().like("trunk0").says("The port.");
+const VLAN_OF_PLACE: Key =
     Key::new("vlan", VLAN).otherwise("none: untagged frames").like("10").says(
         "The 802.1Q VLAN. Its tag is removed towards VXLAN and added towards the \
-         port.",
+     port.",
+    );
+const INNER_VLAN_OF_PLACE: Key = Key::new("inner_vlan", VLAN).like("20").says(
+    "The VLAN of a second tag, behind that of `vlan` (QinQ): both together tell \
+     the network, both are removed, and both added.",
+);
+const TPID_OF_PLACE: Key = Key::new("tpid", TPID).or("0x88a8").like("0x8100").says(
+    "EtherType of the outer of two tags: that of IEEE 802.1ad, or that of 802.1Q, \
+     which inner and single tags always have.",
+);
+
+/// Where a network attaches, by name.
+pub(in crate::config) static PLACE: Keys =
+    Keys::of(&[PORT_OF_PLACE, VLAN_OF_PLACE, INNER_VLAN_OF_PLACE, TPID_OF_PLACE]);
+
+/// The same with what is said of it.
+pub(in crate::config) static MEMBER: Keys = Keys::of(&[
+    PORT_OF_PLACE,
+    VLAN_OF_PLACE,
+    INNER_VLAN_OF_PLACE,
+    TPID_OF_PLACE,
+    Key::new("group", Number(1, 65_535, "")).otherwise("none").like("100").says(
+        "The group that stations here are of. Peers with `group_policy` are told it, and `accept_groups` of other \
+         places goes by it.",
     ),
-    Key::new("inner_vlan", VLAN).like("20").says(
-        "The VLAN of a second tag, behind that of `vlan` (QinQ): both together tell \
-         the network, both are removed, and both added.",
-    ),
-    Key::new("tpid", TPID).or("0x88a8").like("0x8100").says(
-        "EtherType of the outer of two tags: that of IEEE 802.1ad, or that of 802.1Q, \
-         which inner and single tags always have.",
-    ),
+    Key::new("accept_groups", List(&Number(0, 65_535, ""), 0, MANY))
+        .otherwise("all")
+        .like("[0, 100, 200]")
+        .says(
+            "The groups whose frames are let in here, from ports and from peers, 0 being senders of none; all others are \
+             dropped (`group_policy`), broadcasts too. The own group is not let in unless it is listed. What a \
+             peer says policy has been applied to is let in, and what Ferry itself says, such as answers to ARP.",
+        ),
 ]);
 
 pub(in crate::config) static FLOOD: Keys = Keys::of(&[
@@ -149,6 +181,10 @@ pub(in crate::config) static PEER: Keys = Keys::of(&[
         .otherwise("`underlay.vtep.vxlan_port`")
         .like("8472")
         .says("Where the peer receives VXLAN."),
+    Key::new("group_policy", Boolean)
+        .otherwise("the network's")
+        .like("true")
+        .says("VXLAN: the peer is told of which group the sender of a frame is, and tells."),
     Key::new("checksum", Words(&["auto", "on", "off"])).or("auto").like("on").says(
         "Whether the UDP checksum (VXLAN) or GRE checksum is sent. `auto`: UDP over \
          IPv6 (RFC 8200), and over IPv4 where the underlay port's device computes it, \

@@ -211,6 +211,34 @@ fn what_outer_headers_say_is_the_vteps_word_or_the_peers() {
 }
 
 #[test]
+fn groups_are_told_by_the_networks_word_or_the_peers() {
+    let told = |network: &str, peer: &str| {
+        let text = BASE.replace("inner_vlan: drop", network).replace("port: 4790", peer);
+        let text = text.replace("peer: 192.0.2.3", "peer: 192.0.2.4");
+        let network = right(&text).networks.swap_remove(0);
+        (network.all_peers().map(|peer| peer.encap.has_groups()).collect(), network.has_groups())
+    };
+    assert_eq!(told("", "port: 4790"), (vec![false; 3], false));
+    assert_eq!(told("", "group_policy: true"), (vec![false, true, false], true));
+    assert_eq!(told("group_policy: true", "port: 4790"), (vec![true; 3], true));
+    assert_eq!(told("group_policy: true", "group_policy: false"), (vec![true, false, true], true));
+    assert_eq!(told("group_policy: true", "encap: gre"), (vec![true, false, true], true));
+}
+
+#[test]
+fn places_are_of_groups_and_accept_groups() {
+    let places = "[{port: vm1, group: 65535}, {port: trunk0, vlan: 10, accept_groups: [9, 0, 7]}]";
+    let text = BASE.replace("[vm1, {port: trunk0, vlan: 10}]", places);
+    let network = right(&text).networks.swap_remove(0);
+    let accepts = Some(vec![0, 7, 9]);
+    let expected =
+        [PlacePolicy { group: Some(65535), accepts: None }, PlacePolicy { group: None, accepts }];
+    assert_eq!(network.policies, expected);
+    // The places are the same as without.
+    assert_eq!(network.members, right(BASE).networks[0].members);
+}
+
+#[test]
 fn igmp_and_mld_are_listened_to_as_told() {
     let snooping = |value: &str| {
         let text = BASE.replace("inner_vlan: drop", &format!("multicast: {{snooping: {value}}}"));

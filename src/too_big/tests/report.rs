@@ -75,7 +75,10 @@ fn read(frame: &[u8]) -> Option<Report> {
 fn encaps() -> [(Encap, Option<u16>); 4] {
     [
         (Encap::vxlan(4789), Some(4789)),
-        (Encap::Vxlan { udp_port: 8472, checksum: UdpChecksum::On }, Some(8472)),
+        (
+            Encap::Vxlan { udp_port: 8472, checksum: UdpChecksum::On, group_policy: false },
+            Some(8472),
+        ),
         (Encap::Nvgre { flow_id: true }, None),
         (Encap::Gre { key: false, checksum: false, sequence: Sequence::Off }, None),
     ]

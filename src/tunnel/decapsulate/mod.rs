@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::drop_reason::DropReason;
 use crate::tunnel::Mark;
+use crate::wire::vxlan::GroupPolicy;
 pub use shape::{Keyed, Plain, PlainIpv6, keyed, plain, plain_ipv6};
 
 /// Our own tunnel end.
@@ -29,6 +30,8 @@ pub struct Vtep {
     pub zero_checksum: bool,
     /// Whether VXLAN with reserved bits set is dropped; RFC 7348 section 5 ignores them.
     pub drops_reserved_bits: bool,
+    /// Whether any peer tells of groups; else what they are told by are reserved bits.
+    pub knows_groups: bool,
     /// What of an outer header's traffic class is looked at.
     pub noted: NotedBits,
 }
@@ -61,9 +64,18 @@ pub const PRIORITY: u8 = 0xe0;
 impl Vtep {
     /// VXLAN over IPv4 as RFC 7348 has it, and nothing else.
     pub fn vxlan(address: Ipv4Addr, udp_port: u16) -> Self {
-        let (gre, zero_checksum, drops_reserved_bits) = (false, false, false);
-        let noted = NotedBits::new(false);
-        Self { address, udp_port, ipv6: None, gre, zero_checksum, drops_reserved_bits, noted }
+        let (gre, zero_checksum, drops_reserved_bits, knows_groups) = Default::default();
+        let (ipv6, noted) = (None, NotedBits::new(false));
+        Self {
+            address,
+            udp_port,
+            ipv6,
+            gre,
+            zero_checksum,
+            drops_reserved_bits,
+            knows_groups,
+            noted,
+        }
     }
 }
 
@@ -83,6 +95,8 @@ pub struct Received {
 pub enum Outer {
     /// A tunnel packet.
     Tunnel(Inner),
+    /// One that tells of group policy, if its sender may: else those are reserved bits.
+    Grouped(Inner, GroupPolicy),
     /// Not tunnel traffic: for the kernel.
     Punt,
 }
@@ -175,6 +189,15 @@ pub enum Label {
 pub fn decapsulate(frame: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, DropReason> {
     match shape::other(frame, vtep, received) {
         Some(inner) => Ok(Outer::Tunnel(inner)),
+        None if vtep.knows_groups => grouped(frame, vtep, received),
+        None => ip::decapsulate(frame, vtep, received),
+    }
+}
+
+#[inline(never)]
+fn grouped(frame: &[u8], vtep: &Vtep, received: Received) -> Result<Outer, DropReason> {
+    match shape::grouped(frame, vtep, received) {
+        Some((inner, policy)) => Ok(Outer::Grouped(inner, policy)),
         None => ip::decapsulate(frame, vtep, received),
     }
 }

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Inner, Label, NotedBits, Received, Vtep};
+use crate::wire::vxlan::GroupPolicy;
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// A tunnel packet of the most frequent kind: VXLAN over IPv4, its UDP checksum none or found right by the device, and without
@@ -70,7 +71,7 @@ impl PlainIpv6 {
 /// Recognises the most frequent kind.
 #[inline(always)]
 pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
-    vxlan_over_ipv4::<false>(frame, vtep, received)
+    vxlan_over_ipv4::<false, false>(frame, vtep, received)
 }
 
 /// Recognises GRE that has a key and nothing else.
@@ -105,11 +106,11 @@ pub fn plain_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain
         return None;
     }
     let own = Words(&vtep.ipv6?.octets());
-    // Destination; port; the I flag and GPE's P flag.
+    // Destination; port; the I flag, GPE's P flag and the G bit of group policy.
     let strange = (header.word(38) ^ own.word(0))
         | (header.word(46) ^ own.word(8))
         | u64::from(header.number(56) ^ vtep.udp_port)
-        | (header.word(62) ^ 0x08) & 0x0c;
+        | (header.word(62) ^ 0x08) & 0x8c;
     let datagram = usize::from(header.number(58));
     let end = UDP + datagram;
     let whole = end <= received.length && end >= PlainIpv6::OFFSET + ethernet::LENGTH;
@@ -137,9 +138,22 @@ pub fn plain_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain
 /// Recognises VXLAN over IPv4 that has noted bits, or a UDP checksum which no device has looked at.
 #[inline(always)]
 pub(super) fn other(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Inner> {
-    let Plain { vni, source, end } = vxlan_over_ipv4::<true>(frame, vtep, received)?;
+    let Plain { vni, source, end } = vxlan_over_ipv4::<true, false>(frame, vtep, received)?;
     let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
     Some(Inner { class: frame[15], ..inner })
+}
+
+/// The same that tells of group policy.
+#[inline(always)]
+pub(super) fn grouped(
+    frame: &[u8],
+    vtep: &Vtep,
+    received: Received,
+) -> Option<(Inner, GroupPolicy)> {
+    let Plain { vni, source, end } = vxlan_over_ipv4::<true, true>(frame, vtep, received)?;
+    let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
+    let (header, _) = vxlan::Header::parse(&frame[Plain::OFFSET - vxlan::LENGTH..]).ok()?;
+    Some((Inner { class: frame[15], ..inner }, header.group_policy()?))
 }
 
 /// Headers as numbers, in the order of their bytes in a little-endian machine.
@@ -189,9 +203,9 @@ impl<const N: usize> Words<'_, N> {
     }
 }
 
-/// `ANY`: with a UDP checksum and noted bits, too.
+/// `ANY`: with a UDP checksum and noted bits, too. `GROUPED`: with the G bit of group policy.
 #[inline(always)]
-fn vxlan_over_ipv4<const ANY: bool>(
+fn vxlan_over_ipv4<const ANY: bool, const GROUPED: bool>(
     frame: &[u8],
     vtep: &Vtep,
     received: Received,
@@ -202,16 +216,19 @@ fn vxlan_over_ipv4<const ANY: bool>(
     }
     let udp_port = u32::from(vtep.udp_port.swap_bytes()) << 16;
     let no_checksum = if ANY || received.udp_verified { 0 } else { 0xffff };
-    // The UDP checksum, the I flag and GPE's P flag.
+    // The UDP checksum, the I flag, GPE's P flag and the G bit.
+    let flags = if GROUPED { 0x0088_0000 } else { 0x0008_0000 };
     let strange = header.strange_end(vtep, udp_port, 0xffff_0000)
-        | (header.word(40) ^ 0x0008_0000) & (0x000c_0000 | no_checksum);
+        | (header.word(40) ^ flags) & (0x008c_0000 | no_checksum);
     let (total, datagram) = (usize::from(header.number(16)), usize::from(header.number(38)));
     let fits = ethernet::LENGTH + total <= received.length;
     let holds_a_frame = datagram >= udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH;
     if strange != 0 || total != ipv4::LENGTH + datagram || !fits || !holds_a_frame {
         return None;
     }
-    if vtep.drops_reserved_bits && has_reserved_bits(header.word(42)) {
+    // Behind a G bit these are none: it, the flags of group policy, and the group.
+    let used = if GROUPED { 0xffff_4880 } else { 0 };
+    if vtep.drops_reserved_bits && has_reserved_bits(header.word(42) & !used) {
         return None;
     }
     if !received.ipv4_verified && !header.ipv4_adds_up() {

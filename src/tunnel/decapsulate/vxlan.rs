@@ -51,7 +51,7 @@ pub(super) fn decapsulate(
     if vxlan.carries_no_ethernet() {
         return Err(DropReason::VxlanGpe);
     }
-    if vtep.drops_reserved_bits && vxlan.has_reserved_bits() {
+    if vtep.drops_reserved_bits && vxlan.has_reserved_bits(vtep.knows_groups) {
         return Err(DropReason::VxlanReserved);
     }
     if udp.length() < udp::LENGTH + vxlan::LENGTH + ethernet::LENGTH {
@@ -60,5 +60,9 @@ pub(super) fn decapsulate(
     let offset = segment.at + udp::LENGTH + vxlan::LENGTH;
     let (label, end) = (Label::Vxlan(vxlan.vni()), segment.at + udp.length());
     let inner = Inner::new(segment.source, label, offset, end);
-    Ok(Outer::Tunnel(Inner { class: segment.class, ..inner }))
+    let inner = Inner { class: segment.class, ..inner };
+    Ok(match vxlan.group_policy().filter(|_| vtep.knows_groups) {
+        Some(policy) => Outer::Grouped(inner, policy),
+        None => Outer::Tunnel(inner),
+    })
 }

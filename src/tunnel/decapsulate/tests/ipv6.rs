@@ -6,7 +6,7 @@ use super::*;
 fn ipv6_faults_have_their_reasons() {
     let with = |checksum, at: usize, bytes: &[u8]| {
         let checksum = if checksum { UdpChecksum::On } else { UdpChecksum::Off };
-        let encap = Encap::Vxlan { udp_port: 4789, checksum };
+        let encap = Encap::Vxlan { udp_port: 4789, checksum, group_policy: false };
         let mut packet = packet_of(&outer(true, encap, None), VNI, &[7; 60]);
         packet[at..at + bytes.len()].copy_from_slice(bytes);
         decide(&packet)

@@ -14,6 +14,7 @@ const VTEP: Vtep = Vtep {
     gre: true,
     zero_checksum: false,
     drops_reserved_bits: false,
+    knows_groups: false,
     noted: NotedBits::new(false),
 };
 const VNI: u32 = 0x01_0203;
@@ -38,6 +39,11 @@ fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropRe
     };
     if let Some(inner) = shape::other(packet, vtep, received) {
         assert_eq!(Ok(Outer::Tunnel(inner)), verdict);
+    }
+    if let Some((inner, policy)) =
+        shape::grouped(packet, vtep, received).filter(|_| vtep.knows_groups)
+    {
+        assert_eq!(Ok(Outer::Grouped(inner, policy)), verdict);
     }
     if let Some(packet) = plain_ipv6(packet, vtep, received) {
         let (source, label) = (packet.address().into(), Label::Vxlan(packet.vni));
@@ -145,6 +151,7 @@ proptest! {
         changes in prop::collection::vec((0..110usize, any::<u8>()), 0..6),
         outer in prop::sample::select(all().collect::<Vec<_>>()),
         verified: bool,
+        knows_groups: bool,
     ) {
         let mut packet = packet_of(&outer, VNI, &[7; 60]);
         for (at, byte) in changes {
@@ -152,7 +159,10 @@ proptest! {
                 *place = byte;
             }
         }
-        if let Ok(Outer::Tunnel(inner)) = decide_as(&packet, &VTEP, verified) {
+        let vtep = Vtep { knows_groups, ..VTEP };
+        if let Ok(Outer::Tunnel(inner) | Outer::Grouped(inner, _)) =
+            decide_as(&packet, &vtep, verified)
+        {
             prop_assert!(inner.offset + 14 <= inner.end && inner.end <= packet.len());
         }
     }

@@ -99,3 +99,38 @@ fn gpe_and_reserved_bits() {
     }
     assert_eq!(decide_as(&packet(60), &strict, false), tunnel(50, 110));
 }
+
+#[test]
+fn group_policy_is_told_where_it_is_known() {
+    let known = Vtep { knows_groups: true, ..VTEP };
+    let strict = Vtep { drops_reserved_bits: true, ..known };
+    for outer in [outer(false, Encap::vxlan(4789), None), outer(true, Encap::vxlan(4789), None)] {
+        let checksum = if outer.source.is_ipv6() { UdpChecksum::Off } else { UdpChecksum::Auto };
+        let encap = Encap::Vxlan { udp_port: 4789, checksum, group_policy: false };
+        let outer = OuterHeader { encap, ..outer };
+        let at = outer.length() - 8;
+        let decide_as = |vtep: Vtep, bytes: &[u8; 4]| {
+            let mut packet = packet_of(&outer, VNI, &[7; 60]);
+            packet[at..at + 4].copy_from_slice(bytes);
+            super::decide_as(&packet, &Vtep { zero_checksum: true, ..vtep }, false)
+        };
+        let inner = Inner::new(outer.source, Label::Vxlan(VNI), at + 8, at + 68);
+        let policy = GroupPolicy { group: 0x1234, dont_learn: true, applied: false };
+        let told = [0x88, 0x40, 0x12, 0x34];
+        for vtep in [known, strict] {
+            assert_eq!(decide_as(vtep, &told), Ok(Outer::Grouped(inner, policy)));
+            let mut packet = packet_of(&outer, VNI, &[7; 60]);
+            packet[at..at + 4].copy_from_slice(&told);
+            let (ipv4_verified, udp_verified) = (false, false);
+            let received = Received { length: packet.len(), ipv4_verified, udp_verified };
+            let is_known = shape::grouped(&packet, &vtep, received).is_some();
+            assert_eq!(is_known, outer.source.is_ipv4(), "it has a short way over IPv4");
+            assert_eq!(decide_as(vtep, &[8, 0, 0, 0]), Ok(Outer::Tunnel(inner)));
+        }
+        assert_eq!(decide_as(VTEP, &told), Ok(Outer::Tunnel(inner)), "reserved bits, ignored");
+        let unknown = Vtep { knows_groups: false, ..strict };
+        for (vtep, bytes) in [(unknown, told), (strict, [8, 0x40, 0, 0]), (strict, [8, 0, 0, 1])] {
+            assert_eq!(decide_as(vtep, &bytes), Err(DropReason::VxlanReserved), "{bytes:?}");
+        }
+    }
+}
