@@ -36,6 +36,11 @@ impl World {
 
     /// `vm1` and `vm2` are more keys of those ports.
     fn with(vm1: &str, vm2: &str) -> Self {
+        Self::with_places(vm1, vm2, "vm1, vm2")
+    }
+
+    /// `places` are those of `vm1` and `vm2` in the network.
+    fn with_places(vm1: &str, vm2: &str, places: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().display();
         let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
@@ -59,7 +64,7 @@ access:
 networks:
   - vni: 1000
     name: a
-    ports: [vm1, vm2, {{port: trunk0, vlan: 10}}]
+    ports: [{places}, {{port: trunk0, vlan: 10}}]
     flood: {{peers: [192.0.2.2]}}
     macs:
       - {{mac: "02:00:00:00:aa:01", port: vm1}}
@@ -266,6 +271,36 @@ fn guests_on_one_host_leave_it_to_each_other() {
             let received = other.receive(Duration::from_secs(3)).unwrap();
             assert_eq!(received, (Header::default(), right.frame()));
         }
+    }
+    world.finish();
+}
+
+#[test]
+fn a_place_that_lets_groups_in_gets_what_its_guest_takes() {
+    let places = "{port: vm1, group: 5, accept_groups: [6]}, {port: vm2, accept_groups: [5]}";
+    let world = World::with_places("", "", places);
+    let mut guest = world.guest("vm1", ALL);
+    let mut other = world.guest("vm2", ALL);
+    let packet = segment(2, false, 500);
+    guest.send(checksum_left(&packet), &packet.unfinished());
+    let received = other.receive(Duration::from_secs(3)).unwrap();
+    assert_eq!(received, (checksum_left(&packet), packet.unfinished()));
+    let packet = segment(2, false, 60_000);
+    guest.send(segments_wanted(&packet, SIZE), &packet.unfinished());
+    let (header, _) = other.receive(Duration::from_secs(3)).unwrap();
+    assert_eq!(header, segments_wanted(&packet, SIZE));
+    // Back it is of no group.
+    let packet = segment(1, false, 500);
+    other.send(checksum_left(&packet), &packet.unfinished());
+    world.ferry.expect_dropped("vm2", "group_policy", 1);
+    drop(other);
+    // A guest that takes nothing gets segments.
+    let mut other = world.guest("vm2", 0);
+    let packet = segment(2, false, 10_000);
+    guest.send(segments_wanted(&packet, SIZE), &packet.unfinished());
+    for right in packet.cut(SIZE) {
+        let received = other.receive(Duration::from_secs(3)).unwrap();
+        assert_eq!(received, (Header::default(), right.frame()));
     }
     world.finish();
 }
