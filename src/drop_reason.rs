@@ -94,8 +94,8 @@ drop_reasons! {
     NetworkRemoved = "network_removed", "none needed";
     /// The device did not take the frame in bounded time.
     TxFull = "tx_full", "the device or its peer is slower than the traffic: add queues or descriptors";
-    /// The port's link is down: no guest is attached to it, or the cable is out.
-    LinkDown = "link_down", "start the guest, or look at the cable; 'ferry show ports' says which links are up";
+    /// The port's link is down: no guest is attached to it, the cable is out, or its interface is down or deleted.
+    LinkDown = "link_down", "start the guest, or look at the cable or the interface; 'ferry show ports' says which links are up, and which are gone";
     /// The worker that owns the device's transmit queue is too far behind.
     HandoffFull = "handoff_full", "give the device as many queues as there are workers";
     /// Unicast on the underlay to another station's MAC.

@@ -37,7 +37,7 @@ impl From<StringRejection> for Refusal {
 
 /// The running configuration, as one would write it into a file.
 pub(super) async fn show(State(handle): State<Handle>) -> Result<impl IntoResponse, Refusal> {
-    let Running { config, version } = handle.ask(Query::Config).await?;
+    let Running { config, version, .. } = handle.ask(Query::Config).await?;
     Ok(([(ETAG, handle.tag(version))], Json(config.render())))
 }
 

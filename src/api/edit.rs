@@ -81,7 +81,7 @@ pub(super) async fn edit(
 ) -> Result<Edited, Refusal> {
     // Who only asks holds up nobody who changes something.
     let _turn = if terms.dry_run { None } else { Some(handle.turn().await) };
-    let Running { config: before, version } = handle.ask(Query::Config).await?;
+    let Running { config: before, version, lost } = handle.ask(Query::Config).await?;
     let tag = handle.tag(version);
     if let Some(wanted) = &terms.if_match
         && !wanted.split(',').any(|wanted| wanted.trim() == tag)
@@ -93,7 +93,8 @@ pub(super) async fn edit(
     // A large body takes a while to read: others are answered meanwhile.
     let read = tokio::task::spawn_blocking(move || {
         let edited = edit(&base)?;
-        let differences = base.difference(&edited);
+        let mut differences = base.difference(&edited);
+        differences.extend(base.plugged_again(&edited, &lost));
         trim_heap();
         Ok::<_, Refusal>((differences, Arc::new(edited)))
     });

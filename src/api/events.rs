@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::ops::Not;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -73,6 +74,9 @@ pub enum Event {
     LinkDown {
         /// The port's name.
         port: String,
+        /// Whether they never will again: its interface was deleted, or moved where its driver has lost it.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        gone: bool,
     },
     /// This many events are not told, because they were too many.
     Lost {

@@ -139,6 +139,8 @@ pub struct Running {
     pub config: Arc<Config>,
     /// Counts changes, from 0.
     pub version: u64,
+    /// Names of access ports whose interfaces are gone, and that can be plugged in again.
+    pub lost: Vec<String>,
 }
 
 /// Why the running configuration is still what it was.

@@ -63,7 +63,8 @@ impl Display for Words<'_> {
             Event::PortAdded { port } => write!(f, "port {port}: added"),
             Event::PortRemoved { port } => write!(f, "port {port}: removed"),
             Event::LinkUp { port } => write!(f, "port {port}: link up"),
-            Event::LinkDown { port } => write!(f, "port {port}: link down"),
+            Event::LinkDown { port, gone: false } => write!(f, "port {port}: link down"),
+            Event::LinkDown { port, gone: true } => write!(f, "port {port}: interface gone"),
             Event::Lost { events } => write!(f, "{events} events lost: there were too many"),
         }
     }

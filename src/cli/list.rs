@@ -6,8 +6,8 @@ use super::table::{self, Column, Column::Left, Column::Right};
 use super::units::{duration, grouped, speed};
 use crate::api::Direction;
 use crate::api::model::{
-    DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Link, Mac, MacKind, MemberKind,
-    Mirror, Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Place, Port, Role, Totals,
+    DropCount, Dscp, Encap, Group, GroupFilter, GroupProtocol, Mac, MacKind, MemberKind, Mirror,
+    Neighbour, NeighbourKind, Network, NextHop, Peer, PeerState, Place, Port, Role, Totals,
     UdpChecksum, Volume, Worker,
 };
 
@@ -95,14 +95,10 @@ impl List for Port {
                 Role::Underlay => "underlay",
                 Role::Twin => "twin",
             };
-            let link = match port.link {
-                Link::Up => "up",
-                Link::Down => "down",
-            };
             [
                 port.name.clone(),
                 role.to_owned(),
-                link.to_owned(),
+                port.link.to_string(),
                 or_dash(port.speed_mbps.map(speed)),
                 port.mtu.to_string(),
                 port.mac.clone(),

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::macs::{MacPlace, StaticMac};
 use super::network::{Member, Network};
 use super::peer::Peer;
+use super::port::Port;
 use super::underlay::Vtep;
 use super::{Config, render};
 use crate::neighbours::Address;
@@ -173,6 +174,25 @@ impl Config {
             |old, new| keys(&render::mirror(old, old_vtep), &render::mirror(new, new_vtep)),
         ));
         list
+    }
+}
+
+impl Config {
+    /// What is done for access ports of these names whose devices are not there any more, and that are in `new` what they
+    /// were.
+    pub fn plugged_again(&self, new: &Config, lost: &[String]) -> Vec<Difference> {
+        let stays = |port: &&Port| lost.contains(&port.name) && self.access.contains(port);
+        let again = |port: &Port| Difference {
+            resource: Resource::AccessPort,
+            name: Some(port.name.clone()),
+            fate: Fate::Changed,
+            keys: vec![KeyDifference {
+                key: "device".to_owned(),
+                edit: Edit::Value { old: Value::Null, new: port.device.as_str().into() },
+            }],
+            needs_restart: false,
+        };
+        new.access.iter().filter(stays).map(again).collect()
     }
 }
 

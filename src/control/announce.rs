@@ -1,6 +1,7 @@
 //! What happens, told to whoever listens. Where nobody does, it costs a look at a number.
 
 use super::core::{Control, Parts};
+use super::links::LinkChange;
 use super::ports::Role;
 use crate::api::{Event, Events, MacEvent, Place};
 use crate::fib::{Change, Entry, MacKey};
@@ -99,21 +100,25 @@ impl Control {
         announcer.lose(more);
     }
 
-    /// Looks at links, and has next hops, groups and twins follow those of underlay ports.
+    /// Looks at links, and has workers follow them, and next hops, groups and twins those of underlay ports.
     pub(super) fn watch_links(&mut self) {
         let Self { parts, announcer, links, netlink, unpublished, .. } = self;
-        for (index, is_up) in links.look(&parts.ports) {
+        let changes = links.look(&parts.ports);
+        if !changes.is_empty() {
+            parts.workers.iter().for_each(|worker| worker.mailbox.follow_links());
+        }
+        for LinkChange { port: index, link } in changes {
             let Some(port) = parts.ports.get(index) else { continue };
             if port.role == Role::Underlay {
-                *unpublished |= parts.adjacencies.set_link(index, is_up);
+                *unpublished |= parts.adjacencies.set_link(index, link.up);
                 if let Some(netlink) = netlink {
-                    netlink.set_link(index, is_up);
+                    netlink.set_link(index, link.up);
                 }
             }
             let port = || port.name().to_owned();
-            announcer.say(|| match is_up {
+            announcer.say(|| match link.up {
                 true => Event::LinkUp { port: port() },
-                false => Event::LinkDown { port: port() },
+                false => Event::LinkDown { port: port(), gone: link.is_gone },
             });
         }
     }

@@ -149,7 +149,10 @@ impl Control {
     }
 
     pub(super) fn running(&self) -> Running {
-        Running { config: self.parts.config.clone(), version: self.version }
+        let Parts { config, ports, .. } = &self.parts;
+        let lost = ports.iter().filter(|(_, port)| port.is_lost());
+        let lost = lost.map(|(_, port)| port.name().to_owned()).collect();
+        Running { config: config.clone(), version: self.version, lost }
     }
 
     /// Sets the kernel twins up, if there are any and they are not, and follows next hops from then on.
@@ -308,7 +311,6 @@ impl Control {
             let workers = self.parts.workers.iter();
             self.watchdog.look(workers.map(|worker| worker.counters.polls.get()));
             self.age_paths();
-            self.parts.ports.iter().for_each(|(_, port)| port.port.look_at_link());
         }
     }
 

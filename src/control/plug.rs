@@ -81,6 +81,7 @@ impl Control {
             let filter = Filter::default();
             let running = ControlPort { wanted, role, port, limits, storm, filter, rings, share };
             self.announcer.say(|| Event::PortAdded { port: running.name().to_owned() });
+            self.links.begin(index, &running);
             ports.put(index, running);
             for (worker, transmit) in workers.iter().zip(transmit) {
                 worker.mailbox.order(Order::Transmit(index, transmit));

@@ -16,7 +16,7 @@ use super::ports::{ControlPort, Pools, Role};
 use super::startup::StartError;
 use crate::api::{ApplyError, Cursor, MacFilter, MacPage, Place, Query, model};
 use crate::config::{self, EncapName};
-use crate::dpdk::cycles_per_second;
+use crate::dpdk::{LinkState, cycles_per_second};
 use crate::drop_reason::DropReason;
 use crate::fib::{Entry, MacKey};
 use crate::tunnel::{Dscp, Encap, SummedBy, Ttl};
@@ -90,7 +90,7 @@ impl Control {
                 device: port.wanted.device.clone(),
                 driver: port.port.driver(),
                 mac: MacAddr(mac_of.port.mac()).to_string(),
-                link: if link.up { model::Link::Up } else { model::Link::Down },
+                link: link.into(),
                 speed_mbps: link.speed_mbps,
                 mtu: port.port.mtu(),
                 rx_packets: sum(|of| of.rx_packets.get()),
@@ -394,6 +394,16 @@ impl Parts {
             Some(Way::Peer { address, .. }) => Place { peer: Some(*address), ..Place::default() },
             Some(Way::Group(hop)) => Place { peer: Some(hop.address), ..Place::default() },
             None => Place::default(),
+        }
+    }
+}
+
+impl From<LinkState> for model::Link {
+    fn from(link: LinkState) -> Self {
+        match link {
+            LinkState { is_gone: true, .. } => Self::Gone,
+            LinkState { up: true, .. } => Self::Up,
+            _ => Self::Down,
         }
     }
 }

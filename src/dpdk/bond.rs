@@ -53,14 +53,13 @@ fn set_up(bond: u16, members: &[u16], subject: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has the first member with a link be the one that works. Most drivers tell of a link that is lost, and the bond's driver
+/// Has a member be the one that works, if it is not yet. Most drivers tell of a link that is lost, and the bond's driver
 /// hears it at once; net_tap knows its link and tells nobody.
-pub(super) fn prefer_first_up(bond: u16, members: &[u16]) {
-    let Some(first) = members.iter().find(|member| super::link::link(**member).up) else { return };
+pub(super) fn prefer(bond: u16, member: u16) {
     // SAFETY: plain calls on ports that exist.
     unsafe {
-        if dpdk_sys::rte_eth_bond_primary_get(bond) != i32::from(*first) {
-            dpdk_sys::rte_eth_bond_primary_set(bond, *first);
+        if dpdk_sys::rte_eth_bond_primary_get(bond) != i32::from(member) {
+            dpdk_sys::rte_eth_bond_primary_set(bond, member);
         }
     }
 }

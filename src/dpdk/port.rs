@@ -2,16 +2,20 @@
 
 use std::ffi::{CStr, CString};
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::bond::{self, BondMode};
 use super::error::{Error, Result, check};
+use super::interface::Interface;
 use super::link::{LinkState, link};
 use super::mempool::Mempool;
 use super::offload::Offloads;
 use super::port_state::{PortState, Watch, look_at_guest};
 use super::queue::{RxQueue, TxQueue};
 use super::vhost::Vhost;
+
+/// Drivers that take no frames while there is no link, and those that are offered from the moment on when there is one.
+const REFUSING: [&str; 2] = ["net_tap", "net_memif"];
 
 /// How to set a port up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ struct Attached {
     id: u16,
     name: String,
     device: *mut dpdk_sys::rte_device,
+    /// Its kernel interface, if it has one, once it is started.
+    interface: OnceLock<Interface>,
     /// Of a bond: they are detached after it.
     members: Vec<Attached>,
 }
@@ -143,9 +149,10 @@ impl Port {
 
     /// Looks at the links of a bond's members, and chooses the one that works where one does.
     pub fn mind_members(&self) {
-        if self.bond == Some(BondMode::ActiveBackup) {
-            let members: Vec<_> = self.attached.members.iter().map(|member| member.id).collect();
-            bond::prefer_first_up(self.id, &members);
+        if self.bond == Some(BondMode::ActiveBackup)
+            && let Some(first) = self.attached.members.iter().find(|member| member.link().up)
+        {
+            bond::prefer(self.id, first.id);
         }
     }
 
@@ -285,6 +292,7 @@ impl Port {
         }
         // SAFETY: configured above.
         check("rte_eth_dev_start", &subject, unsafe { dpdk_sys::rte_eth_dev_start(self.id) })?;
+        self.attached.find_interface();
         let (id, attached) = (self.id, self.attached.clone());
         let watch = self.watch.take();
         let started = Arc::new(Started { id, watch, _pool: pool.clone(), attached });
@@ -427,15 +435,23 @@ impl Port {
     /// The link, without waiting for it. A bond has one where a member has, of which not every driver tells the bond's.
     pub fn link(&self) -> LinkState {
         let members = &self.attached.members;
-        let lost = !members.is_empty() && !members.iter().any(|member| link(member.id).up);
-        let link = link(self.id);
-        LinkState { up: link.up && !lost, ..link }
+        let lost = !members.is_empty() && !members.iter().any(|member| member.link().up);
+        let link = self.attached.link();
+        LinkState { up: link.up && !lost, is_gone: self.is_gone(), ..link }
     }
 
-    /// Looks at the link for those who only see [`Port::state`]. Of a driver that tells, this is not needed.
-    pub fn look_at_link(&self) {
+    /// Whether its kernel interface is, or those of all members of a bond are: see [`LinkState::is_gone`].
+    pub fn is_gone(&self) -> bool {
+        let Attached { members, .. } = &*self.attached;
+        self.attached.is_gone() || !members.is_empty() && members.iter().all(Attached::is_gone)
+    }
+
+    /// Tells the link to those who only see [`Port::state`]. A driver that tells of changes does so itself.
+    pub fn set_link(&self, up: bool) {
         if !self.state.changes() {
-            self.state.set_up(self.link().up);
+            self.state.set_up(up);
+            let refuses = REFUSING.contains(&&*self.driver()) && !self.is_gone();
+            self.state.set_closed(!up && !refuses);
         }
     }
 
@@ -506,7 +522,25 @@ impl Attached {
             info
         };
         let (name, device) = (name.to_owned(), info.device);
-        Ok((Self { id, name, device, members }, info))
+        let interface = OnceLock::new();
+        Ok((Self { id, name, device, interface, members }, info))
+    }
+
+    /// Once it is started, and while the interface is where it was opened.
+    fn find_interface(&self) {
+        self.members.iter().for_each(Self::find_interface);
+        if let Some(interface) = Interface::of(self.id) {
+            let _ = self.interface.set(interface);
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.interface.get().is_some_and(Interface::is_gone)
+    }
+
+    fn link(&self) -> LinkState {
+        let said = link(self.id);
+        self.interface.get().map_or(said, |interface| interface.judge(said))
     }
 }
 
@@ -533,6 +567,8 @@ fn probe(devargs: &str, subject: &str) -> Result<u16> {
 
 impl Drop for Attached {
     fn drop(&mut self) {
+        // A tap is there for as long as a file of it is.
+        self.interface.take();
         // SAFETY: the port is stopped, or never was started, and nobody has its id any more; the device was probed and is
         // removed once.
         unsafe {

@@ -13,6 +13,8 @@ pub struct PortState {
     /// Whether the driver tells of changes.
     told: bool,
     up: AtomicBool,
+    /// Whether frames need not even be offered.
+    closed: AtomicBool,
     /// A bit for each transmit queue.
     served: AtomicU64,
     offloads: AtomicU8,
@@ -31,7 +33,7 @@ impl PortState {
 
     fn new(told: bool, up: bool, served: u64) -> Self {
         let (up, served) = (AtomicBool::new(up), AtomicU64::new(served));
-        Self { told, up, served, offloads: AtomicU8::new(0) }
+        Self { told, up, closed: AtomicBool::new(false), served, offloads: AtomicU8::new(0) }
     }
 
     /// Whether the other side chooses which transmit queues it serves, and whether it is there at all.
@@ -42,6 +44,11 @@ impl PortState {
     /// Whether the link is up.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no link, and the device would take frames all the same: to send them late, or never.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Whether the other side takes frames from this transmit queue: guests need not use all that they are offered.
@@ -56,6 +63,10 @@ impl PortState {
 
     pub(super) fn set_offloads(&self, offloads: Offloads) {
         self.offloads.store(offloads.bits(), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_closed(&self, closed: bool) {
+        self.closed.store(closed, Ordering::Relaxed);
     }
 
     pub(super) fn set_up(&self, up: bool) {

@@ -82,6 +82,11 @@ impl Mailbox {
         self.posted.store(true, Ordering::Release);
     }
 
+    /// Has the worker look at the ports' links, of which one has changed.
+    pub fn follow_links(&self) {
+        self.posted.store(true, Ordering::Release);
+    }
+
     /// What has been let go since the last call.
     pub fn released(&self) -> Option<Released> {
         self.released.pop()

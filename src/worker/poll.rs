@@ -111,6 +111,7 @@ impl Worker {
                 }
             }
         }
+        self.context.transmitter.follow_links();
     }
 
     fn watch(&mut self, port: u16, watch: Option<Arc<Capture>>) {

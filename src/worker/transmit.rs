@@ -14,6 +14,8 @@ use crate::drop_reason::DropReason;
 pub enum TxPath {
     /// A transmit queue of its own.
     Queue(TxQueue),
+    /// The same, while it is [closed](PortState::is_closed).
+    Closed(TxQueue),
     /// The device has fewer queues than there are workers: another worker sends for this one.
     Handoff(Arc<MbufRing>),
     /// Nowhere: in a dry run nothing is sent.
@@ -56,6 +58,16 @@ impl TxPort {
     /// What waits to be sent.
     pub(super) fn buffered(&self) -> &[Mbuf] {
         &self.buffer
+    }
+
+    fn follow_link(&mut self) {
+        let is_closed = self.state.as_ref().is_some_and(|state| state.is_closed());
+        self.path = match self.path.take() {
+            Some(TxPath::Queue(queue) | TxPath::Closed(queue)) => {
+                Some(if is_closed { TxPath::Closed(queue) } else { TxPath::Queue(queue) })
+            }
+            other => other,
+        };
     }
 
     fn vacant() -> Self {
@@ -119,6 +131,11 @@ impl Transmitter {
         }
     }
 
+    /// Looks at the links of all ports.
+    pub(super) fn follow_links(&mut self) {
+        self.ports.iter_mut().for_each(TxPort::follow_link);
+    }
+
     /// Queues a frame for a port.
     #[inline(always)]
     pub fn send(&mut self, index: u16, frame: Mbuf) {
@@ -151,7 +168,7 @@ impl Transmitter {
                 flush(port, index as u16, &self.counters, &mut self.copies);
             }
             if port.needs_turns
-                && let Some(TxPath::Queue(queue)) = &mut port.path
+                && let Some(TxPath::Queue(queue) | TxPath::Closed(queue)) = &mut port.path
             {
                 queue.turn();
             }
@@ -210,6 +227,7 @@ pub(super) fn flush(port: &mut TxPort, index: u16, worker: &WorkerCounters, copi
             ring.enqueue(&mut port.buffer);
             DropReason::HandoffFull
         }
+        Some(TxPath::Closed(_)) => DropReason::LinkDown,
         Some(TxPath::Nowhere) => {
             if port.state.as_ref().is_none_or(|state| state.is_up()) {
                 port.buffer.clear();

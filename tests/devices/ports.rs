@@ -1,12 +1,13 @@
 //! Ports that come and go while others forward.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::support::frames::{
     BROADCAST, PEER1, ethernet, is_vxlan_to, mac, open_vxlan, pcap, tagged, vxlan,
 };
 use crate::support::lab::NETWORKS;
-use crate::support::{Ferry, Lab, Namespace, RawPort};
+use crate::support::{Ferry, Lab, Namespace, RawPort, eventually};
 use tempfile::TempDir;
 
 /// The lab's file with one more access port, and its networks with one more member.
@@ -189,6 +190,110 @@ fn taps_and_sockets_of_virtual_machines_come_and_go() {
         assert!(Path::exists(&socket), "no VM can attach");
         lab.ferry.expect_change("apply -", &without(&lab));
         assert!(!Path::exists(&socket), "left behind");
+    }
+    for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
+        port.drain();
+    }
+    lab.finish();
+}
+
+/// What a port of this name shows.
+fn port(ferry: &Ferry, name: &str, key: &str) -> serde_json::Value {
+    let ports = ferry.show("ports");
+    let port = ports.as_array().unwrap().iter().find(|port| port["name"] == name);
+    port.unwrap()[key].clone()
+}
+
+/// Sends frames that are for vm9 among others, which has no link.
+fn expect_link_down(lab: &Lab) {
+    let counts = || (port(&lab.ferry, "vm9", "tx_packets"), lab.ferry.dropped("vm9", "link_down"));
+    let (sent, dropped) = counts();
+    for _ in 0..10 {
+        lab.vm1.send(&ethernet(BROADCAST, mac(1), 60));
+    }
+    lab.ferry.expect_dropped("vm9", "link_down", dropped + 10);
+    assert_eq!(counts().0, sent);
+}
+
+#[test]
+fn a_deleted_interface_is_told_drops_frames_and_is_plugged_in_again() {
+    let lab = Lab::new();
+    let ferry = &lab.ferry;
+    let tap = "net_tap9,iface=eth9";
+    let apply = |device: &str| ferry.expect_change("apply -", &with_port(&lab, device, &more()));
+    let expect_way = |nine: RawPort| {
+        let frame = ethernet(BROADCAST, mac(9), 60);
+        nine.send(&frame);
+        lab.vm1.expect_frame(&frame);
+        let reply = ethernet(mac(9), mac(1), 70);
+        lab.vm1.send(&reply);
+        nine.expect_frame(&reply);
+    };
+    let expect_gone = |delete: &dyn Fn()| {
+        let mut next = ferry.events();
+        delete();
+        let event = serde_json::json!({"event": "link_down", "port": "vm9", "gone": true});
+        while next() != event {}
+        assert_eq!(port(ferry, "vm9", "link"), "gone");
+        expect_link_down(&lab);
+        assert!(ferry.log().contains("access port vm9: its interface was deleted"), "{}", ferry.log());
+    };
+    apply(tap);
+    lab.host.exec("ip link set eth9 up");
+    expect_way(RawPort::open(&lab.host, "eth9"));
+    expect_gone(&|| drop(lab.host.exec("ip link del eth9")));
+    let again = |device: &str| format!("~ access port vm9\n    device: none -> {device}\n");
+    assert_eq!(apply(tap), again(tap));
+    assert_eq!(apply(tap), "nothing differs\n");
+
+    // Where it was moved, it works as before, until it is deleted there.
+    lab.host.exec(&format!("ip link set eth9 netns {} name nine", lab.wires.name));
+    lab.wires.exec("ip link set nine up");
+    expect_way(RawPort::open(&lab.wires, "nine"));
+    lab.wires.exec("ip link set nine down");
+    eventually("it is told", || port(ferry, "vm9", "link") == "down");
+    expect_link_down(&lab);
+    lab.wires.exec("ip link set nine up");
+    eventually("it is told", || port(ferry, "vm9", "link") == "up");
+    expect_way(RawPort::open(&lab.wires, "nine"));
+    expect_gone(&|| drop(lab.wires.exec("ip link del nine")));
+
+    // One that Ferry cannot make itself.
+    let socket = "net_af_packet9,iface=eth9";
+    lab.host.veth("eth9", &lab.wires, "nine");
+    apply(socket);
+    expect_way(RawPort::open(&lab.wires, "nine"));
+    expect_gone(&|| drop(lab.wires.exec("ip link del nine")));
+    assert_eq!(apply(socket), "nothing differs\n");
+    lab.host.veth("eth9", &lab.wires, "nine");
+    assert_eq!(apply(socket), again(socket));
+    expect_way(RawPort::open(&lab.wires, "nine"));
+    for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
+        port.drain();
+    }
+    lab.finish();
+}
+
+#[test]
+fn without_a_link_frames_are_dropped_at_once_and_with_one_they_pass_at_once() {
+    let lab = Lab::new();
+    let socket = "net_af_packet9,iface=eth9";
+    lab.host.veth("eth9", &lab.wires, "nine");
+    lab.ferry.expect_change("apply -", &with_port(&lab, socket, &more()));
+    let nine = RawPort::open(&lab.wires, "nine");
+    for lost in ["eth9", "nine"] {
+        let namespace = if lost == "eth9" { &lab.host } else { &lab.wires };
+        namespace.exec(&format!("ip link set {lost} down"));
+        eventually("it is told", || port(&lab.ferry, "vm9", "link") == "down");
+        expect_link_down(&lab);
+        nine.drain();
+        namespace.exec(&format!("ip link set {lost} up"));
+        let back = Instant::now();
+        let frame = ethernet(mac(9), mac(1), 70);
+        while nine.receive(Duration::from_millis(20)).is_none_or(|received| received != frame) {
+            lab.vm1.send(&frame);
+        }
+        assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
     }
     for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
         port.drain();

@@ -317,6 +317,23 @@ impl Machine {
         self.guest.monitor("set_link wire on");
         self.expect_port("up0", "a link", |port| port["link"] == "up");
         self.expect_way();
+
+        self.guest.monitor("set_link station off");
+        self.expect_port("vf", "no link", |port| port["link"] == "down");
+        let before = self.port("vf")["tx_packets"].clone();
+        let wire = RawPort::open(&self.peer, "wire");
+        for _ in 0..10 {
+            wire.send(&vxlan(UP_MAC, PEER1, 1000, &ethernet(BROADCAST, mac(1), 61)));
+        }
+        self.expect("drops", "they do not wait for the link", |drops| {
+            let is_it = |row: &&Value| row["port"] == "vf" && row["reason"] == "link_down";
+            let row = drops.as_array().unwrap().iter().find(is_it);
+            row.is_some_and(|row| row["packets"].as_u64().unwrap() >= 10)
+        });
+        assert_eq!(self.port("vf")["tx_packets"], before);
+        self.guest.monitor("set_link station on");
+        self.expect_port("vf", "a link", |port| port["link"] == "up");
+        self.expect_way();
     }
 
     fn a_nic_comes_and_goes(&mut self) {

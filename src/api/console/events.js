@@ -20,7 +20,7 @@ function words(event) {
     case "port_added": return `port ${event.port}: added`;
     case "port_removed": return `port ${event.port}: removed`;
     case "link_up": return `port ${event.port}: link up`;
-    case "link_down": return `port ${event.port}: link down`;
+    case "link_down": return `port ${event.port}: ${event.gone ? "interface gone" : "link down"}`;
     case "lost": return `${event.events} events lost: there were too many`;
     default: return JSON.stringify(event);
   }

@@ -45,7 +45,7 @@ function edges({ networks, peers }, isWide) {
   return [...new Map(list.map((edge) => [`${edge[0]}\n${edge[1]}`, edge])).values()];
 }
 
-const STATES = { no_route: "no route", unresolved: "unresolved", down: "link down" };
+const STATES = { no_route: "no route", unresolved: "unresolved", down: "link down", gone: "interface gone" };
 
 export class Topology {
   #drawn = "";
@@ -152,7 +152,7 @@ export class Topology {
     };
     for (const { name, link } of ports) {
       const [rx, tx] = ["rx", "tx"].map((way) => count(rates.latest(`${name} ${way}_packets`)));
-      write(`port ${name}`, link === "down" ? STATES.down : `↓${rx} ↑${tx}`);
+      write(`port ${name}`, STATES[link] ?? `↓${rx} ↑${tx}`);
     }
     for (const { vni, macs_learned, macs_static } of networks) {
       const macs = macs_learned + macs_static;

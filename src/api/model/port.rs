@@ -1,5 +1,7 @@
 //! Ports.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -78,4 +80,17 @@ pub enum Link {
     Up,
     /// They cannot.
     Down,
+    /// They never will again: the port's interface was deleted, or moved where its driver has lost it. The port works again when
+    /// it is plugged in again.
+    Gone,
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Link::Up => "up",
+            Link::Down => "down",
+            Link::Gone => "gone",
+        })
+    }
 }

@@ -53,7 +53,7 @@ impl Fake {
     pub(crate) fn start(&mut self, world: World) {
         let (handle, queries) = api::channel(version());
         thread::spawn(move || {
-            let mut running = Running { config: config(), version: 0 };
+            let mut running = Running { config: config(), version: 0, lost: Vec::new() };
             queries.into_iter().for_each(|query| world.answer(query, &mut running));
         });
         self.server = Some(serve(&self.socket(), handle).unwrap());
@@ -111,7 +111,8 @@ impl World {
                     (_, 1..) => {}
                     (3, _) => reply.send(Err(ApplyError::NoPlace(2))),
                     _ => {
-                        *running = Running { version: running.version + 1, config };
+                        let version = running.version + 1;
+                        *running = Running { version, config, lost: Vec::new() };
                         reply.send(Ok(running.version));
                     }
                 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use super::rates::{Counter, Rates, Reading, drop_name, peer_name};
-use crate::api::model::{DropCount, Link, Network, Peer, PeerState, Port, Role, Worker};
+use crate::api::model::{DropCount, Network, Peer, PeerState, Port, Role, Worker};
 use crate::cli::list::{attachment, by_hop};
 use crate::cli::units::{grouped, scaled};
 
@@ -179,12 +179,11 @@ fn ports(reading: &Reading, rates: &Rates) -> Vec<Vec<Cell>> {
             Role::Underlay => "underlay",
             Role::Twin => "twin",
         };
-        let link = if port.link == Link::Up { "up" } else { "down" };
         let name = &port.name;
         vec![
             word(name),
             word(role),
-            word(link),
+            word(port.link),
             rate(rates.latest(Counter::Rx, name)),
             rate(rates.latest(Counter::Tx, name)),
             known(rates.latest(Counter::RxBits, name), scaled),

@@ -66,6 +66,11 @@ impl ControlPort {
     pub fn name(&self) -> &str {
         &self.wanted.name
     }
+
+    /// Whether its interface is gone, and it can be plugged in again.
+    pub fn is_lost(&self) -> bool {
+        self.role == Role::Access && self.port.is_gone() && self.wanted.is_there()
+    }
 }
 
 /// All ports, each at an index that workers know it by for as long as it lives.
@@ -169,7 +174,7 @@ impl Ports {
 
     /// How to make the ports of a list run.
     pub fn plan(&self, list: Vec<Wanted>) -> Plan {
-        let runs = |want: &Wanted| self.iter().any(|(_, of)| of.wanted == *want);
+        let runs = |want: &Wanted| self.iter().any(|(_, of)| of.wanted == *want && !of.is_lost());
         let (staying, list): (Vec<_>, Vec<_>) = list.into_iter().partition(runs);
         let others = || self.iter().filter(|(_, of)| !staying.contains(&of.wanted));
         let clashes = |want: &Wanted, of: &ControlPort| {

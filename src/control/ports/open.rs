@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::pools::{Need, Pools, Share};
 use crate::config::{self, Bond, Config, device_parts};
 use crate::control::startup::StartError;
-use crate::dpdk::{MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue, has_carrier};
+use crate::dpdk::{
+    MbufRing, Offloads, Port, PortOptions, RxQueue, TxQueue, has_carrier, has_interface,
+};
 use crate::worker::{TxPath, TxPort};
 
 /// Packets that a handoff ring holds.
@@ -55,6 +57,15 @@ impl Wanted {
     fn foreign_tap(&self) -> Option<&str> {
         let taps = self.devices().iter().filter(|device| device.starts_with("net_tap"));
         taps.filter_map(|device| device_parts(device).1).find(|tap| has_carrier(tap))
+    }
+
+    /// Whether its devices can be opened, as far as that is known: those on a kernel's interface need it, and a tap makes
+    /// its own.
+    pub fn is_there(&self) -> bool {
+        self.devices().iter().all(|device| {
+            let interface = device_parts(device).1;
+            device.starts_with("net_tap") || interface.is_none_or(has_interface)
+        })
     }
 
     /// Whether two ports cannot be open at once: it is the same device, or another one at the same interface or socket.
