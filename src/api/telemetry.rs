@@ -78,8 +78,11 @@ fn port(port: &Port) -> Answer {
         ("rx_packets", port.rx_packets),
         ("rx_bytes", port.rx_bytes),
         ("rx_missed", port.rx_missed),
+        ("rx_errors", port.rx_errors),
+        ("rx_no_buffer", port.rx_no_buffer),
         ("tx_packets", port.tx_packets),
         ("tx_bytes", port.tx_bytes),
+        ("tx_errors", port.tx_errors),
         ("dropped_packets", port.drops),
     ])
 }

@@ -87,6 +87,7 @@ impl List for Port {
             Right("TX PACKETS"),
             Right("TX BYTES"),
             Right("DROPS"),
+            Left("ERRORS"),
             Left("DEVICE"),
         ];
         rows(output, columns, list, |port| {
@@ -108,10 +109,19 @@ impl List for Port {
                 grouped(port.tx_packets),
                 grouped(port.tx_bytes),
                 grouped(port.drops),
+                errors(port),
                 device(port),
             ]
         })
     }
+}
+
+/// What the device counts of its own and hardly ever happens.
+fn errors(port: &Port) -> String {
+    let counts = [("rx", port.rx_errors), ("no buffer", port.rx_no_buffer), ("tx", port.tx_errors)];
+    let counts = counts.iter().filter(|(_, count)| *count > 0);
+    let list: Vec<_> = counts.map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+    or_dash((!list.is_empty()).then(|| list.join(", ")))
 }
 
 /// The device, with the driver where nobody would see it otherwise.

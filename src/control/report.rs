@@ -79,6 +79,7 @@ impl Control {
                 self.counters().map(|of| counter(&of.ports[usize::from(index)])).sum()
             };
             let link = port.port.link();
+            let losses = port.port.losses();
             // The twin has its underlay port's MAC by netlink, of which DPDK's tap driver knows nothing.
             let mac_of = match port.role {
                 Role::Twin(underlay) => self.parts.ports.get(underlay).unwrap_or(port),
@@ -95,9 +96,12 @@ impl Control {
                 mtu: port.port.mtu(),
                 rx_packets: sum(|of| of.rx_packets.get()),
                 rx_bytes: sum(|of| of.rx_bytes.get()),
-                rx_missed: port.port.missed(),
+                rx_missed: losses.missed,
+                rx_errors: losses.damaged,
+                rx_no_buffer: losses.no_mbuf,
                 tx_packets: sum(|of| of.tx_packets.get()),
                 tx_bytes: sum(|of| of.tx_bytes.get()),
+                tx_errors: losses.unsent,
                 drops: sum(all_drops),
                 storm_control: port.storm.as_deref().map(storm_control),
                 filter: port.port.filter_room().filter(|_| port.role == Role::Access).map(|room| {

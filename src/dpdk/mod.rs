@@ -37,7 +37,7 @@ pub use link::LinkState;
 pub use mbuf::{Checksum, Mbuf};
 pub use mempool::Mempool;
 pub use offload::{Offloads, Unfinished, Work};
-pub use port::{Port, PortOptions};
+pub use port::{Losses, Port, PortOptions};
 pub use port_state::PortState;
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;

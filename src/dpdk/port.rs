@@ -17,6 +17,9 @@ use super::vhost::Vhost;
 /// Drivers that take no frames while there is no link, and those that are offered from the moment on when there is one.
 const REFUSING: [&str; 2] = ["net_tap", "net_memif"];
 
+/// Drivers that count a frame as unsent each time that they refuse it. Who offers it knows better how often it is lost.
+const COUNTING_REFUSALS: [&str; 2] = ["net_tap", "net_af_xdp"];
+
 /// How to set a port up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortOptions {
@@ -34,6 +37,19 @@ pub struct PortOptions {
     pub promiscuous: bool,
     /// What is left to the other side, as far as it is able to.
     pub offloads: Offloads,
+}
+
+/// What a device and its driver count of their own; 0 where the driver does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Losses {
+    /// Frames lost on receipt for lack of descriptors or mbufs.
+    pub missed: u64,
+    /// Damaged frames that came in, or too long ones.
+    pub damaged: u64,
+    /// How often no mbuf was free for receipt.
+    pub no_mbuf: u64,
+    /// Frames that were taken to be sent, and could not be.
+    pub unsent: u64,
 }
 
 /// An attached device. Started by [`Port::start`]; stopped, closed and detached when the port and all its queues are
@@ -455,13 +471,20 @@ impl Port {
         }
     }
 
-    /// Frames that the device lost for lack of descriptors or mbufs; 0 where the driver does not tell.
-    pub fn missed(&self) -> u64 {
+    /// What went wrong in the device or its driver.
+    pub fn losses(&self) -> Losses {
         // SAFETY: filled by the call; zero where the driver has none.
-        unsafe {
+        let statistics = unsafe {
             let mut statistics: dpdk_sys::rte_eth_stats = mem::zeroed();
             dpdk_sys::rte_eth_stats_get(self.id, &mut statistics);
-            statistics.imissed
+            statistics
+        };
+        let refusals_too = COUNTING_REFUSALS.contains(&&*self.driver());
+        Losses {
+            missed: statistics.imissed,
+            damaged: statistics.ierrors,
+            no_mbuf: statistics.rx_nombuf,
+            unsent: if refusals_too { 0 } else { statistics.oerrors },
         }
     }
 

@@ -8,6 +8,7 @@ use crate::support::frames::{
 };
 use crate::support::lab::NETWORKS;
 use crate::support::{Ferry, Lab, Namespace, RawPort, eventually};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// The lab's file with one more access port, and its networks with one more member.
@@ -222,21 +223,28 @@ fn a_deleted_interface_is_told_drops_frames_and_is_plugged_in_again() {
     let tap = "net_tap9,iface=eth9";
     let apply = |device: &str| ferry.expect_change("apply -", &with_port(&lab, device, &more()));
     let expect_way = |nine: RawPort| {
-        let frame = ethernet(BROADCAST, mac(9), 60);
-        nine.send(&frame);
-        lab.vm1.expect_frame(&frame);
-        let reply = ethernet(mac(9), mac(1), 70);
-        lab.vm1.send(&reply);
-        nine.expect_frame(&reply);
+        let passes = |from: &RawPort, to: &RawPort, frame: &[u8]| {
+            // The kernel has a new interface send when it comes round to it.
+            eventually("a way", || {
+                from.send(frame);
+                to.receive(Duration::from_millis(20)).as_deref() == Some(frame)
+            });
+        };
+        passes(&nine, &lab.vm1, &ethernet(BROADCAST, mac(9), 60));
+        passes(&lab.vm1, &nine, &ethernet(mac(9), mac(1), 70));
     };
     let expect_gone = |delete: &dyn Fn()| {
         let mut next = ferry.events();
         delete();
-        let event = serde_json::json!({"event": "link_down", "port": "vm9", "gone": true});
+        let event = json!({"event": "link_down", "port": "vm9", "gone": true});
         while next() != event {}
         assert_eq!(port(ferry, "vm9", "link"), "gone");
         expect_link_down(&lab);
-        assert!(ferry.log().contains("access port vm9: its interface was deleted"), "{}", ferry.log());
+        assert!(
+            ferry.log().contains("access port vm9: its interface was deleted"),
+            "{}",
+            ferry.log()
+        );
     };
     apply(tap);
     lab.host.exec("ip link set eth9 up");
@@ -250,8 +258,9 @@ fn a_deleted_interface_is_told_drops_frames_and_is_plugged_in_again() {
     lab.host.exec(&format!("ip link set eth9 netns {} name nine", lab.wires.name));
     lab.wires.exec("ip link set nine up");
     expect_way(RawPort::open(&lab.wires, "nine"));
+    let mut next = ferry.events();
     lab.wires.exec("ip link set nine down");
-    eventually("it is told", || port(ferry, "vm9", "link") == "down");
+    while next() != json!({"event": "link_down", "port": "vm9"}) {}
     expect_link_down(&lab);
     lab.wires.exec("ip link set nine up");
     eventually("it is told", || port(ferry, "vm9", "link") == "up");
@@ -259,13 +268,13 @@ fn a_deleted_interface_is_told_drops_frames_and_is_plugged_in_again() {
     expect_gone(&|| drop(lab.wires.exec("ip link del nine")));
 
     // One that Ferry cannot make itself.
-    let socket = "net_af_packet9,iface=eth9";
-    lab.host.veth("eth9", &lab.wires, "nine");
+    let socket = "net_af_packet9,iface=link9";
+    lab.host.veth("link9", &lab.wires, "nine");
     apply(socket);
     expect_way(RawPort::open(&lab.wires, "nine"));
     expect_gone(&|| drop(lab.wires.exec("ip link del nine")));
     assert_eq!(apply(socket), "nothing differs\n");
-    lab.host.veth("eth9", &lab.wires, "nine");
+    lab.host.veth("link9", &lab.wires, "nine");
     assert_eq!(apply(socket), again(socket));
     expect_way(RawPort::open(&lab.wires, "nine"));
     for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
@@ -280,21 +289,61 @@ fn without_a_link_frames_are_dropped_at_once_and_with_one_they_pass_at_once() {
     let socket = "net_af_packet9,iface=eth9";
     lab.host.veth("eth9", &lab.wires, "nine");
     lab.ferry.expect_change("apply -", &with_port(&lab, socket, &more()));
-    let nine = RawPort::open(&lab.wires, "nine");
+    let mut next = lab.ferry.events();
     for lost in ["eth9", "nine"] {
         let namespace = if lost == "eth9" { &lab.host } else { &lab.wires };
         namespace.exec(&format!("ip link set {lost} down"));
-        eventually("it is told", || port(&lab.ferry, "vm9", "link") == "down");
+        while next() != json!({"event": "link_down", "port": "vm9"}) {}
         expect_link_down(&lab);
-        nine.drain();
         namespace.exec(&format!("ip link set {lost} up"));
-        let back = Instant::now();
+        let (back, nine) = (Instant::now(), RawPort::open(&lab.wires, "nine"));
         let frame = ethernet(mac(9), mac(1), 70);
         while nine.receive(Duration::from_millis(20)).is_none_or(|received| received != frame) {
             lab.vm1.send(&frame);
         }
         assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
     }
+    for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
+        port.drain();
+    }
+    lab.finish();
+}
+
+#[test]
+fn what_a_device_counts_of_its_own_is_shown() {
+    let lab = Lab::new();
+    let apply = |device: &str| {
+        lab.ferry.expect_change("apply -", &with_port(&lab, device, &more()));
+    };
+    let errors = |key| port(&lab.ferry, "vm9", key).as_u64().unwrap();
+    let line = || {
+        let output = lab.ferry.command("show ports").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find(|line| line.starts_with("vm9")).unwrap().to_owned()
+    };
+    apply("net_tap9,iface=eth9");
+    lab.host.exec("ip link set eth9 up mtu 4000");
+    assert!(line().contains(" - "), "{}", line());
+    RawPort::open(&lab.host, "eth9").send(&ethernet(BROADCAST, mac(9), 3000));
+    eventually("it is too long for a buffer", || errors("rx_errors") == 1);
+    assert!(line().contains(" rx 1 "), "{}", line());
+    // What a tap refuses, it does not send badly: that is a drop.
+    lab.host.exec("ip link set eth9 down");
+    lab.vm1.send(&ethernet(BROADCAST, mac(1), 60));
+    eventually("a drop", || errors("drops") > 0);
+    assert_eq!(errors("tx_errors"), 0);
+
+    // Until it is found out that a link is lost, the kernel refuses what the driver has taken.
+    lab.host.veth("link9", &lab.wires, "nine");
+    apply("net_af_packet9,iface=link9");
+    eventually("frames that are not sent", || {
+        lab.host.exec("ip link set link9 down");
+        lab.vm1.send(&ethernet(BROADCAST, mac(1), 60));
+        std::thread::sleep(Duration::from_millis(5));
+        lab.host.exec("ip link set link9 up");
+        errors("tx_errors") > 0
+    });
+    assert!(line().contains(" tx "), "{}", line());
     for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
         port.drain();
     }

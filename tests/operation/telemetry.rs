@@ -59,6 +59,9 @@ fn dpdks_own_client_reads_what_ferry_counts() {
         ("tx_packets", "tx_packets"),
         ("rx_bytes", "rx_bytes"),
         ("rx_missed", "rx_missed"),
+        ("rx_errors", "rx_errors"),
+        ("rx_no_buffer", "rx_no_buffer"),
+        ("tx_errors", "tx_errors"),
         ("tx_bytes", "tx_bytes"),
         ("dropped_packets", "drops"),
     ] {

@@ -185,12 +185,18 @@ fn ports(text: &mut Text, Reading { ports, drops, .. }: &Reading) {
     let help =
         "Frames lost in the port's device, for lack of receive descriptors or packet buffers.";
     each(Counter, "port_receive_missed_packets_total", help, |port| port.rx_missed);
+    let help = "Frames that the port's device received damaged, or too long.";
+    each(Counter, "port_receive_errors_total", help, |port| port.rx_errors);
+    let help = "How often the port's driver found no packet buffer to receive into.";
+    each(Counter, "port_receive_no_buffer_total", help, |port| port.rx_no_buffer);
     each(Counter, "port_transmit_packets_total", "Frames given to the device.", |port| {
         port.tx_packets
     });
     each(Counter, "port_transmit_bytes_total", "Bytes of these frames, without FCS.", |port| {
         port.tx_bytes
     });
+    let help = "Frames given to the device that it could not send.";
+    each(Counter, "port_transmit_errors_total", help, |port| port.tx_errors);
     let help = "Frames dropped for any reason, at the port they came in by or should have left by.";
     each(Counter, "port_dropped_packets_total", help, |port| port.drops);
     let help = "The same by reason; only those that happened. 'ferry show drops' says what to do.";

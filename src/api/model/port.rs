@@ -35,10 +35,20 @@ pub struct Port {
     /// no other count, and 0 where the driver does not tell.
     #[serde(default)]
     pub rx_missed: u64,
+    /// Damaged frames that its device received, of a wrong FCS for instance, and those too long for a packet buffer. They are in no
+    /// other count either.
+    #[serde(default)]
+    pub rx_errors: u64,
+    /// How often its driver found no packet buffer to receive into. Whether that lost a frame is for the driver to say.
+    #[serde(default)]
+    pub rx_no_buffer: u64,
     /// Frames given to the device.
     pub tx_packets: u64,
     /// Their bytes, without the FCS.
     pub tx_bytes: u64,
+    /// Frames of these that the device could not send after all.
+    #[serde(default)]
+    pub tx_errors: u64,
     /// Frames dropped for any reason, counted at the port they came in by or should have left by.
     pub drops: u64,
     /// What of its frames may be flooded; absent where nothing is limited.

@@ -265,8 +265,11 @@ pub(crate) fn world() -> World {
         rx_packets: 1_234_567,
         rx_bytes: 1_000,
         rx_missed: 17,
+        rx_errors: 0,
+        rx_no_buffer: 0,
         tx_packets: 12,
         tx_bytes: 999,
+        tx_errors: 0,
         drops: 0,
         storm_control: None,
         filter: None,
@@ -285,7 +288,13 @@ pub(crate) fn world() -> World {
                 speed_mbps: None,
                 ..port("vm1", Role::Access, "net_vhost1,iface=/run/ferry/vm1.sock")
             },
-            Port { driver: "net_ice".to_owned(), ..port("up0", Role::Underlay, "0000:3b:00.1") },
+            Port {
+                driver: "net_ice".to_owned(),
+                rx_errors: 3,
+                rx_no_buffer: 1_002,
+                tx_errors: 1,
+                ..port("up0", Role::Underlay, "0000:3b:00.1")
+            },
             port("ferry-up0", Role::Twin, "net_tap0"),
         ],
         networks: vec![Network {

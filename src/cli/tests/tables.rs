@@ -16,10 +16,10 @@ fn plain(output: Vec<u8>) -> String {
 #[test]
 fn ports() {
     let expected = "\
-PORT       ROLE      LINK      SPEED   MTU  MAC                RX PACKETS  RX BYTES  MISSED  TX PACKETS  TX BYTES  DROPS  DEVICE
-vm1        access    down          -  1500  02:00:00:00:00:01   1_234_567     1_000      17          12       999      0  net_vhost1,iface=/run/ferry/vm1.sock
-up0        underlay  up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_000      17          12       999      0  0000:3b:00.1 (net_ice)
-ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_000      17          12       999      0  net_tap0
+PORT       ROLE      LINK      SPEED   MTU  MAC                RX PACKETS  RX BYTES  MISSED  TX PACKETS  TX BYTES  DROPS  ERRORS                       DEVICE
+vm1        access    down          -  1500  02:00:00:00:00:01   1_234_567     1_000      17          12       999      0  -                            net_vhost1,iface=/run/ferry/vm1.sock
+up0        underlay  up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_000      17          12       999      0  rx 3, no buffer 1_002, tx 1  0000:3b:00.1 (net_ice)
+ferry-up0  twin      up    10 Gbit/s  1500  02:00:00:00:00:01   1_234_567     1_000      17          12       999      0  -                            net_tap0
 ";
     assert_eq!(table(&world().ports), expected);
 }
