@@ -208,6 +208,13 @@ impl<'r, 'a> Networks<'r, 'a> {
             ));
         }
         let vni = fields.required("vni", "vni: 101", |item| self.vni(&item, &owner));
+        if let (Some(name), Some(vni), Some(item)) = (&name, vni, fields.get("name"))
+            && name.parse().is_ok_and(|number: u64| number != u64::from(vni.get()))
+        {
+            item.error(format_args!(
+                "commands take '{name}' for a VNI, and this network's is {vni}; give it a name that is no number, or '{vni}'"
+            ));
+        }
         let encap = fields.or("encap", EncapName::Vxlan, |item| item.choice(&EncapName::CHOICES));
 
         let items = fields.get("ports");

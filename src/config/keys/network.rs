@@ -13,7 +13,10 @@ pub(in crate::config) static NETWORK: Keys = Keys::of(&[
         .required()
         .like("101")
         .says("The network's ID on the wire; unique."),
-    Key::new("name", NAME).required().like("tenant-a").says("What it is called; unique."),
+    Key::new("name", NAME).required().like("tenant-a").says(
+        "What it is called; unique. A number only if it is its `vni`, as commands take numbers \
+         for VNIs.",
+    ),
     Key::new("encap", ENCAP).or("vxlan").like("nvgre").says(
         "What its peers speak, unless one says otherwise: VXLAN (RFC 7348), NVGRE (RFC \
          7637) or Ethernet over GRE (RFC 2784, RFC 2890). The network's ID is VNI, VSID \

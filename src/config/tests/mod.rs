@@ -57,6 +57,11 @@ fn the_example_is_right() {
 }
 
 #[test]
+fn a_network_may_be_called_by_its_own_vni() {
+    assert_eq!(right(&BASE.replace("tenant-b", "\"102\"")).networks[1].name, "102");
+}
+
+#[test]
 fn values_and_references_arrive() {
     let config = right(BASE);
     assert_eq!(
