@@ -83,7 +83,7 @@ drop_reasons! {
     /// A guest leaves a checksum or segments to its device that its frame cannot have.
     BadOffload = "bad_offload", "look at the guest's driver; or set offloads: off on the port";
     /// The mempool is empty.
-    NoMbuf = "no_mbuf", "raise eal.memory; see 'ferry show totals'";
+    NoMbuf = "no_mbuf", "raise eal.mbufs; see 'ferry show totals'";
     /// The packet has no room for outer headers.
     NoHeadroom = "no_headroom", "report it: the device hands out packets without DPDK's headroom";
     /// The headers are spread over several segments.
@@ -165,7 +165,7 @@ drop_reasons! {
     /// A mirror's copy that does not fit the way to its peer.
     MirrorOversize = "mirror_oversize", "raise the underlay's MTU, or mirror to a port; the frame itself went its way";
     /// A mirror's copy for which no packet buffer or place was free.
-    MirrorFull = "mirror_full", "mirror fewer ports, or one direction, or raise eal.memory; the frame itself went its way";
+    MirrorFull = "mirror_full", "mirror fewer ports, or one direction, or raise eal.mbufs; the frame itself went its way";
     /// Sent to a port that is gone.
     PortRemoved = "port_removed", "none needed";
 }

@@ -22,6 +22,7 @@ mod learned_peers;
 mod links;
 mod live;
 mod macs;
+mod memory;
 mod mirrors;
 mod moves;
 mod multicast;
@@ -41,5 +42,6 @@ mod startup;
 mod trace;
 
 pub use self::core::{Control, Stopped};
+pub use self::memory::{Most, SetBy};
 pub use self::service::{ready, stopping};
 pub use startup::{StartError, check_machine, pin_to_control_core, start};

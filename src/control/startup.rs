@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use super::core::{Control, Parts, WorkerHandle};
+use super::memory::{Most, SetBy, Shortage};
 use super::netlink::TwinError;
 use super::networks::Networks;
 use super::ports::{self, Pools};
@@ -27,8 +28,16 @@ pub enum StartError {
     #[error("{0}; 'ferry doctor FILE' says what it lacks")]
     Nic(crate::dpdk::Error),
     /// No room for the packet buffers.
-    #[error("{0}; raise eal.memory, or lower the ports' descriptors or eal.mbufs")]
-    Memory(crate::dpdk::Error),
+    #[error("{0}")]
+    Memory(Box<Shortage>),
+    /// More memory than there can be.
+    #[error("eal.memory is {} MiB, and {most}: lower eal.memory, or {}", asked.div_ceil(1 << 20), most.remedy())]
+    TooMuchMemory {
+        /// Bytes that the configuration asks for.
+        asked: u64,
+        /// What there is.
+        most: Most,
+    },
     /// A kernel twin.
     #[error(transparent)]
     Twin(#[from] TwinError),
@@ -86,7 +95,7 @@ pub fn start(config: Arc<Config>) -> Result<Control, StartError> {
 /// What can be told before EAL starts, in better words than EAL's.
 ///
 /// # Errors
-/// Huge pages that are not there, or too many ports.
+/// Memory that is not there, or too many ports.
 pub fn check_machine(config: &Config) -> Result<(), StartError> {
     if config.eal.hugepages {
         match (free_hugepages(Path::new("/sys")), config.eal.memory) {
@@ -95,6 +104,15 @@ pub fn check_machine(config: &Config) -> Result<(), StartError> {
                 return Err(StartError::FewHugepages { asked, free });
             }
             _ => {}
+        }
+    } else if let Some(asked) = config.eal.memory
+        && let Some(most) = Most::exceeded_by(asked, Path::new("/"))
+    {
+        let error = StartError::TooMuchMemory { asked, most };
+        match most.set_by {
+            SetBy::Machine => return Err(error),
+            // Ferry need not use all of it.
+            SetBy::ControlGroup => tracing::warn!("{error}"),
         }
     }
     let twins = config.underlay.ports.iter().filter(|port| port.twin.is_some()).count();
@@ -137,7 +155,7 @@ impl Control {
         let workers = config.cores.workers.len();
         // And the control core, when it traces a frame.
         let domain = Domain::new(workers + 1);
-        let pools = Pools::new(workers, config.eal.mbufs);
+        let pools = Pools::new(workers, &config.eal);
         let (ports, neighbours) = (Vec::new(), Vec::new());
         let underlay = Underlay { ports, vtep: config.underlay.vtep, neighbours };
         let config = Config {

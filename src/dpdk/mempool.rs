@@ -34,7 +34,7 @@ impl Mempool {
     /// A pool of `size` mbufs with room for `data_room` packet bytes behind the headroom.
     ///
     /// # Errors
-    /// No memory: the message says how much was asked for.
+    /// No memory.
     pub fn new(name: &str, size: u32, data_room: u16, socket: i32) -> Result<Self> {
         super::log::take_last_error();
         let c_name = CString::new(name)
@@ -45,15 +45,21 @@ impl Mempool {
         let pool = unsafe {
             dpdk_sys::rte_pktmbuf_pool_create(c_name.as_ptr(), size, cache, 0, room, socket)
         };
-        let pool = NonNull::new(pool).ok_or_else(|| {
-            let error = Error::last("rte_pktmbuf_pool_create", name);
-            let need = (u64::from(size) * (u64::from(room) + 256)).div_ceil(1 << 20);
-            Error {
-                reason: format!("{} ({size} mbufs need about {need} MiB)", error.reason),
-                ..error
-            }
-        })?;
+        let pool =
+            NonNull::new(pool).ok_or_else(|| Error::last("rte_pktmbuf_pool_create", name))?;
         Ok(Self { inner: Arc::new(Inner { name: name.to_owned(), size, pool }) })
+    }
+
+    /// Bytes of memory that a pool takes in pages of so many bytes: none of its mbufs lies in two, unless it is longer than one.
+    pub fn bytes(size: u32, data_room: u16, page: u64) -> u64 {
+        let mbuf = size_of::<dpdk_sys::rte_mbuf>() as u32 + Self::HEADROOM + u32::from(data_room);
+        // SAFETY: it computes, and may be told not to write down its steps.
+        let whole = unsafe { dpdk_sys::rte_mempool_calc_obj_size(mbuf, 0, std::ptr::null_mut()) };
+        let (whole, size) = (u64::from(whole), u64::from(size));
+        match page / whole {
+            0 => size * whole.next_multiple_of(page),
+            in_a_page => size.div_ceil(in_a_page) * page,
+        }
     }
 
     /// The name it was made with.

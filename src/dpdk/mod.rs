@@ -29,7 +29,7 @@ pub use bond::BondMode;
 pub use burst::{BURST, Burst, sift, sift_ahead};
 pub use eal::{Eal, EalOptions, Lcore, LcoreTask, version};
 pub use error::{Error, Result};
-pub use heap::trim_heap;
+pub use heap::{free_memory, trim_heap};
 pub use hugepages::{all_hugepages, free_hugepages, has_hugetlbfs};
 pub use interface::{has_carrier, has_interface};
 pub use ip_frag::{CutError, Pieces, cut_ipv4, cut_ipv6};

@@ -115,8 +115,24 @@ fn hugepages_or_memory_that_are_missing() {
     // More than any machine has: a developer's may have some.
     let config = but("{memory: 128MiB}", "{hugepages: true, memory: 1TiB}");
     attempt.expect_refusal(&config, &["huge", "vm.nr_hugepages"]);
-    let config = but("{memory: 128MiB}", "{memory: 64MiB, mbufs: 1000000}");
-    attempt.expect_refusal(&config, &["packets-0", "MiB", "eal.memory"]);
+    let config = but("{memory: 128MiB}", "{memory: 1TiB}");
+    attempt.expect_refusal(
+        &config,
+        &["eal.memory is 1048576 MiB, and ", " has ", ": lower eal.memory"],
+    );
+
+    // What is advised suffices.
+    let config = |memory: &str| {
+        let config = but("{memory: 128MiB}", &format!("{{memory: {memory}, mbufs: 60000}}"));
+        config.replace("api: {socket: FOLDER/ferry.sock}\n", "")
+    };
+    let output = attempt.run(&config("64MiB"));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("60000 packet buffers need 23"), "{errors}");
+    assert!(errors.contains("of eal.memory, 64 MiB, "), "{errors}");
+    assert!(errors.contains("or lower eal.mbufs (packets-0: "), "{errors}");
+    let advised = errors.split("set eal.memory to ").nth(1).unwrap().split(' ').next().unwrap();
+    Ferry::start(&attempt.namespace, &config(advised)).stop();
 }
 
 #[test]

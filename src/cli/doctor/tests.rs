@@ -85,6 +85,26 @@ fn nothing_is_left_to_wish_for() {
 }
 
 #[test]
+fn without_huge_pages_memory_is_the_machines_or_its_control_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path());
+    put(folder.path(), "proc/meminfo", "MemTotal: 4194304 kB\n");
+    let config = CONFIG.replace("hugepages: true", "hugepages: false");
+    let memory = || findings(folder.path(), &config).into_iter().find(|of| of.subject == "memory");
+    assert_eq!(memory(), None);
+    put(folder.path(), "proc/self/cgroup", "0::/box\n");
+    put(folder.path(), "sys/fs/cgroup/box/memory.max", "1073741824\n");
+    let finding = memory().unwrap();
+    assert_eq!(finding.verdict, Verdict::Poor);
+    assert_eq!(finding.found, "eal.memory is 2048 MiB, and Ferry's control group has 1024 MiB");
+    assert!(finding.remedy.contains("MemoryMax"), "{}", finding.remedy);
+    put(folder.path(), "proc/meminfo", "MemTotal: 2096128 kB\n");
+    let finding = memory().unwrap();
+    assert_eq!(finding.verdict, Verdict::Bad);
+    assert_eq!(finding.found, "eal.memory is 2048 MiB, and the machine has 2047 MiB");
+}
+
+#[test]
 fn each_fault_is_found() {
     use Verdict::{Bad, Poor};
     type Change = fn(&Path);

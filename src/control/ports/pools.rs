@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 
+use crate::config::Eal;
+use crate::control::memory::Shortage;
 use crate::control::startup::StartError;
 use crate::dpdk::Mempool;
 use crate::tunnel::AnyTemplate;
@@ -52,8 +54,7 @@ impl Drop for Share {
 pub struct Pools {
     nodes: HashMap<i32, Node>,
     workers: u32,
-    /// Mbufs of each pool, where the operator says so.
-    size: Option<u32>,
+    eal: Eal,
 }
 
 /// Those of one NUMA node.
@@ -71,8 +72,8 @@ struct Packets {
 
 impl Pools {
     /// None yet.
-    pub fn new(workers: usize, size: Option<u32>) -> Self {
-        Self { nodes: HashMap::new(), workers: workers as u32, size }
+    pub fn new(workers: usize, eal: &Eal) -> Self {
+        Self { nodes: HashMap::new(), workers: workers as u32, eal: eal.clone() }
     }
 
     /// Makes pools for what the present ones have no room for: a node's first one also has what workers take.
@@ -101,25 +102,30 @@ impl Pools {
     }
 
     fn add(&mut self, number: i32, mbufs: u32, room: u16) -> Result<(), StartError> {
-        let (first, workers) = (!self.nodes.contains_key(&number), self.workers);
-        let node = match self.nodes.entry(number) {
+        let Self { nodes, workers, eal } = self;
+        let pool = |name: &str, size, room| {
+            let shortage = |reason| Shortage::new(size, room, number, eal, reason);
+            Mempool::new(name, size, room, number)
+                .map_err(|reason| StartError::Memory(Box::new(shortage(reason))))
+        };
+        let (first, workers) = (!nodes.contains_key(&number), *workers);
+        let node = match nodes.entry(number) {
             hashbrown::hash_map::Entry::Occupied(node) => node.into_mut(),
             hashbrown::hash_map::Entry::Vacant(free) => {
                 let size = full(workers * 2 * PER_WORKER);
-                let headers = Mempool::new(&format!("headers-{number}"), size, 128, number)
-                    .map_err(StartError::Memory)?;
+                let headers = pool(&format!("headers-{number}"), size, 128)?;
                 free.insert(Node { headers, packets: Vec::new() })
             }
         };
         let of_workers = if first { workers * PER_WORKER } else { 0 };
-        let size = self.size.unwrap_or_else(|| full(mbufs + of_workers));
+        let size = eal.mbufs.unwrap_or_else(|| full(mbufs + of_workers));
         let name = match node.packets.len() {
             0 => format!("packets-{number}"),
             count => format!("packets-{number}-{count}"),
         };
-        let pool = Mempool::new(&name, size, room, number).map_err(StartError::Memory)?;
+        let pool = pool(&name, size, room)?;
         // How many suffice, is the operator's business where he says a number.
-        let free = self.size.map_or_else(|| size - of_workers, |_| u32::MAX / 2);
+        let free = eal.mbufs.map_or_else(|| size - of_workers, |_| u32::MAX / 2);
         node.packets.push(Packets { pool, room, free: Arc::new(free.into()) });
         Ok(())
     }
