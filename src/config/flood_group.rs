@@ -83,7 +83,7 @@ pub(super) fn read(
             );
         }
     }
-    let ttl = fields.or("ttl", 1, |item| item.number(1..=255));
+    let ttl = fields.or("ttl", 1, |item| item.number());
     let allow = fields.or("allow", None, |item| item.list_of(|item| prefix(&item)).map(Some));
     let (ttl, allow) = (ttl?, allow?);
     let learned = (item.is_some() || learn.is_some()).then_some(LearnedPeers { allow });

@@ -32,7 +32,7 @@ pub struct Cores {
 
 const DEFAULT_MEMORY: u64 = 512 << 20;
 /// DPDK of Debian is built for 128 lcores, and the control core is one of them.
-const WORKERS_MAX: usize = 127;
+pub(super) const WORKERS_MAX: usize = 127;
 
 /// EAL arguments that would contradict a key of the configuration.
 const OWN_ARGUMENTS: [(&str, &str); 7] = [
@@ -57,7 +57,7 @@ pub(super) fn eal(item: Option<Item<'_>>) -> Option<Eal> {
     let fields = item.fields(&EAL)?;
     let hugepages = fields.or("hugepages", false, |item| item.boolean());
     let memory = fields.or("memory", None, |item| scalar::memory(&item).map(Some));
-    let mbufs = fields.or("mbufs", None, |item| item.number(1024..=1 << 28).map(Some));
+    let mbufs = fields.or("mbufs", None, |item| item.number().map(Some));
     let args = fields.or("args", Vec::new(), |item| item.list_of(eal_argument));
     let hugepages = hugepages?;
     let memory = memory?.or((!hugepages).then_some(DEFAULT_MEMORY));
@@ -134,7 +134,7 @@ fn workers(
 }
 
 fn core(item: &Item<'_>, available: Option<&[usize]>) -> Option<u16> {
-    let core = item.number(0..=1023)?;
+    let core = item.number()?;
     if let Some(list) = available
         && !list.contains(&usize::from(core))
     {

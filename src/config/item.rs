@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::diagnostic::Diagnostic;
-use super::keys::Keys;
+use super::keys::{Keys, Kind};
 use super::tree::{Entry, Node, Value};
 
 /// Collects what is found in one file.
@@ -40,11 +40,13 @@ pub(super) struct Item<'a> {
     pub path: String,
     pub line: u32,
     value: &'a Value,
+    /// What the tables say of its key, where that was asked for by its mapping's [`Fields`].
+    kind: Option<&'static Kind>,
 }
 
 impl<'a> Item<'a> {
     pub fn root(report: &'a Report, node: &'a Node) -> Self {
-        Item { report, path: String::new(), line: node.line, value: &node.value }
+        Item { report, path: String::new(), line: node.line, value: &node.value, kind: None }
     }
 
     pub fn error(&self, message: impl Display) {
@@ -82,22 +84,38 @@ impl<'a> Item<'a> {
         self.as_boolean().or_else(|| self.expected("true or false"))
     }
 
-    /// A whole number within `range`, which `T` must be able to hold.
-    pub fn number<T: TryFrom<i128>>(&self, range: RangeInclusive<i128>) -> Option<T> {
-        self.as_number(range.clone()).or_else(|| {
-            self.expected(format_args!("a whole number from {} to {}", range.start(), range.end()))
-        })
+    /// A whole number that the key may have, which `T` must be able to hold.
+    pub fn number<T: TryFrom<i128>>(&self) -> Option<T> {
+        self.number_within(self.numbers())
     }
 
     /// The same, where words could be there as well.
-    pub fn number_or<T: TryFrom<i128>>(
-        &self,
-        words: &str,
-        range: RangeInclusive<i128>,
-    ) -> Option<T> {
+    pub fn number_or<T: TryFrom<i128>>(&self, words: &str) -> Option<T> {
+        let range = self.numbers();
         self.as_number(range.clone()).or_else(|| {
             let (least, most) = (range.start(), range.end());
             self.expected(format_args!("{words} or a whole number from {least} to {most}"))
+        })
+    }
+
+    /// Those that its key may have: none, where the tables speak of none.
+    fn numbers(&self) -> RangeInclusive<i128> {
+        let numbers = self.kind.and_then(Kind::numbers);
+        debug_assert!(numbers.is_some(), "{}: the tables know no number", self.path);
+        numbers.unwrap_or(RangeInclusive::new(1, 0))
+    }
+
+    /// The shortest and the longest time that its key may have.
+    pub fn durations(&self) -> [&'static str; 2] {
+        let durations = self.kind.and_then(Kind::durations);
+        debug_assert!(durations.is_some(), "{}: the tables know no duration", self.path);
+        durations.unwrap_or_default()
+    }
+
+    /// A whole number within `range`, of which the tables say not all.
+    pub fn number_within<T: TryFrom<i128>>(&self, range: RangeInclusive<i128>) -> Option<T> {
+        self.as_number(range.clone()).or_else(|| {
+            self.expected(format_args!("a whole number from {} to {}", range.start(), range.end()))
         })
     }
 
@@ -175,11 +193,13 @@ impl<'a> Item<'a> {
             _ => &[],
         };
         let (report, path) = (self.report, self.path.clone());
+        let kind = self.kind.and_then(Kind::element);
         nodes.iter().enumerate().map(move |(index, node)| Item {
             report,
             path: format!("{path}[{index}]"),
             line: node.line,
             value: &node.value,
+            kind,
         })
     }
 
@@ -224,7 +244,8 @@ impl<'a> Item<'a> {
             "" => entry.key.clone(),
             parent => format!("{parent}.{}", entry.key),
         };
-        Item { report: self.report, path, line: entry.node.line, value: &entry.node.value }
+        let (line, value) = (entry.node.line, &entry.node.value);
+        Item { report: self.report, path, line, value, kind: None }
     }
 
     fn at(self, line: u32) -> Self {
@@ -242,8 +263,9 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub fn get(&self, key: &str) -> Option<Item<'a>> {
-        debug_assert!(self.keys.has(key), "'{key}' is read but not listed");
-        self.item.key(key)
+        let kind = self.keys.kind(key);
+        debug_assert!(kind.is_some(), "'{key}' is read but not listed");
+        self.item.key(key).map(|item| Item { kind, ..item })
     }
 
     /// A key that must be there; `example` is one right way to write it.

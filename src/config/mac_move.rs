@@ -54,7 +54,7 @@ pub(super) fn mac_move(item: &Item<'_>) -> Option<MacMove> {
     let moves = fields.or("moves", Some(USUAL.moves), |item| match item.as_text() {
         Some("off") => Some(None),
         Some(_) => item.expected("a whole number from 1 to 1000, or 'off'"),
-        None => item.number(1..=1000).map(Some),
+        None => item.number().map(Some),
     });
     let within = fields.or("within", USUAL.within, |item| scalar::duration(&item));
     let frozen_for = fields.or("frozen_for", USUAL.frozen_for, |item| scalar::duration(&item));

@@ -7,13 +7,13 @@ pub(super) fn dscp(item: &Item<'_>) -> Option<Dscp> {
     match item.as_text() {
         Some("copy") => Some(Dscp::Copy),
         Some("priority") => Some(Dscp::Priority),
-        _ => item.number_or("'copy', 'priority'", 0..=63).map(Dscp::Fixed),
+        _ => item.number_or("'copy', 'priority'").map(Dscp::Fixed),
     }
 }
 
 pub(super) fn ttl(item: &Item<'_>) -> Option<Ttl> {
     match item.as_text() {
         Some("inherit") => Some(Ttl::Inherit),
-        _ => item.number_or("'inherit'", 1..=255).map(Ttl::Fixed),
+        _ => item.number_or("'inherit'").map(Ttl::Fixed),
     }
 }

@@ -249,7 +249,7 @@ impl<'r, 'a> Networks<'r, 'a> {
         }
         let ageing =
             fields.or("ageing", Some(Duration::from_secs(300)), |item| scalar::ageing(&item));
-        let mac_limit = fields.or("mac_limit", 8192, |item| item.number(1..=16_777_216));
+        let mac_limit = fields.or("mac_limit", 8192, |item| item.number());
         let mac_move = fields.or("mac_move", MacMove::default(), |item| mac_move(&item));
         let inner_vlan = fields.or("inner_vlan", InnerVlan::Drop, |item| {
             item.choice(&[("drop", InnerVlan::Drop), ("keep", InnerVlan::Keep)])
@@ -317,7 +317,7 @@ impl<'r, 'a> Networks<'r, 'a> {
     }
 
     fn vni(&mut self, item: &Item<'_>, owner: &str) -> Option<Vni> {
-        let number: u64 = item.number(1..=16_777_215)?;
+        let number: u64 = item.number()?;
         if let Some(earlier) = self.vnis.earlier(number, owner, item) {
             item.error(format_args!(
                 "{number} is already used by {earlier}; give each network its own VNI"
@@ -430,6 +430,6 @@ fn arp_suppression(item: &Item<'_>) -> Option<Option<ArpSuppression>> {
     let unknown = fields.or("unknown", usual.unknown, |item| {
         item.choice(&[("flood", Unknown::Flood), ("drop", Unknown::Drop)])
     });
-    let limit = fields.or("limit", usual.limit, |item| item.number(1..=16_777_216));
+    let limit = fields.or("limit", usual.limit, |item| item.number());
     Some(Some(ArpSuppression { unknown: unknown?, limit: limit? }))
 }

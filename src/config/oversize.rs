@@ -44,7 +44,7 @@ impl Default for Oversize {
 pub(super) fn oversize(item: &Item<'_>) -> Option<Oversize> {
     let usual = Oversize::default();
     let fields = item.fields(&OVERSIZE)?;
-    let answers = fields.or("answers", usual.answers, |item| item.number(0..=1_000_000));
+    let answers = fields.or("answers", usual.answers, |item| item.number());
     let others = fields.or("others", usual.others, |item| item.choice(Others::CHOICES));
     Some(Oversize { answers: answers?, others: others? })
 }

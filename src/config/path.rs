@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::item::Item;
 use super::keys::underlay::{FRAGMENTS, PATH_MTU};
 use super::scalar;
-use crate::worker::MOST_PACKETS;
 
 /// For how long a router's word on what a path carries is taken (RFC 1191 section 6.3).
 pub(super) const PATH_MTU_AGEING: Duration = Duration::from_secs(600);
@@ -19,9 +18,7 @@ pub(super) fn path_mtu(item: &Item<'_>) -> Option<Option<Duration>> {
         None => {}
     }
     let fields = item.fields(&PATH_MTU)?;
-    fields
-        .or("ageing", PATH_MTU_AGEING, |item| scalar::interval(&item, ["1s", "9h"], "10m"))
-        .map(Some)
+    fields.or("ageing", PATH_MTU_AGEING, |item| scalar::interval(&item, "10m")).map(Some)
 }
 
 /// How tunnel packets that come in fragments are put together.
@@ -52,8 +49,7 @@ pub(super) fn fragments(item: &Item<'_>) -> Option<Option<Reassembly>> {
     }
     let usual = Reassembly::default();
     let fields = item.fields(&FRAGMENTS)?;
-    let packets = fields.or("packets", usual.packets, |item| item.number(1..=MOST_PACKETS as i128));
-    let timeout =
-        fields.or("timeout", usual.timeout, |item| scalar::interval(&item, ["1s", "60s"], "2s"));
+    let packets = fields.or("packets", usual.packets, |item| item.number());
+    let timeout = fields.or("timeout", usual.timeout, |item| scalar::interval(&item, "2s"));
     Some(Some(Reassembly { packets: packets?, timeout: timeout? }))
 }

@@ -156,7 +156,7 @@ impl<'r> PeerReader<'r> {
             EncapName::Gre,
             "whether packets are numbered is a choice of encap: gre only",
         );
-        let port = fields.or("port", self.reach.vxlan_port, |item| item.number(1..=65535));
+        let port = fields.or("port", self.reach.vxlan_port, |item| item.number());
         let group_policy = fields.or("group_policy", usual.group_policy, |item| item.boolean());
         let flow_id = fields.or("flow_id", true, |item| item.boolean());
         let key = fields.or("key", true, |item| item.boolean());
@@ -177,7 +177,7 @@ impl<'r> PeerReader<'r> {
                 item.error("with 'key: false' no ID is on the wire; remove 'id' or 'key'");
             }
             let highest = if encap == EncapName::Gre { u32::MAX.into() } else { 16_777_215 };
-            item.number(1..=highest).map(Some)
+            item.number_within(1..=highest).map(Some)
         });
         let checksum = checksum?;
         let encap = match encap {

@@ -14,11 +14,11 @@ pub struct PlacePolicy {
 
 /// Reads the keys `group` and `accept_groups` of a place.
 pub(super) fn read(fields: &Fields<'_>) -> Option<PlacePolicy> {
-    let group = fields.or("group", None, |item| item.number(1..=65535).map(Some));
+    let group = fields.or("group", None, |item| item.number().map(Some));
     let accepts = fields.or("accept_groups", None, |item| {
         let mut seen = Unique::default();
         let mut groups = item.list_of(|item| {
-            let group: u16 = item.number(0..=65535)?;
+            let group: u16 = item.number()?;
             if let Some(earlier) = seen.earlier(group, &item.path, &item) {
                 item.error(format_args!("{group} is already given by {earlier}; list it once"));
             }

@@ -215,19 +215,19 @@ impl Ports {
     ) -> Option<Port> {
         let name = fields.required("name", "name: port0", |item| self.name(&item));
         let device = device(self);
-        let queues = fields.or("queues", 1, |item| item.number::<u16>(1..=64));
+        let queues = fields.or("queues", 1, |item| item.number::<u16>());
         match queues {
             Some(queues) if !fields.is_misspelt("queues") => self.queues += u32::from(queues),
             _ => self.queues_unknown = true,
         }
         // IPv4 asks for 68 (RFC 791); beyond 9,600 no common NIC goes.
-        let mtu = fields.or("mtu", 1500, |item| item.number(68..=9600));
+        let mtu = fields.or("mtu", 1500, |item| item.number());
         let offloads = fields.or("offloads", Offloads::On, |item| {
             let choices =
                 [("on", Offloads::On), ("checksums", Offloads::Checksums), ("off", Offloads::Off)];
             item.choice(&choices)
         });
-        let descriptors = |key| fields.or(key, None, |item| item.number(32..=32768).map(Some));
+        let descriptors = |key| fields.or(key, None, |item| item.number().map(Some));
         let (rx_descriptors, tx_descriptors) =
             (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
         Some(Port {

@@ -114,9 +114,9 @@ fn seconds(text: &str) -> Option<Duration> {
     time(text).filter(|time| time.subsec_nanos() == 0 && (1..=9 * 3600).contains(&time.as_secs()))
 }
 
-/// A time between two bounds, such as `1s`.
-pub(super) fn interval(item: &Item<'_>, bounds: [&str; 2], example: &str) -> Option<Duration> {
-    let [least, most] = bounds;
+/// A time that the key may have.
+pub(super) fn interval(item: &Item<'_>, example: &str) -> Option<Duration> {
+    let [least, most] = item.durations();
     let what = format!(
         "a duration from {least} to {most} with its unit (ms, s, m or h), such as {example}"
     );

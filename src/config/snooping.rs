@@ -61,7 +61,7 @@ pub(super) fn read(reader: &MulticastReader<'_>, item: &Item<'_>) -> Option<Opti
         return given.map(|given| given.then_some(usual));
     }
     let fields = item.fields(&SNOOPING)?;
-    let limit = |key, usual| fields.or(key, usual, |item| item.number(1..=1_000_000));
+    let limit = |key, usual| fields.or(key, usual, |item| item.number());
     let router_ports = fields.or("router_ports", usual.router_ports, |item| reader.ports(&item));
     let router_peers = fields.or("router_peers", usual.router_peers, |item| reader.peers(&item));
     let group_limit = limit("group_limit", usual.group_limit);
@@ -69,13 +69,11 @@ pub(super) fn read(reader: &MulticastReader<'_>, item: &Item<'_>) -> Option<Opti
     let message_limit = limit("message_limit", usual.message_limit);
     let fast_leave = fields.or("fast_leave", usual.fast_leave, |item| item.boolean());
     let querier = fields.or("querier", usual.querier, |item| querier(&item));
-    let query_interval = fields.or("query_interval", usual.query_interval, |item| {
-        scalar::interval(&item, ["1s", "1h"], "125s")
-    });
+    let query_interval =
+        fields.or("query_interval", usual.query_interval, |item| scalar::interval(&item, "125s"));
     // The longest that IGMPv2 can say.
-    let response = |key, usual, example| {
-        fields.or(key, usual, |item| scalar::interval(&item, ["100ms", "25s"], example))
-    };
+    let response =
+        |key, usual, example| fields.or(key, usual, |item| scalar::interval(&item, example));
     let response_interval = response("response_interval", usual.response_interval, "10s");
     let last_member_interval = response("last_member_interval", usual.last_member_interval, "1s");
     if let (Some(query), Some(response)) = (query_interval, response_interval)

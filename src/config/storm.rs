@@ -19,10 +19,10 @@ pub struct StormControl {
 /// Reads a `storm_control` key.
 pub(super) fn storm_control(item: &Item<'_>) -> Option<Option<StormControl>> {
     let fields = item.fields(&STORM_CONTROL)?;
-    let limit = |key| fields.or(key, None, |item| item.number(0..=10_000_000).map(Some));
+    let limit = |key| fields.or(key, None, |item| item.number().map(Some));
     let (broadcast, multicast) = (limit("broadcast"), limit("multicast"));
     let unknown_unicast = limit("unknown_unicast");
-    let burst = fields.or("burst", None, |item| item.number(1..=1_000_000).map(Some));
+    let burst = fields.or("burst", None, |item| item.number().map(Some));
     let limits = StormControl {
         broadcast: broadcast?,
         multicast: multicast?,

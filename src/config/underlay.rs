@@ -224,7 +224,7 @@ fn vtep(item: &Item<'_>, twins: &Twins, reach: &mut Reach) -> Option<Vtep> {
             item.error("this VTEP has no address; add 'ipv4: 192.0.2.1' or 'ipv6: 2001:db8::1'");
         }
     }
-    let vxlan_port = fields.or("vxlan_port", 4789, |item| item.number(1..=65535));
+    let vxlan_port = fields.or("vxlan_port", 4789, |item| item.number());
     reach.vxlan_port = vxlan_port.unwrap_or(4789);
     let reserved_bits = fields.or("reserved_bits", ReservedBits::Ignore, |item| {
         item.choice(&[("ignore", ReservedBits::Ignore), ("drop", ReservedBits::Drop)])

@@ -9,7 +9,7 @@ pub(super) const KEYS: [&str; 3] = ["vlan", "inner_vlan", "tpid"];
 
 /// Reads these keys; `Some(None)`: untagged frames.
 pub(super) fn read(fields: &Fields<'_>) -> Option<Option<Vlan>> {
-    let id = |key| fields.or(key, None, |item| item.number(1..=4094).map(Some));
+    let id = |key| fields.or(key, None, |item| item.number().map(Some));
     let (outer, inner) = (id("vlan"), id("inner_vlan"));
     let tpid = fields.or("tpid", ethertype::SERVICE_VLAN, |item| {
         let choices = [ethertype::SERVICE_VLAN, ethertype::VLAN];

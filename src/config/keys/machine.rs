@@ -2,6 +2,7 @@
 
 use super::Kind::{Boolean, Either, List, Mapping, Number, Words};
 use super::{ADDRESS_AND_PORT, CORE, Key, Keys, MANY, NAME, PATH, SIZE, SOCKET, TEXT};
+use crate::config::host::WORKERS_MAX;
 
 pub(in crate::config) static EAL: Keys = Keys::of(&[
     Key::new("hugepages", Boolean).or("false").like("true").says(
@@ -25,7 +26,7 @@ pub(in crate::config) static EAL: Keys = Keys::of(&[
 
 pub(in crate::config) static CORES: Keys = Keys::of(&[
     Key::new("control", CORE).or("0").like("1").says("Core of the control thread."),
-    Key::new("workers", List(&CORE, 1, 127)).required().like("[2, 3]").says(
+    Key::new("workers", List(&CORE, 1, WORKERS_MAX)).required().like("[2, 3]").says(
         "One worker on each. They differ from each other (and from `control`, with \
          `idle: spin`), and are no more than the RX queues of all ports together.",
     ),

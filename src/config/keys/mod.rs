@@ -1,7 +1,8 @@
 //! The language of a configuration file: every key with its values, its default and what it means.
 //!
 //! Readers know from here which keys a mapping has; the JSON Schema ([`super::schema`]) and the book's page of all keys
-//! ([`super::reference`]) are made of it. What values a reader takes is held to what is said here by tests.
+//! ([`super::reference`]) are made of it. Readers take the bounds of numbers and times from here, and
+//! are held to the rest by tests.
 
 pub(super) mod access;
 pub(super) mod machine;
@@ -9,6 +10,8 @@ pub(super) mod mirror;
 pub(super) mod multicast;
 pub(super) mod network;
 pub(super) mod underlay;
+
+use std::ops::RangeInclusive;
 
 use self::Kind::{Duration, Either, List, Mapping, Number, Text, Values, Words};
 
@@ -30,6 +33,10 @@ impl Keys {
 
     pub fn has(&self, name: &str) -> bool {
         self.keys.iter().any(|key| key.name == name)
+    }
+
+    pub fn kind(&self, name: &str) -> Option<&'static Kind> {
+        self.keys.iter().find(|key| key.name == name).map(|key| &key.kind)
     }
 
     pub fn names(&self) -> Vec<&'static str> {
@@ -79,6 +86,35 @@ pub(super) enum Kind {
     List(&'static Kind, usize, usize),
     Mapping(&'static Keys),
     Either(&'static [Kind]),
+}
+
+impl Kind {
+    /// The whole numbers that there can be.
+    pub fn numbers(&self) -> Option<RangeInclusive<i128>> {
+        match self {
+            Number(least, most, _) => Some((*least).into()..=(*most).into()),
+            Either(kinds) => kinds.iter().find_map(Self::numbers),
+            _ => None,
+        }
+    }
+
+    /// The shortest and the longest time that there can be.
+    pub fn durations(&self) -> Option<[&'static str; 2]> {
+        match self {
+            Duration(least, most) => Some([*least, *most]),
+            Either(kinds) => kinds.iter().find_map(Self::durations),
+            _ => None,
+        }
+    }
+
+    /// What a list's elements are.
+    pub fn element(&self) -> Option<&'static Self> {
+        match self {
+            List(of, ..) => Some(of),
+            Either(kinds) => kinds.iter().find_map(Self::element),
+            _ => None,
+        }
+    }
 }
 
 impl Key {

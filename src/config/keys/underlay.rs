@@ -5,6 +5,7 @@ use super::{
     DEVICE, DSCP, DURATION, INTERFACE, INTERFACE_ADDRESS, IP, IPV4, IPV6, Key, Keys, MAC_ADDRESS,
     MANY, NAME, TTL, UDP_PORT,
 };
+use crate::worker::MOST_PACKETS;
 
 pub(in crate::config) static UNDERLAY: Keys = Keys::of(&[
     Key::new("ports", List(&Mapping(&PORT), 1, MANY))
@@ -143,7 +144,7 @@ pub(in crate::config) static PATH_MTU: Keys = Keys::of(&[Key::new("ageing", DURA
     .says("How long that is believed. Then the port's MTU is tried again.")]);
 
 pub(in crate::config) static FRAGMENTS: Keys = Keys::of(&[
-    Key::new("packets", Number(1, 512, "")).or("256").like("64").says(
+    Key::new("packets", Number(1, MOST_PACKETS as i64, "")).or("256").like("64").says(
         "Packets that each worker puts together at once. Of more, the oldest are given \
          up (`fragment_overflow`).",
     ),
