@@ -42,6 +42,13 @@ impl Address {
         IpAddr::V6(Ipv6Addr::from_bits(high << 64 | low)).to_canonical()
     }
 
+    /// Whether it is one of IPv4.
+    #[inline(always)]
+    pub fn is_ipv4(self) -> bool {
+        let [high, low] = self.0;
+        high == 0 && low >> 32 == 0xffff
+    }
+
     /// The address as two numbers.
     #[inline(always)]
     pub fn words(self) -> [u64; 2] {

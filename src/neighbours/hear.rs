@@ -22,34 +22,15 @@ pub struct Claim {
     pub overrides: bool,
 }
 
-/// Who has this address?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The address in question.
-    pub asked: Address,
-    /// The asker's MAC.
-    pub asker: MacAddr,
-    /// In which protocol.
-    pub protocol: Protocol,
-}
-
-/// Two protocols ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// RFC 826.
-    Arp,
-    /// RFC 4861.
-    Nd,
-}
-
 /// What a frame says and asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// What it says.
     pub claim: Option<Claim>,
-    /// What it asks everybody. Who asks one station wants to know whether that is there; who asks for its own address,
-    /// or without having one, wants to know who else has it (RFC 5227, RFC 4862): nobody else can answer that.
-    pub question: Option<Question>,
+    /// Whose MAC it asks everybody for, and tells its own with it. Who asks one station wants to know whether that is there; who
+    /// asks for its own address, or without having one, wants to know who else has it (RFC 5227, RFC 4862): nobody else can answer
+    /// that.
+    pub asked: Option<Address>,
 }
 
 /// Whether [`hear`] may understand something of a frame: ARP, ICMPv6, and UDP to DHCP clients over IPv4. Tells most other
@@ -75,17 +56,14 @@ pub fn concerns(frame: &[u8]) -> bool {
 #[inline(always)]
 pub fn hear(frame: &[u8]) -> Heard {
     let Ok((header, packet)) = ethernet::Header::parse(frame) else { return Heard::default() };
-    let heard = match header.ethertype.get() {
-        ethertype::ARP => in_arp(packet),
-        ethertype::IPV6 => in_ipv6(packet),
-        ethertype::IPV4 => {
-            in_ipv4(packet).map(|claim| Heard { claim: Some(claim), question: None })
-        }
-        _ => None,
+    let mut heard = match header.ethertype.get() {
+        ethertype::ARP => in_arp(packet).unwrap_or_default(),
+        ethertype::IPV6 => in_ipv6(packet).unwrap_or_default(),
+        ethertype::IPV4 => Heard { claim: in_ipv4(packet), asked: None },
+        _ => Heard::default(),
     };
-    let mut heard = heard.unwrap_or_default();
     if !header.destination.is_multicast() {
-        heard.question = None;
+        heard.asked = None;
     }
     heard
 }
@@ -107,8 +85,7 @@ fn in_arp(packet: &[u8]) -> Option<Heard> {
     let address = Address::of_ipv4(packet.sender())?;
     let claim = Claim { address, mac, kind: Kind::Arp, router: None, overrides: true };
     let asked = Address::of_ipv4(packet.target()).filter(|asked| asks && *asked != address);
-    let question = asked.map(|asked| Question { asked, asker: mac, protocol: Protocol::Arp });
-    Some(Heard { claim: Some(claim), question })
+    Some(Heard { claim: Some(claim), asked })
 }
 
 #[inline(never)]
@@ -127,15 +104,13 @@ fn in_ipv6(packet: &[u8]) -> Option<Heard> {
             // One that looks for duplicates has no source.
             let claim = claim(ip.source(), source, None, true)?;
             let asked = Address::of_ipv6(target).filter(|asked| *asked != claim.address);
-            let asker = claim.mac;
-            let question = asked.map(|asked| Question { asked, asker, protocol: Protocol::Nd });
-            Some(Heard { claim: Some(claim), question })
+            Some(Heard { claim: Some(claim), asked })
         }
         nd::Message::Advertisement { target, mac, router, overrides } => {
-            Some(Heard { claim: claim(target, mac, Some(router), overrides), question: None })
+            Some(Heard { claim: claim(target, mac, Some(router), overrides), asked: None })
         }
         nd::Message::Router { source } => {
-            Some(Heard { claim: claim(ip.source(), source, Some(true), true), question: None })
+            Some(Heard { claim: claim(ip.source(), source, Some(true), true), asked: None })
         }
     }
 }

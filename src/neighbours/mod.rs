@@ -21,7 +21,7 @@ mod write;
 
 pub use address::Address;
 pub use answer::answer;
-pub use hear::{Claim, Heard, Protocol, Question, concerns, hear};
+pub use hear::{Claim, Heard, concerns, hear};
 pub use read::{Begun, Known, Listed, Neighbours, Reached};
 pub use record::{Binding, Kind};
 pub use write::{NeighbourWriter, Refused};

@@ -28,7 +28,9 @@ pub struct Known<'r> {
 impl Neighbours {
     /// Looks an address up.
     pub fn find<'r>(&'r self, address: Address, reader: &'r Reader) -> Option<Known<'r>> {
-        self.begin(address, reader).look(self, reader)?.reach(self, reader)?.finish(address)
+        let Listed(hit) = self.begin(address, reader).look(self, reader)?;
+        let binding = Listed(hit).reach(self, reader)?.finish(address)?;
+        Some(Known { hit, binding })
     }
 
     /// Begins to look an address up: asks the cache for its bucket.
@@ -61,7 +63,7 @@ impl<'r> Listed<'r> {
         let Self(hit) = self;
         let record = table.records.load(reader).get(hit.entry().adjacency() as usize)?;
         prefetch(record);
-        Some(Reached { hit, record })
+        Some(Reached(record))
     }
 
     /// Whether the operator made it.
@@ -85,17 +87,13 @@ impl<'r> Listed<'r> {
 
 /// A lookup that has come to a record.
 #[derive(Clone, Copy)]
-pub struct Reached<'r> {
-    hit: Hit<'r>,
-    record: &'r Record,
-}
+pub struct Reached<'r>(&'r Record);
 
-impl<'r> Reached<'r> {
+impl Reached<'_> {
     /// What is known, if the record is of the address that is looked up.
     #[inline]
-    pub fn finish(self, address: Address) -> Option<Known<'r>> {
-        let Self { hit, record } = self;
-        (record.address() == address).then(|| Known { hit, binding: record.binding() })
+    pub fn finish(self, address: Address) -> Option<Binding> {
+        (self.0.address() == address).then(|| self.0.binding())
     }
 }
 

@@ -16,8 +16,9 @@ use crate::dpdk::{BURST, Mbuf};
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
 use crate::neighbours::{
-    self, Begun, Binding, Claim, Heard, Kind, Known, Listed, Neighbours, Question, Reached,
+    self, Address, Begun, Binding, Claim, Heard, Kind, Listed, Neighbours, Reached,
 };
+use crate::wire::MacAddr;
 
 /// What becomes of a question that cannot be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ impl Suppression {
     /// Whether what is said has to be compared with the record: not whose MAC this is if the operator has said that, nor
     /// what was heard lately. Another MAC that looks the same is noticed when the binding is to be marked as heard of again.
     #[inline(always)]
-    fn hears(&self, claim: &Claim, listed: Listed, tick: u16) -> bool {
+    fn hears(&self, claim: &Claim, listed: Option<Listed>, tick: u16) -> bool {
+        let Some(listed) = listed else { return true };
         let is_old = || tick.wrapping_sub(listed.tick()) >= self.refresh_after;
         claim.router.is_some() || !listed.is_static() && (!listed.may_be(claim.mac) || is_old())
     }
@@ -113,8 +115,12 @@ impl<'l, 'r> Aside<'l, 'r> {
 /// What a frame says and asks, and the lookups of both.
 struct Lookups<'r> {
     heard: Heard,
-    begun: [Option<Begun<'r>>; 2],
-    reached: [Option<Reached<'r>>; 2],
+    said: Option<Begun<'r>>,
+    asked: Option<Begun<'r>>,
+    /// Whether what it says may be new.
+    is_news: bool,
+    /// Of what it asks.
+    found: Option<Reached<'r>>,
 }
 
 /// Notes what a unicast frame says.
@@ -126,15 +132,14 @@ pub(super) fn listen(
     suppression: &Suppression,
     frame: &Mbuf,
 ) {
-    if neighbours::concerns(frame.data())
-        && let Some(claim) = neighbours::hear(frame.data()).claim
-    {
+    if !neighbours::concerns(frame.data()) {
+        return;
+    }
+    if let Some(claim) = neighbours::hear(frame.data()).claim {
         let neighbours = &suppression.neighbours;
         let listed = neighbours.begin(claim.address, reader).look(neighbours, reader);
-        if listed.is_none_or(|listed| suppression.hears(&claim, listed, context.tick)) {
-            let reached = listed.and_then(|listed| listed.reach(neighbours, reader));
-            let known = reached.and_then(|reached| reached.finish(claim.address));
-            note(context, lane, suppression, &claim, known);
+        if suppression.hears(&claim, listed, context.tick) {
+            note(context, reader, lane, suppression, &claim);
         }
     }
 }
@@ -166,7 +171,7 @@ pub(super) fn answer<'l, 'r>(
             && let (Some(lookups), Some(waiting)) = (all.get(index), aside.get_mut(index))
             && let Some(frame) = waiting.frame.take()
         {
-            settle(context, snapshot, lookups, waiting, frame, &mut flood);
+            settle(context, reader, snapshot, lookups, waiting, frame, &mut flood);
         }
     }
 }
@@ -179,22 +184,21 @@ impl<'r> Lookups<'r> {
     #[inline(always)]
     fn begin(frame: &Mbuf, origin: Origin, neighbours: &'r Neighbours, reader: &'r Reader) -> Self {
         let mut heard = neighbours::hear(frame.data());
-        heard.question.take_if(|_| origin.from_tunnel);
-        let addresses = [heard.claim.map(|said| said.address), heard.question.map(|of| of.asked)];
+        heard.asked = heard.asked.filter(|_| !origin.from_tunnel);
         let begin = |address| neighbours.begin(address, reader);
-        Self { heard, begun: addresses.map(|address| address.map(begin)), reached: [None; 2] }
+        let said = heard.claim.map(|claim| begin(claim.address));
+        Self { heard, said, asked: heard.asked.map(begin), is_news: false, found: None }
     }
 
     #[inline(always)]
     fn reach(&mut self, suppression: &'r Suppression, reader: &'r Reader, tick: u16) {
         let neighbours = &*suppression.neighbours;
-        let [said, asked] =
-            self.begun.map(|begun| begun.and_then(|begun| begun.look(neighbours, reader)));
-        let hears = |claim: &Claim| said.is_none_or(|said| suppression.hears(claim, said, tick));
-        self.heard.claim = self.heard.claim.filter(hears);
-        let said = said.filter(|_| self.heard.claim.is_some());
+        let look = |begun: Begun<'r>| begun.look(neighbours, reader);
+        if let Some(claim) = &self.heard.claim {
+            self.is_news = suppression.hears(claim, self.said.and_then(look), tick);
+        }
         let reach = |listed: Listed<'r>| listed.reach(neighbours, reader);
-        self.reached = [said, asked].map(|listed| listed.and_then(reach));
+        self.found = self.asked.and_then(look).and_then(reach);
     }
 }
 
@@ -202,6 +206,7 @@ impl<'r> Lookups<'r> {
 #[inline(always)]
 fn settle<'l, 'r>(
     context: &mut Context,
+    reader: &Reader,
     snapshot: &Snapshot,
     lookups: &Lookups,
     waiting: &Waiting<'l, 'r>,
@@ -209,20 +214,17 @@ fn settle<'l, 'r>(
     mut flood: impl FnMut(&mut Context, &'l Lane<'r>, Origin, Mbuf),
 ) {
     let Waiting { lane, suppression, origin, .. } = *waiting;
-    let [said, asked] = lookups.reached;
-    if let Some(claim) = &lookups.heard.claim {
-        let known = said.and_then(|reached| reached.finish(claim.address));
-        note(context, lane, suppression, claim, known);
+    let Lookups { heard: Heard { claim, asked }, is_news, found, .. } = lookups;
+    let Some(claim) = claim else { return flood(context, lane, origin, frame) };
+    if *is_news {
+        note(context, reader, lane, suppression, claim);
     }
-    let Some(question) = &lookups.heard.question else {
-        return flood(context, lane, origin, frame);
-    };
+    let Some(asked) = *asked else { return flood(context, lane, origin, frame) };
     let counters = suppression.counters.get(context.number);
-    let known = asked.and_then(|reached| reached.finish(question.asked));
-    match known.map(|known| known.binding) {
+    match found.and_then(|found| found.finish(asked)) {
         // Its own address: somebody else may have it too.
-        Some(binding) if binding.mac == question.asker => flood(context, lane, origin, frame),
-        Some(binding) if rewrite(&mut frame, question, &binding) => {
+        Some(binding) if binding.mac == claim.mac => flood(context, lane, origin, frame),
+        Some(binding) if rewrite(&mut frame, claim.mac, asked, binding) => {
             if let Some(counters) = counters {
                 counters.answered.add(1);
             }
@@ -241,11 +243,11 @@ fn settle<'l, 'r>(
     }
 }
 
-fn rewrite(frame: &mut Mbuf, question: &Question, binding: &Binding) -> bool {
+fn rewrite(frame: &mut Mbuf, asker: MacAddr, asked: Address, binding: Binding) -> bool {
     if frame.segments() != 1 {
         return false;
     }
-    let answer = |data: &mut [u8]| neighbours::answer(data, question, binding);
+    let answer = |data: &mut [u8]| neighbours::answer(data, asker, asked, binding);
     frame.data_mut().and_then(answer).is_some_and(|length| frame.truncate(length))
 }
 
@@ -262,17 +264,18 @@ fn reply(context: &mut Context, snapshot: &Snapshot, lane: &Lane, origin: Origin
 }
 
 /// Marks a binding as heard of, or reports a new or changed one.
+#[inline(never)]
 fn note(
     context: &mut Context,
+    reader: &Reader,
     lane: &Lane,
     suppression: &Suppression,
     claim: &Claim,
-    known: Option<Known>,
 ) {
     if !lane.network.sources.are_learned() {
         return;
     }
-    if let Some(known) = known {
+    if let Some(known) = suppression.neighbours.find(claim.address, reader) {
         let Binding { mac, kind, router } = known.binding;
         let fixed = kind == Kind::Static;
         if mac != claim.mac && (fixed || !claim.overrides) {
@@ -292,8 +295,7 @@ fn note(
 mod tests {
     use super::*;
     use crate::fib::{Domain, Reclaimer};
-    use crate::neighbours::{Address, NeighbourWriter};
-    use crate::wire::MacAddr;
+    use crate::neighbours::NeighbourWriter;
 
     #[test]
     fn what_is_known_and_was_said_lately_is_not_looked_into() {
@@ -323,7 +325,7 @@ mod tests {
                 router,
                 overrides: true,
             };
-            suppression.hears(&claim, listed.unwrap(), tick)
+            suppression.hears(&claim, listed, tick)
         };
         assert!(!hears(1, mac(1), None, 100 + REFRESH - 1), "known, and heard of lately");
         assert!(hears(1, mac(1), None, 100 + REFRESH), "its age is to be noted");

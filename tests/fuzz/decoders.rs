@@ -100,21 +100,24 @@ pub fn neighbours(frame: &[u8]) {
     if !neighbours::concerns(frame) {
         assert_eq!(heard, Heard::default());
     }
-    let Some(question) = heard.question else { return };
-    assert_ne!(heard.claim.map(|claim| claim.address), Some(question.asked));
+    let Heard { claim: Some(claim), asked: Some(asked) } = heard else {
+        assert_eq!(heard.asked, None, "who asks says who that is");
+        return;
+    };
+    assert_ne!(claim.address, asked);
     for router in [false, true] {
         let mac = MacAddr([2, 0, 0, 0, 0, 1]);
         let binding = Binding { mac, kind: Kind::Static, router };
         let mut answer = frame.to_vec();
-        let Some(length) = neighbours::answer(&mut answer, &question, &binding) else {
+        let Some(length) = neighbours::answer(&mut answer, claim.mac, asked, binding) else {
             assert_eq!(answer, frame);
             continue;
         };
         assert_eq!(answer[length..], frame[length..]);
-        assert_eq!(answer[..12], [question.asker.0, mac.0].concat());
-        let Heard { claim, question: again } = neighbours::hear(&answer[..length]);
-        assert_eq!(again, None);
-        assert_eq!(claim.map(|claim| (claim.address, claim.mac)), Some((question.asked, mac)));
+        assert_eq!(answer[..12], [claim.mac.0, mac.0].concat());
+        let answered = neighbours::hear(&answer[..length]);
+        assert_eq!(answered.asked, None);
+        assert_eq!(answered.claim.map(|claim| (claim.address, claim.mac)), Some((asked, mac)));
     }
 }
 

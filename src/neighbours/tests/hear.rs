@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::neighbours::{
-    Address, Binding, Claim, Heard, Kind, Protocol, Question, answer, concerns, hear,
-};
+use crate::neighbours::{Address, Binding, Claim, Heard, Kind, answer, concerns, hear};
 use crate::wire::{MacAddr, checksum};
 
 const ASKER: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
@@ -79,19 +77,15 @@ fn claim(ip: &str, kind: Kind, router: Option<bool>) -> Option<Claim> {
     Some(Claim { address: address(ip), mac: ASKER, kind, router, overrides: true })
 }
 
-fn asks(ip: &str, protocol: Protocol) -> Option<Question> {
-    Some(Question { asked: address(ip), asker: ASKER, protocol })
-}
-
-const NOTHING: Heard = Heard { claim: None, question: None };
+const NOTHING: Heard = Heard { claim: None, asked: None };
 const ONE: [u8; 4] = [10, 0, 0, 1];
 const TWO: [u8; 4] = [10, 0, 0, 2];
 
 #[test]
 fn arp_says_and_asks() {
     let said = claim("10.0.0.1", Kind::Arp, None);
-    let request = Heard { claim: said, question: asks("10.0.0.2", Protocol::Arp) };
-    let word = Heard { claim: said, question: None };
+    let request = Heard { claim: said, asked: Some(address("10.0.0.2")) };
+    let word = Heard { claim: said, asked: None };
     for (what, frame, heard) in [
         ("a request", arp(GROUP, 1, ONE, TWO), request),
         ("a request to one station", arp(OTHER, 1, ONE, TWO), word),
@@ -118,14 +112,14 @@ fn neighbour_discovery_says_and_asks() {
     let said = claim(from, Kind::Nd, None);
     let target = |router, overrides| Heard {
         claim: claim("fd00::2", Kind::Nd, Some(router)).map(|claim| Claim { overrides, ..claim }),
-        question: None,
+        asked: None,
     };
-    let word = Heard { claim: said, question: None };
+    let word = Heard { claim: said, asked: None };
     for (what, frame, heard) in [
         (
             "a solicitation",
             nd(GROUP, from, all, &about(135, 0, "fd00::2", 1)),
-            Heard { claim: said, question: asks("fd00::2", Protocol::Nd) },
+            Heard { claim: said, asked: Some(address("fd00::2")) },
         ),
         ("one to one station", nd(OTHER, from, "fd00::2", &about(135, 0, "fd00::2", 1)), word),
         (
@@ -161,7 +155,7 @@ fn neighbour_discovery_says_and_asks() {
     }
     let mut router = vec![134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1];
     router.extend(ASKER.0);
-    let heard = Heard { claim: claim(from, Kind::Nd, Some(true)), question: None };
+    let heard = Heard { claim: claim(from, Kind::Nd, Some(true)), asked: None };
     assert_eq!(hear(&nd(GROUP, from, "ff02::1", &router)), heard);
     let mut damaged = nd(GROUP, from, all, &about(135, 0, "fd00::2", 1));
     damaged[70] ^= 1;
@@ -170,7 +164,7 @@ fn neighbour_discovery_says_and_asks() {
 
 #[test]
 fn dhcp_says_who_got_what() {
-    let heard = Heard { claim: claim("10.0.0.7", Kind::Dhcp, None), question: None };
+    let heard = Heard { claim: claim("10.0.0.7", Kind::Dhcp, None), asked: None };
     assert_eq!(hear(&dhcp(67, 5)), heard);
     assert!(concerns(&dhcp(67, 5)));
     let mut other = dhcp(67, 5);
@@ -204,14 +198,12 @@ fn an_answer_says_what_was_asked_and_nothing_else() {
         nd(GROUP, "fe80::1", "ff02::1:ff00:2", &about(135, 0, "fd00::2", 1)),
     ];
     for (mut frame, length) in requests.into_iter().zip([60, 86]) {
-        let question = hear(&frame).question.unwrap();
-        assert_eq!(answer(&mut frame, &question, &binding), Some(length));
+        let asked = hear(&frame).asked.unwrap();
+        assert_eq!(answer(&mut frame, ASKER, asked, binding), Some(length));
         assert_eq!(frame[..12], [ASKER.0, OTHER.0].concat());
-        let Heard { claim, question: None } = hear(&frame[..length]) else {
-            panic!("{frame:02x?}")
-        };
+        let Heard { claim, asked: None } = hear(&frame[..length]) else { panic!("{frame:02x?}") };
         let claim = claim.unwrap();
-        assert_eq!((claim.address, claim.mac), (question.asked, OTHER));
+        assert_eq!((claim.address, claim.mac), (asked, OTHER));
         assert!(claim.router.unwrap_or(true));
     }
 }
@@ -219,10 +211,10 @@ fn an_answer_says_what_was_asked_and_nothing_else() {
 #[test]
 fn an_answer_that_has_no_room_changes_nothing() {
     let mut frame = nd(GROUP, "fe80::1", "ff02::1:ff00:2", &about(135, 0, "fd00::2", 1));
-    let question = hear(&frame).question.unwrap();
+    let asked = hear(&frame).asked.unwrap();
     let binding = Binding { mac: OTHER, kind: Kind::Nd, router: false };
     frame.truncate(85);
     let before = frame.clone();
-    assert_eq!(answer(&mut frame, &question, &binding), None);
+    assert_eq!(answer(&mut frame, ASKER, asked, binding), None);
     assert_eq!(frame, before);
 }
