@@ -243,6 +243,11 @@ impl Watcher {
         if let Err(error) = self.handle.link().set(link).execute().await {
             tracing::debug!("the kernel does not take a twin's link: {error}");
         }
+        // The kernel's routes follow a link that is lost up to a second later, but at once when somebody asks for it (Linux 6.8).
+        let asked = self.handle.link().get().match_index(twin).execute().try_next().await;
+        if let Err(error) = asked {
+            tracing::debug!("a twin's link cannot be read: {error}");
+        }
     }
 
     fn notice(&mut self, message: NetlinkPayload<RouteNetlinkMessage>) {
