@@ -58,7 +58,8 @@ $(PROMTOOL): | deps
 	mkdir -p $(CURDIR)/$(@D) && cp usr/bin/promtool $(CURDIR)/$@
 
 test: lint $(GUEST_KERNEL) $(PROMTOOL) ## Install what is missing, build, lint, run every test (as root)
-	$(CARGO) test --workspace --locked
+	@# Tests wait more than they work: two for each core.
+	RUST_TEST_THREADS=$$(( 2 * $$(nproc) )) $(CARGO) test --workspace --locked
 	$(CARGO) bench --locked --bench forward -- --instructions
 	@# That has built the binary, if with features that only tests ask for: it is right without them, too.
 	$(CARGO) check --locked

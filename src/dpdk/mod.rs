@@ -22,6 +22,7 @@ mod port;
 mod port_state;
 mod queue;
 mod ring;
+mod statistics;
 mod telemetry;
 mod vhost;
 
@@ -37,10 +38,11 @@ pub use link::LinkState;
 pub use mbuf::{Checksum, Mbuf};
 pub use mempool::Mempool;
 pub use offload::{Offloads, Unfinished, Work};
-pub use port::{Losses, Port, PortOptions};
+pub use port::{Port, PortOptions};
 pub use port_state::PortState;
 pub use queue::{RxQueue, TxQueue};
 pub use ring::MbufRing;
+pub use statistics::Losses;
 pub use telemetry::{Answer, Answerer, Telemetry};
 
 /// Whether this CPU has what the binary was compiled for. Ask first of all: without it, the process dies of SIGILL

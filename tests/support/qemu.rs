@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -26,6 +26,9 @@ const MODULES: [&str; 8] = [
 const BOOT: Duration = Duration::from_secs(60);
 const COMMAND: Duration = Duration::from_secs(60);
 
+/// One at a time: without hardware support each keeps a core busy, and several wait for each other until they give up.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A guest. It ends with its handle.
 pub struct Qemu {
     child: Child,
@@ -33,6 +36,8 @@ pub struct Qemu {
     console: Arc<Mutex<String>>,
     commands: u32,
     folder: TempDir,
+    /// Until all else is gone.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Qemu {
@@ -56,6 +61,7 @@ impl Qemu {
 
     /// Boots one on a machine of its own, `kernel` being more of the kernel's command line.
     pub fn start(mut machine: Command, initramfs: Initramfs, kernel: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("initramfs");
         fs::write(&path, initramfs.finish()).unwrap();
@@ -84,7 +90,7 @@ impl Qemu {
             }
         });
         let input = child.stdin.take().unwrap();
-        let mut guest = Self { child, input, console, commands: 0, folder };
+        let mut guest = Self { child, input, console, commands: 0, folder, _turn: turn };
         guest.wait("the guest is up", BOOT);
         guest
     }
