@@ -301,7 +301,8 @@ fn without_a_link_frames_are_dropped_at_once_and_with_one_they_pass_at_once() {
         while nine.receive(Duration::from_millis(20)).is_none_or(|received| received != frame) {
             lab.vm1.send(&frame);
         }
-        assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
+        // The kernel may take a second to say that a link is back.
+        assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
     }
     for port in [&lab.vm1, &lab.vm2, &lab.trunk, &lab.underlay] {
         port.drain();
