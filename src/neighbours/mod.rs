@@ -5,9 +5,10 @@
 //! [`NeighbourWriter`]s.
 //!
 //! A table is two things of one kind each that exist already. A [`Fib`](crate::fib::Fib) maps 47 bits of an address's
-//! hash to the number of a record, beside which it keeps 16 bits of the MAC's hash; the record has the whole address and the MAC. A reader compares the address, so
-//! two that hash alike never stand for each other: the second finds no place. A record is used again only
-//! after a grace period, so who has found its number finds what belongs to it.
+//! hash to the number of a record, beside which it keeps 16 bits of the MAC's hash, where the MAC FIB has a generation;
+//! the record has the whole address and the MAC. A reader compares the address, so two that hash alike never stand for
+//! each other: the second finds no place. A record is used again only after a grace period, so who has found its
+//! number finds what belongs to it.
 #![forbid(unsafe_code)]
 
 mod address;

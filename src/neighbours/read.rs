@@ -28,9 +28,9 @@ pub struct Known<'r> {
 impl Neighbours {
     /// Looks an address up.
     pub fn find<'r>(&'r self, address: Address, reader: &'r Reader) -> Option<Known<'r>> {
-        let Listed(hit) = self.begin(address, reader).look(self, reader)?;
-        let binding = Listed(hit).reach(self, reader)?.finish(address)?;
-        Some(Known { hit, binding })
+        let listed = self.begin(address, reader).look(self, reader)?;
+        let binding = listed.reach(self, reader)?.finish(address)?;
+        Some(Known { hit: listed.0, binding })
     }
 
     /// Begins to look an address up: asks the cache for its bucket.
