@@ -8,7 +8,7 @@ use super::replicate::{self, Origin};
 use super::snapshot::{PortEntry, Snapshot};
 use super::storm::Kind;
 use super::suppression::{self, Aside};
-use crate::dpdk::{Mbuf, cycles};
+use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
 use crate::wire::ethernet;
@@ -25,7 +25,7 @@ pub(super) fn forward<'l, 'r>(
     aside: &mut Aside<'l, 'r>,
 ) {
     if !origin.from_tunnel
-        && let Err(reason) = police(snapshot, lane, origin, &frame)
+        && let Err(reason) = police(context.now, snapshot, lane, origin, &frame)
     {
         return context.drop(origin.port, frame, reason);
     }
@@ -75,6 +75,7 @@ fn flood(
 /// Storm control, the port's before the network's: what one port has too much of must not use up what others share.
 #[inline(always)]
 fn police(
+    now: u64,
     snapshot: &Snapshot,
     lane: &Lane,
     origin: Origin,
@@ -91,7 +92,6 @@ fn police(
     let header: &[u8; ethernet::LENGTH] =
         frame.data().first_chunk().ok_or(DropReason::TruncatedEthernet)?;
     let kind = Kind::of(MacKey::pair(header).0);
-    let now = cycles();
     let admitted = [port, network].into_iter().flatten().all(|storm| storm.admits(kind, now));
     if admitted { Ok(()) } else { Err(kind.reason()) }
 }

@@ -37,6 +37,8 @@ pub struct Context {
     pub packets: Mempool,
     /// The coarse clock, read once a round.
     pub tick: u16,
+    /// When the round began, in [`crate::dpdk::cycles`].
+    pub now: u64,
     /// Who wants to see dropped frames, by port index.
     pub(super) watches: Box<[Option<Arc<Capture>>]>,
     /// What is copied, and where to.
@@ -68,6 +70,7 @@ impl Context {
             headers,
             packets,
             tick: 0,
+            now: 0,
             watches,
             mirrors: None,
             replication: Replication::new(),

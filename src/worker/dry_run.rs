@@ -37,7 +37,7 @@ pub fn dry_run(
     let mut transmitter = Transmitter::new(counters.clone());
     ports.for_each(|(index, state)| transmitter.attach(index, TxPort::nowhere(state)));
     let mut context = Context::new(0, transmitter, counters, pools, events, heard);
-    context.tick = tick;
+    (context.tick, context.now) = (tick, cycles());
     let room = Room { frame: frame.len(), packets: MOST, bytes: BYTES, others: 1024 };
     let mut story = Story::new(room);
     story.begin(cycles(), port, &frame);

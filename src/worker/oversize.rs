@@ -8,7 +8,7 @@ use super::context::Context;
 use super::output::{self, Target};
 use super::replicate::Origin;
 use super::snapshot::Snapshot;
-use crate::dpdk::{Mbuf, cycles};
+use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::too_big::{Excess, Gateways};
 use crate::wire::flow::Flow;
@@ -37,7 +37,7 @@ pub struct OversizeReport {
 
 impl Oversize {
     /// With the addresses that answers come from, how many there may be a second, and whether frames whose senders are not to be
-    /// told are sent in fragments. `hertz` is the rate of [`cycles`].
+    /// told are sent in fragments. `hertz` is the rate of [`crate::dpdk::cycles`].
     pub fn new(gateways: Gateways, answers: u32, fragments: bool, hertz: u64) -> Self {
         let answers = Bucket::new(answers, None, hertz);
         let (answered, fragmented) = Default::default();
@@ -146,7 +146,7 @@ fn answer(
 ) -> Option<()> {
     let index = origin.adjacency;
     let adjacency = snapshot.adjacencies.get(index as usize)?;
-    if !policy.answers.take(cycles()) {
+    if !policy.answers.take(context.now) {
         return None;
     }
     let answer = excess.answer(&policy.gateways)?;

@@ -65,6 +65,7 @@ impl Worker {
             if self.mailbox.has_orders() {
                 self.take_orders();
             }
+            self.context.now = before;
             let active = self.round();
             let now = cycles();
             counters.polls.add(1);

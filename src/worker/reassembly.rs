@@ -16,7 +16,7 @@ use super::origin::may_be_peer;
 use super::snapshot::Snapshot;
 use super::spans::{Misfit, Spans};
 use super::stranger::is_own;
-use crate::dpdk::{Mbuf, cycles};
+use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::fib::MacKey;
 use crate::tunnel::{Classes, Datagram, Fragment};
@@ -84,8 +84,8 @@ pub(super) fn take(
     if !is_to_us(snapshot, destination) || !may_be_peer(snapshot, source) {
         return Taken::Not(frame);
     }
+    let now = context.now;
     let Context { reassembly, counters, packets: pool, .. } = context;
-    let now = cycles();
     let known = reassembly.find(&fragment.of, now, policy.timeout, counters);
     let place = match known {
         Some(place) => place,
@@ -144,12 +144,12 @@ pub(super) fn take(
 #[cold]
 #[inline(never)]
 pub(super) fn expire(context: &mut Context, snapshot: &Snapshot) {
+    let now = context.now;
     let Context { reassembly, counters, .. } = context;
     if reassembly.places.is_empty() {
         return;
     }
     let timeout = snapshot.fragments.map_or(0, |policy| policy.timeout);
-    let now = cycles();
     for place in 0..reassembly.packets.len() {
         let since = reassembly.packets[place].as_ref().map(|packet| packet.since);
         if since.is_some_and(|since| now.wrapping_sub(since) >= timeout) {

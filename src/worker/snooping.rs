@@ -7,7 +7,7 @@ use super::forward::Lane;
 use super::snapshot::Attachment;
 use super::storm::{Kind, StormControl};
 use crate::config;
-use crate::dpdk::{Mbuf, cycles};
+use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::wire::Malformed;
 use crate::wire::membership::{self, Family, Message};
@@ -35,7 +35,7 @@ pub type HeardQueue = ArrayQueue<Heard>;
 pub const HEARD_QUEUE: usize = 1024;
 
 impl Snooping {
-    /// At so many messages a second, and as many at once. `hertz` is the rate of [`cycles`].
+    /// At so many messages a second, and as many at once. `hertz` is the rate of [`crate::dpdk::cycles`].
     pub fn new(messages: u32, hertz: u64) -> Self {
         let limits = config::StormControl {
             multicast: Some(messages),
@@ -75,7 +75,7 @@ impl Snooping {
             Some(Message::Report(_, group) | Message::Leave(_, group)) => Some(Family::of(group)),
             Some(Message::Records(records)) => Some(records.family()),
         };
-        if !self.limit.admits(Kind::Multicast, cycles()) {
+        if !self.limit.admits(Kind::Multicast, context.now) {
             return Err(DropReason::IgmpMldRate);
         }
         let told = frame.share(&context.headers).is_some_and(|frame| {
