@@ -8,10 +8,11 @@ use super::context::Context;
 use super::event::Event;
 use super::moves;
 use super::offload;
-use super::output::{self, Target};
+use super::output;
 use super::replicate::Origin;
 use super::snapshot::{AdjacencyIndex, Attachment, Network, Snapshot};
 use super::suppression::{self, Aside};
+use super::target::Target;
 use super::traffic::{Count, Tally};
 use crate::dpdk::{BURST, Burst};
 use crate::drop_reason::DropReason;
@@ -153,7 +154,7 @@ impl Decision<'_> {
     /// Whom alone it goes to.
     fn peer(self) -> Option<AdjacencyIndex> {
         match self {
-            Decision::Send(target) => Some(target.index),
+            Decision::Send(target) => Some(target.index()),
             Decision::Flood | Decision::Drop(_) => None,
         }
     }
@@ -293,7 +294,7 @@ pub(super) fn decide<'r, const FROM_TUNNEL: bool>(
     if !FROM_TUNNEL && index == lane.ingress.location().adjacency() {
         return Decision::Drop(DropReason::SamePort);
     }
-    Decision::Send(Target { index, adjacency, vni: lane.network.vni })
+    Decision::Send(Target::new(index, adjacency, lane.network.vni))
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use hashbrown::HashMap;
 use super::context::Context;
 use super::forward::{Classifier, Lane};
 use super::outbox::NOWHERE;
-use super::output::{self, Target};
+use super::output;
 use super::oversize;
 use super::replicate::Origin;
 use super::snapshot::{Adjacency, AdjacencyIndex, Attachment, Kind, Network, Snapshot};
+use super::target::Target;
 use super::underlay::unwrap_marked;
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
@@ -82,7 +83,7 @@ impl GroupPolicies {
             Origin { adjacency, .. } => Some(self.group_of(adjacency)),
         };
         match group.is_none_or(|group| guard.accepts.binary_search(&group).is_ok()) {
-            true => Ok(Target { adjacency: &guard.place, ..target }),
+            true => Ok(target.by(&guard.place)),
             false => Err(DropReason::GroupPolicy),
         }
     }
@@ -160,7 +161,7 @@ impl<'r> Target<'r> {
             return self;
         }
         let guard = snapshot.group_policies.guard(self);
-        guard.map_or(self, |guard| Self { adjacency: &guard.place, ..self })
+        guard.map_or(self, |guard| self.by(&guard.place))
     }
 }
 
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn a_target_without_its_guard_is_no_target() {
         let guarded = adjacency(Kind::Guarded);
-        let target = Target { index: 3, adjacency: &guarded, vni: 1 };
+        let target = Target::new(3, &guarded, 1);
         let guard = Guard { place: adjacency(Kind::Local), accepts: [5].into() };
         let policies = GroupPolicies { guards: [guard].into(), ..GroupPolicies::default() };
         assert_eq!(policies.guard(target).map(|guard| guard.place.port), Ok(7));

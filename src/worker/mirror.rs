@@ -12,9 +12,10 @@ use super::context::Context;
 use super::counters::{Counter, WorkerCounters};
 use super::event::Event;
 use super::offload;
-use super::output::{self, Target};
+use super::output;
 use super::replicate::Origin;
 use super::snapshot::{AdjacencyIndex, Kind, Snapshot};
+use super::target::Target;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::wire::flow::Flow;
@@ -225,7 +226,7 @@ fn send_to_peer(
     frame: Mbuf,
 ) -> Result<(), DropReason> {
     let adjacency = snapshot.adjacencies.get(index as usize);
-    let target = adjacency.map(|adjacency| Target { index, adjacency, vni: id });
+    let target = adjacency.map(|adjacency| Target::new(index, adjacency, id));
     let target = target.and_then(|of| of.of_flow(snapshot, || Flow::of(frame.data())));
     let target = target.ok_or(DropReason::MirrorUnreachable)?;
     if matches!(target.adjacency.kind, Kind::Unresolved | Kind::Vacant) {

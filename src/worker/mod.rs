@@ -42,6 +42,7 @@ mod storm;
 mod story;
 mod stranger;
 mod suppression;
+mod target;
 mod traffic;
 mod transmit;
 mod underlay;

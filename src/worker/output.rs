@@ -6,7 +6,8 @@ use super::fragment;
 use super::group_policy;
 use super::oversize;
 use super::replicate::Origin;
-use super::snapshot::{Adjacency, AdjacencyIndex, Kind, Snapshot};
+use super::snapshot::{Adjacency, Kind, Snapshot};
+use super::target::Target;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Ttl, Variable};
@@ -19,15 +20,6 @@ use crate::wire::{checksum, udp, vxlan};
 const MACS: usize = 12;
 /// Bytes of a VLAN tag.
 const TAG: usize = size_of::<ethernet::Tag>();
-
-/// A way out, with its index for messages to the control core.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'r> {
-    pub index: AdjacencyIndex,
-    pub adjacency: &'r Adjacency,
-    /// Of the frame's network.
-    pub vni: u32,
-}
 
 /// Sends a frame to its one target, or the original of a flood to its last. Where it came from is asked only where it
 /// does not leave.
@@ -126,7 +118,7 @@ fn encapsulate_by_gre(frame: &mut Mbuf, target: Target) -> Result<(), DropReason
 pub(super) fn variable(frame: &Mbuf, flow: Flow, target: Target) -> Variable {
     Variable {
         inner: frame.len() as u16,
-        id: target.vni,
+        id: target.vni(),
         entropy_port: flow.entropy_port(),
         traffic_class: flow.traffic_class,
         hop_limit: 0,
@@ -166,19 +158,6 @@ fn send_by_flow(
     }
 }
 
-impl<'r> Target<'r> {
-    /// The way out of a flow; `None` where that is none.
-    #[inline]
-    pub fn of_flow(self, snapshot: &'r Snapshot, flow: impl FnOnce() -> Flow) -> Option<Self> {
-        if self.adjacency.kind != Kind::Spread {
-            return Some(self);
-        }
-        let spread = snapshot.spreads.get(self.adjacency.pair_or_index as usize)?;
-        // None of them is spread again.
-        Some(Self { adjacency: spread.way(flow().entropy_port())?, ..self })
-    }
-}
-
 /// What is neither encapsulated nor sent as it is, and what group policy has to do with.
 #[inline(never)]
 fn send_otherwise(
@@ -199,7 +178,7 @@ fn send_otherwise(
         }
         Kind::Unresolved => {
             context.drop(origin.port, frame, DropReason::NextHopUnresolved);
-            context.report(Event::Unresolved { adjacency: target.index });
+            context.report(Event::Unresolved { adjacency: target.index() });
         }
         Kind::Vacant
         | Kind::Local
@@ -250,7 +229,7 @@ pub(super) fn send_copy(
             return group_policy::send_copy(context, snapshot, origin, frame, flow, target);
         }
         Kind::Unresolved => {
-            context.report(Event::Unresolved { adjacency: target.index });
+            context.report(Event::Unresolved { adjacency: target.index() });
             Err(DropReason::NextHopUnresolved)
         }
         Kind::Vacant | Kind::Spread | Kind::Silent => Err(DropReason::PortRemoved),
@@ -265,7 +244,7 @@ pub(super) fn send_copy(
 #[inline]
 pub(super) fn count_sent(context: &Context, snapshot: &Snapshot, frame: &Mbuf, target: Target) {
     if let Some(traffic) = snapshot.traffic.get(context.number) {
-        traffic.passed::<false>(target.index, 1, frame.len() as u64);
+        traffic.passed::<false>(target.index(), 1, frame.len() as u64);
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bucket::Bucket;
 use super::context::Context;
-use super::output::{self, Target};
+use super::output;
 use super::replicate::Origin;
 use super::snapshot::Snapshot;
+use super::target::Target;
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::too_big::{Excess, Gateways};
@@ -111,7 +112,7 @@ pub(super) fn handle_copy(
 }
 
 fn policy<'s>(snapshot: &'s Snapshot, target: Target) -> Option<&'s Oversize> {
-    let network = snapshot.vnis.get(target.vni)?;
+    let network = snapshot.vnis.get(target.vni())?;
     snapshot.oversize.get(network as usize).map(|policy| &**policy)
 }
 
@@ -157,7 +158,7 @@ fn answer(
     policy.answered.fetch_add(1, Ordering::Relaxed);
     context.note(|notes| notes.is_told_of_size = true);
     context.counters.copies.add(1);
-    let back = Target { index, adjacency, ..target }.past_guard(snapshot);
+    let back = Target::new(index, adjacency, target.vni()).past_guard(snapshot);
     output::send(context, snapshot, || origin, packet, back);
     Some(())
 }

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use super::context::Context;
 use super::forward::Lane;
 use super::multicast::Audience;
-use super::output::{self, Target};
+use super::output;
 use super::snapshot::{AdjacencyIndex, FloodList, Kind, Network, Served, Snapshot};
+use super::target::Target;
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
@@ -160,7 +161,7 @@ fn serve<'r>(
                 return Progress::Stopped(target.served());
             }
         }
-        last = Some(Target { index, adjacency, vni: network.vni });
+        last = Some(Target::new(index, adjacency, network.vni));
     }
     Progress::Done(last)
 }
@@ -184,6 +185,10 @@ fn finish(
 
 impl Target<'_> {
     fn served(&self) -> Served {
-        if self.adjacency.is_local() { Served::Local(self.index) } else { Served::Peer(self.index) }
+        if self.adjacency.is_local() {
+            Served::Local(self.index())
+        } else {
+            Served::Peer(self.index())
+        }
     }
 }

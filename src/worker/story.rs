@@ -274,7 +274,7 @@ fn look<'r, const FROM_TUNNEL: bool>(
     };
     let (source, destination) = (find(source), find(destination));
     let verdict = match decide::<FROM_TUNNEL>(snapshot, lane, destination.mac, destination.entry) {
-        Decision::Send(target) => Verdict::Send(target.index),
+        Decision::Send(target) => Verdict::Send(target.index()),
         Decision::Flood => Verdict::Flood(Kind::of(destination.mac)),
         Decision::Drop(reason) => Verdict::Drop(reason),
     };

@@ -9,9 +9,10 @@ use super::context::Context;
 use super::counters::Counter;
 use super::event::Event;
 use super::forward::Lane;
-use super::output::{self, Target};
+use super::output;
 use super::replicate::Origin;
 use super::snapshot::Snapshot;
+use super::target::Target;
 use crate::dpdk::{BURST, Mbuf};
 use crate::drop_reason::DropReason;
 use crate::fib::Reader;
@@ -256,7 +257,7 @@ fn reply(context: &mut Context, snapshot: &Snapshot, lane: &Lane, origin: Origin
     let index = origin.adjacency;
     match snapshot.adjacencies.get(index as usize) {
         Some(adjacency) => {
-            let target = Target { index, adjacency, vni: lane.network.vni }.past_guard(snapshot);
+            let target = Target::new(index, adjacency, lane.network.vni).past_guard(snapshot);
             output::send(context, snapshot, || origin, frame, target);
         }
         None => context.drop(origin.port, frame, DropReason::PortRemoved),
