@@ -15,8 +15,8 @@ mod template;
 pub use any_template::{AnyTemplate, Variable};
 pub use congestion::Mark;
 pub use decapsulate::{
-    Inner, Keyed, Label, NotedBits, Outer, PRIORITY, Plain, PlainIpv6, Received, Vtep, decapsulate,
-    keyed, plain, plain_ipv6,
+    Inner, Keyed, Label, NotedBits, Outer, PRIORITY, Plain, PlainIpv6, Received, Shape, Vtep,
+    decapsulate,
 };
 pub use encap::{Encap, OuterHeader, SummedBy, UdpChecksum};
 pub use fragment::{Classes, Datagram, Fragment};

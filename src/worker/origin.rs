@@ -8,7 +8,7 @@ use super::snapshot::{AdjacencyIndex, Attachment, Snapshot};
 use super::stranger::{Strangers, uninvited};
 use crate::drop_reason::DropReason;
 use crate::fib::Location;
-use crate::tunnel::{Inner, Keyed, Label, Plain, PlainIpv6};
+use crate::tunnel::{Inner, Keyed, Label, Plain, PlainIpv6, Shape};
 
 /// What a peer speaks. NVGRE and Ethernet over GRE look the same, so a peer speaks one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +78,53 @@ struct KeyedOrigin {
     naming: u32,
 }
 
+/// A shape whose packets tell where they come from.
+pub(super) trait Telling: Shape {
+    /// Network and peer.
+    fn origin(&self, origins: &mut Origins) -> Result<Attachment, DropReason>;
+}
+
+impl Telling for Plain {
+    #[inline(always)]
+    fn origin(&self, origins: &mut Origins) -> Result<Attachment, DropReason> {
+        let key = u64::from(u32::from(self.source)) << 32 | u64::from(self.vni);
+        match origins.last {
+            Some((last, attachment)) if last == key => Ok(attachment),
+            _ => {
+                let attachment = origins.find(self.source, self.vni)?;
+                origins.last = Some((key, attachment));
+                Ok(attachment)
+            }
+        }
+    }
+}
+
+impl Telling for Keyed {
+    #[inline(always)]
+    fn origin(&self, origins: &mut Origins) -> Result<Attachment, DropReason> {
+        match &origins.last_keyed {
+            Some((last, origin))
+                if last.source == self.source && (last.key ^ self.key) & origin.naming == 0 =>
+            {
+                Ok(origin.attachment)
+            }
+            _ => origins.find_keyed(self),
+        }
+    }
+}
+
+impl Telling for PlainIpv6 {
+    #[inline(always)]
+    fn origin(&self, origins: &mut Origins) -> Result<Attachment, DropReason> {
+        match &origins.last_ipv6 {
+            Some((last, attachment)) if last.source == self.source && last.vni == self.vni => {
+                Ok(*attachment)
+            }
+            _ => origins.find_ipv6(self),
+        }
+    }
+}
+
 impl<'r> Origins<'r> {
     /// For one burst.
     #[inline(always)]
@@ -92,20 +139,6 @@ impl<'r> Origins<'r> {
         }
     }
 
-    /// Of the most frequent kind.
-    #[inline(always)]
-    pub fn of(&mut self, packet: &Plain) -> Result<Attachment, DropReason> {
-        let key = u64::from(u32::from(packet.source)) << 32 | u64::from(packet.vni);
-        match self.last {
-            Some((last, attachment)) if last == key => Ok(attachment),
-            _ => {
-                let attachment = self.find(packet.source, packet.vni)?;
-                self.last = Some((key, attachment));
-                Ok(attachment)
-            }
-        }
-    }
-
     #[inline(always)]
     fn find(&mut self, source: Ipv4Addr, vni: u32) -> Result<Attachment, DropReason> {
         let snapshot = self.snapshot;
@@ -114,19 +147,6 @@ impl<'r> Origins<'r> {
             return attachment(snapshot, network, peer);
         }
         self.find_any(source.into(), Label::Vxlan(vni))
-    }
-
-    /// Of GRE that has a key and nothing else.
-    #[inline(always)]
-    pub fn of_keyed(&mut self, packet: &Keyed) -> Result<Attachment, DropReason> {
-        match &self.last_keyed {
-            Some((last, origin))
-                if last.source == packet.source && (last.key ^ packet.key) & origin.naming == 0 =>
-            {
-                Ok(origin.attachment)
-            }
-            _ => self.find_keyed(packet),
-        }
     }
 
     #[inline(never)]
@@ -142,17 +162,6 @@ impl<'r> Origins<'r> {
         let naming = if is_nvgre { !0xff } else { !0 };
         self.last_keyed = Some((*packet, KeyedOrigin { attachment, naming }));
         Ok(attachment)
-    }
-
-    /// Of VXLAN over IPv6.
-    #[inline(always)]
-    pub fn of_ipv6(&mut self, packet: &PlainIpv6) -> Result<Attachment, DropReason> {
-        match &self.last_ipv6 {
-            Some((last, attachment)) if last.source == packet.source && last.vni == packet.vni => {
-                Ok(*attachment)
-            }
-            _ => self.find_ipv6(packet),
-        }
     }
 
     #[inline(never)]
@@ -281,7 +290,7 @@ mod tests {
         let source = Ipv4Addr::new(192, 0, 2, 2);
         let mut of = |label: &Label| match *label {
             Label::Gre { key: Some(key), extended: false } => {
-                origins.of_keyed(&Keyed { key, source, end: 0 })
+                Keyed { key, source, end: 0 }.origin(&mut origins)
             }
             label => origins.of_any(&Inner::new(source.into(), label, 0, 0)),
         };

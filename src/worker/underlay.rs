@@ -6,26 +6,62 @@ use super::flood_group;
 use super::forward::{Classifier, Lane, Lanes, forward};
 use super::fragment;
 use super::group_policy;
-use super::origin::Origins;
+use super::origin::{Origins, Telling};
 use super::path_mtu;
 use super::reassembly::{self, Taken};
 use super::snapshot::{Attachment, Snapshot, UnderlayPort};
 use crate::dpdk::{Burst, Checksum, Mbuf, sift_ahead};
 use crate::drop_reason::DropReason;
 use crate::fib::{MacKey, Reader};
-use crate::tunnel::{
-    Inner, Keyed, Mark, Outer, PRIORITY, Plain, PlainIpv6, Received, decapsulate, keyed, plain,
-    plain_ipv6,
-};
+use crate::tunnel::{Inner, Keyed, Mark, Outer, PRIORITY, Plain, PlainIpv6, Received, decapsulate};
 use crate::wire::ethernet::{self, ethertype, is_tag};
-
-/// Where the most frequent kind has the VNI.
-const PLAIN_VNI: usize = Plain::OFFSET - 4;
+use crate::wire::gre;
 
 /// Takes a burst from one underlay port apart, and forwards what was inside. Returns
 /// the bytes that came.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn process<'r>(
+    context: &mut Context,
+    reader: &'r Reader,
+    snapshot: &'r Snapshot,
+    port: (u16, &UnderlayPort),
+    burst: &mut Burst,
+    observe: impl FnOnce(&Lanes<'r>),
+) -> u64 {
+    // A burst's packets are mostly of one shape, so what this one cannot be is not tried first.
+    match burst.first().map_or(Likely::Plain, |frame| Likely::of(frame.data())) {
+        Likely::Plain => process_as::<Plain>(context, reader, snapshot, port, burst, observe),
+        Likely::Keyed => process_as::<Keyed>(context, reader, snapshot, port, burst, observe),
+        Likely::PlainIpv6 => {
+            process_as::<PlainIpv6>(context, reader, snapshot, port, burst, observe)
+        }
+    }
+}
+
+/// The shape that a packet has if it has any.
+enum Likely {
+    Plain,
+    Keyed,
+    PlainIpv6,
+}
+
+impl Likely {
+    /// By EtherType and protocol.
+    #[inline(always)]
+    fn of(packet: &[u8]) -> Self {
+        const PROTOCOL: usize = ethernet::LENGTH + 9;
+        let Some(header) = packet.first_chunk::<{ PROTOCOL + 1 }>() else { return Self::Plain };
+        match u16::from_be_bytes([header[12], header[13]]) {
+            ethertype::IPV6 => Self::PlainIpv6,
+            _ if header[PROTOCOL] == gre::PROTOCOL => Self::Keyed,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// The same, fastest where the packets have a shape.
+#[inline(never)]
+fn process_as<'r, S: Telling>(
     context: &mut Context,
     reader: &'r Reader,
     snapshot: &'r Snapshot,
@@ -36,11 +72,11 @@ pub(super) fn process<'r>(
     let mut lanes = Lanes::new();
     let mut origins = Origins::new(snapshot);
     let mut classifier = Classifier::new(reader, snapshot);
-    let peek = |frame: &Mbuf| prefetch_network(snapshot, frame);
+    let peek = |frame: &Mbuf| prefetch_network::<S>(snapshot, frame);
     let bytes = sift_ahead(burst, peek, |mut frame| {
-        let kept = match recognise(snapshot, port, &frame) {
-            Ok(Some(packet)) => origins.of(&packet).and_then(|ingress| {
-                let span = (Plain::OFFSET, packet.end);
+        let kept = match recognise::<S>(snapshot, port, &frame) {
+            Ok(Some(packet)) => packet.origin(&mut origins).and_then(|ingress| {
+                let span = (S::OFFSET, packet.end());
                 lanes.push(unwrap(&mut classifier, &mut frame, ingress, span)?);
                 Ok(true)
             }),
@@ -75,25 +111,26 @@ const FEW: usize = 64;
 
 /// With many networks each packet may be of another one. A wrong guess costs a cache line.
 #[inline(always)]
-fn prefetch_network(snapshot: &Snapshot, frame: &Mbuf) {
+fn prefetch_network<S: Telling>(snapshot: &Snapshot, frame: &Mbuf) {
     if snapshot.networks.len() <= FEW {
         return;
     }
-    let plain = frame.data().get(PLAIN_VNI..).and_then(<[u8]>::first_chunk);
-    let Some(word) = plain.copied().map(u32::from_be_bytes) else { return };
+    // The last word before the inner frame, of which the upper 24 bits are mostly the VNI.
+    let word = frame.data().get(S::OFFSET - 4..).and_then(<[u8]>::first_chunk);
+    let Some(word) = word.copied().map(u32::from_be_bytes) else { return };
     let network = snapshot.vnis.get(word >> 8);
     if let Some(network) = network.and_then(|index| snapshot.networks.get(index as usize)) {
         network.fib.prefetch();
     }
 }
 
-/// Tells a packet of the most frequent kind; `None`: what it is, is not known yet.
+/// Tells a packet of a shape; `None`: what it is, is not known yet.
 #[inline(always)]
-fn recognise(
+fn recognise<S: Telling>(
     snapshot: &Snapshot,
     port: &UnderlayPort,
     frame: &Mbuf,
-) -> Result<Option<Plain>, DropReason> {
+) -> Result<Option<S>, DropReason> {
     let data = frame.data();
     let header: &[u8; ethernet::LENGTH] =
         data.first_chunk().ok_or(DropReason::TruncatedEthernet)?;
@@ -101,7 +138,7 @@ fn recognise(
     if destination != port.mac && !destination.is_group() {
         return Err(DropReason::NotOurMac);
     }
-    Ok(plain(data, &snapshot.vtep, received(frame)))
+    Ok(S::recognise(data, &snapshot.vtep, received(frame)))
 }
 
 /// What is known of a packet besides its bytes.
@@ -115,7 +152,8 @@ pub(super) fn received(frame: &Mbuf) -> Received {
     }
 }
 
-/// Takes all but the most frequent kind of packet apart, and pushes its lane. `false` for what is no tunnel packet.
+/// Takes a packet apart that has not the shape of the burst's first, and pushes its lane. `false` for what is no tunnel
+/// packet.
 #[inline(never)]
 fn unwrap_any<'r>(
     snapshot: &'r Snapshot,
@@ -125,22 +163,18 @@ fn unwrap_any<'r>(
     lanes: &mut Lanes<'r>,
     frame: &mut Mbuf,
 ) -> Result<bool, DropReason> {
-    if is_ipv6(frame.data()) {
-        return unwrap_ipv6(snapshot, tick, origins, classifier, lanes, frame);
+    match Likely::of(frame.data()) {
+        Likely::Plain => unwrap_as::<Plain>(snapshot, tick, origins, classifier, lanes, frame),
+        Likely::Keyed => unwrap_as::<Keyed>(snapshot, tick, origins, classifier, lanes, frame),
+        Likely::PlainIpv6 => {
+            unwrap_as::<PlainIpv6>(snapshot, tick, origins, classifier, lanes, frame)
+        }
     }
-    unwrap_keyed(snapshot, tick, origins, classifier, lanes, frame)
 }
 
-/// By the EtherType.
-#[inline(always)]
-fn is_ipv6(frame: &[u8]) -> bool {
-    let header: Option<&[u8; ethernet::LENGTH]> = frame.first_chunk();
-    header.is_some_and(|header| header[12..] == ethertype::IPV6.to_be_bytes())
-}
-
-/// Each way apart, so that it keeps its state in registers.
+/// Each shape apart, so that it keeps its state in registers.
 #[inline(never)]
-fn unwrap_keyed<'r>(
+fn unwrap_as<'r, S: Telling>(
     snapshot: &'r Snapshot,
     tick: u16,
     origins: &mut Origins<'r>,
@@ -148,28 +182,11 @@ fn unwrap_keyed<'r>(
     lanes: &mut Lanes<'r>,
     frame: &mut Mbuf,
 ) -> Result<bool, DropReason> {
-    let Some(packet) = keyed(frame.data(), &snapshot.vtep, received(frame)) else {
+    let Some(packet) = S::recognise(frame.data(), &snapshot.vtep, received(frame)) else {
         return unwrap_other(snapshot, tick, origins, classifier, lanes, frame);
     };
-    let ingress = origins.of_keyed(&packet)?;
-    lanes.push(unwrap(classifier, frame, ingress, (Keyed::OFFSET, packet.end))?);
-    Ok(true)
-}
-
-#[inline(never)]
-fn unwrap_ipv6<'r>(
-    snapshot: &'r Snapshot,
-    tick: u16,
-    origins: &mut Origins<'r>,
-    classifier: &mut Classifier<'r>,
-    lanes: &mut Lanes<'r>,
-    frame: &mut Mbuf,
-) -> Result<bool, DropReason> {
-    let Some(packet) = plain_ipv6(frame.data(), &snapshot.vtep, received(frame)) else {
-        return unwrap_other(snapshot, tick, origins, classifier, lanes, frame);
-    };
-    let ingress = origins.of_ipv6(&packet)?;
-    lanes.push(unwrap(classifier, frame, ingress, (PlainIpv6::OFFSET, packet.end))?);
+    let ingress = packet.origin(origins)?;
+    lanes.push(unwrap(classifier, frame, ingress, (S::OFFSET, packet.end()))?);
     Ok(true)
 }
 

@@ -3,8 +3,7 @@
 
 use ferry::neighbours::{self, Binding, Heard, Kind};
 use ferry::tunnel::{
-    Inner, Keyed, Outer, Plain, PlainIpv6, Received, Vtep, decapsulate, group_of, keyed, plain,
-    plain_ipv6,
+    Inner, Keyed, Outer, Plain, PlainIpv6, Received, Shape, Vtep, decapsulate, group_of,
 };
 use ferry::wire::{
     MacAddr, arp, checksum, dhcp, ethernet, flow, gre, icmp, ipv4, ipv6, multicast, nd,
@@ -54,10 +53,12 @@ pub fn tunnel(packet: &[u8], vtep: Vtep, (ipv4_verified, udp_verified): (bool, b
         Some(group) => vtep.at_group(group),
         None => vtep,
     };
-    let plain = plain(packet, &vtep, received).map(|plain| (Plain::OFFSET, plain.end));
-    let keyed = keyed(packet, &vtep, received).map(|keyed| (Keyed::OFFSET, keyed.end));
-    let ipv6 = plain_ipv6(packet, &vtep, received).map(|ipv6| (PlainIpv6::OFFSET, ipv6.end));
-    let short = plain.or(keyed).or(ipv6);
+    fn short<S: Shape>(packet: &[u8], vtep: &Vtep, received: Received) -> Option<(usize, usize)> {
+        S::recognise(packet, vtep, received).map(|found| (S::OFFSET, found.end()))
+    }
+    let short = short::<Plain>(packet, &vtep, received)
+        .or_else(|| short::<Keyed>(packet, &vtep, received))
+        .or_else(|| short::<PlainIpv6>(packet, &vtep, received));
     let (Ok(Outer::Tunnel(Inner { offset, end, .. }))
     | Ok(Outer::Grouped(Inner { offset, end, .. }, _))) = decapsulate(packet, &vtep, received)
     else {

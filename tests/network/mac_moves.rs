@@ -40,12 +40,9 @@ fn the_overlay_takes_nothing_from_a_port_where_local_wins() {
     drain(&lab);
     // Frames of one source and of several, to one destination and to several, come in one burst: each is judged by itself.
     let ones = [(1, 7), (1, 7), (9, 7), (1, 8), (1, 7), (5, 7), (9, 8), (9, 7), (1, 7), (9, 7)];
-    lab.ferry.signal("STOP");
-    for (source, to) in ones {
-        let frame = ethernet(mac(to), mac(source), 60);
-        lab.underlay.send(&vxlan(lab.mac, PEER1, 1000, &frame));
-    }
-    lab.ferry.signal("CONT");
+    lab.burst(
+        ones.map(|(source, to)| vxlan(lab.mac, PEER1, 1000, &ethernet(mac(to), mac(source), 60))),
+    );
     let passed = ones.into_iter().filter(|(source, _)| *source == 9);
     let passed: Vec<_> = passed.map(|(source, to)| ethernet(mac(to), mac(source), 60)).collect();
     assert_eq!(lab.vm1.drain(), passed);

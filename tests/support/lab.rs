@@ -131,6 +131,13 @@ networks:{networks}"#,
         }
     }
 
+    /// Packets from the underlay that come together, as one burst.
+    pub fn burst(&self, packets: impl IntoIterator<Item = Vec<u8>>) {
+        self.ferry.signal("STOP");
+        packets.into_iter().for_each(|packet| self.underlay.send(&packet));
+        self.ferry.signal("CONT");
+    }
+
     /// The counters add up, and every mbuf comes home.
     pub fn finish(self) {
         self.ferry.expect_balance();

@@ -231,11 +231,7 @@ fn a_mac_is_not_learned_where_the_peer_says_so() {
 
 /// Packets of the first peer that come together.
 fn burst<const N: usize>(lab: &Lab, packets: [([u8; 4], Vec<u8>); N]) {
-    lab.ferry.signal("STOP");
-    for (word, frame) in packets {
-        lab.underlay.send(&from(lab, PEER1, word, &frame));
-    }
-    lab.ferry.signal("CONT");
+    lab.burst(packets.map(|(word, frame)| from(lab, PEER1, word, &frame)));
 }
 
 #[test]

@@ -286,6 +286,48 @@ fn d14_zero_checksums_by_configuration() {
 }
 
 #[test]
+fn packets_of_all_kinds_come_in_one_burst_whichever_is_first() {
+    let networks = r#"
+  - vni: 1000
+    name: a
+    ports: [vm1]
+    flood: {peers: [192.0.2.2, {address: 192.0.2.3, encap: nvgre}, "2001:db8::2"]}
+"#;
+    let vtep = "ipv4: 192.0.2.1, ipv6: \"2001:db8::1\", udp6_zero_checksum: drop";
+    let lab = Lab::with_vtep(vtep, networks, NEIGHBOUR6);
+    let kinds = [0, 1, 2, 3, 4, 5u8];
+    for first in kinds {
+        let place = |kind: u8| 10 * (first + 1) + kind;
+        let inner = |kind| ethernet(BROADCAST, mac(place(kind)), 61);
+        let key = |id: u32| Some(id << 8 | u32::from(first));
+        let gre = |id| Gre { key: key(id), ..Gre::default() };
+        let packet = |kind| match kind {
+            0 => vxlan(lab.mac, PEER1, 1000, &inner(kind)),
+            1 => gre_from(lab.mac, PEER2, gre(1000), &inner(kind)),
+            2 => vxlan6(lab.mac, 1000, &inner(kind), true),
+            // Nobody's.
+            3 => vxlan(lab.mac, PEER1, 1001, &inner(kind)),
+            4 => gre_from(lab.mac, PEER2, gre(1001), &inner(kind)),
+            _ => vxlan6(lab.mac, 1000, &inner(kind), false),
+        };
+        let order = || (0..12).map(|step| kinds[(usize::from(first) + step) % kinds.len()]);
+        let [unknown, unsummed] =
+            ["unknown_vni", "udp_zero_checksum"].map(|reason| lab.ferry.dropped("up0", reason));
+        lab.burst(order().map(packet));
+        for kind in order().filter(|kind| *kind < 3) {
+            lab.vm1.expect_frame(&inner(kind));
+        }
+        lab.ferry.expect_dropped("up0", "unknown_vni", unknown + 4);
+        lab.ferry.expect_dropped("up0", "udp_zero_checksum", unsummed + 2);
+        for (kind, peer) in [(0, "192.0.2.2"), (1, "192.0.2.3"), (2, "2001:db8::2")] {
+            lab.ferry.expect_place(1000, mac(place(kind)), peer);
+        }
+    }
+    lab.vm1.expect_silence();
+    lab.finish();
+}
+
+#[test]
 fn a_network_of_all_kinds_at_once_never_leads_from_tunnel_to_tunnel() {
     let networks = r#"
   - vni: 5000

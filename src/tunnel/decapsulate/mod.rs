@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::drop_reason::DropReason;
 use crate::tunnel::Mark;
 use crate::wire::vxlan::GroupPolicy;
-pub use shape::{Keyed, Plain, PlainIpv6, keyed, plain, plain_ipv6};
+pub use shape::{Keyed, Plain, PlainIpv6, Shape};
 
 /// Our own tunnel end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,8 +180,7 @@ pub enum Label {
     },
 }
 
-/// Decides on an Ethernet frame from an underlay port. [`plain`], [`keyed`] and [`plain_ipv6`] recognise the most
-/// frequent kinds faster.
+/// Decides on an Ethernet frame from an underlay port. [`Shape`] recognises the most frequent kinds faster.
 ///
 /// # Errors
 /// The reason to drop it.

@@ -7,6 +7,18 @@ use super::{Inner, Label, NotedBits, Received, Vtep};
 use crate::wire::vxlan::GroupPolicy;
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
+/// A shape that tunnel packets may have.
+pub trait Shape: Sized {
+    /// Bytes before the inner frame.
+    const OFFSET: usize;
+
+    /// The packet, if it has this shape.
+    fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Self>;
+
+    /// Bytes up to the inner frame's end; what follows is Ethernet padding.
+    fn end(&self) -> usize;
+}
+
 /// A tunnel packet of the most frequent kind: VXLAN over IPv4, its UDP checksum none or found right by the device, and without
 /// any of the [noted bits](super::NotedBits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +31,18 @@ pub struct Plain {
     pub end: usize,
 }
 
-impl Plain {
-    /// Bytes before the inner frame.
-    pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
+impl Shape for Plain {
+    const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + udp::LENGTH + vxlan::LENGTH;
+
+    #[inline(always)]
+    fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Self> {
+        vxlan_over_ipv4::<false, false>(frame, vtep, received)
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.end
+    }
 }
 
 /// NVGRE or GRE with a key and nothing else, over IPv4, and without any of the [noted bits](super::NotedBits).
@@ -36,12 +57,39 @@ pub struct Keyed {
 }
 
 impl Keyed {
-    /// Bytes before the inner frame.
-    pub const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH + gre::OPTION;
-
     /// What names the network.
     pub fn label(&self) -> Label {
         Label::Gre { key: Some(self.key), extended: false }
+    }
+}
+
+impl Shape for Keyed {
+    const OFFSET: usize = ethernet::LENGTH + ipv4::LENGTH + gre::LENGTH + gre::OPTION;
+
+    #[inline(always)]
+    fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Self> {
+        let header = Words(frame.first_chunk::<{ Self::OFFSET + ethernet::LENGTH }>()?);
+        if !header.is_ipv4(gre::PROTOCOL, vtep.noted.ipv4) || !vtep.gre {
+            return None;
+        }
+        let flags_and_protocol =
+            u32::from(gre::KEY.swap_bytes()) | u32::from(gre::ETHERNET.swap_bytes()) << 16;
+        let strange = header.strange_end(vtep, flags_and_protocol, u32::MAX);
+        let end = ethernet::LENGTH + usize::from(header.number(16));
+        let whole = end <= received.length && end >= Self::OFFSET + ethernet::LENGTH;
+        if strange != 0 || !whole {
+            return None;
+        }
+        if !received.ipv4_verified && !header.ipv4_adds_up() {
+            return None;
+        }
+        let source = Ipv4Addr::from(header.half(26).swap_bytes());
+        Some(Self { key: header.half(38).swap_bytes(), source, end })
+    }
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.end
     }
 }
 
@@ -58,8 +106,6 @@ pub struct PlainIpv6 {
 
 impl PlainIpv6 {
     const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
-    /// Bytes before the inner frame.
-    pub const OFFSET: usize = Self::UDP + udp::LENGTH + vxlan::LENGTH;
 
     /// The sending VTEP.
     pub fn address(&self) -> Ipv6Addr {
@@ -68,71 +114,50 @@ impl PlainIpv6 {
     }
 }
 
-/// Recognises the most frequent kind.
-#[inline(always)]
-pub fn plain(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Plain> {
-    vxlan_over_ipv4::<false, false>(frame, vtep, received)
-}
+impl Shape for PlainIpv6 {
+    const OFFSET: usize = Self::UDP + udp::LENGTH + vxlan::LENGTH;
 
-/// Recognises GRE that has a key and nothing else.
-#[inline(always)]
-pub fn keyed(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Keyed> {
-    let header = Words(frame.first_chunk::<{ Keyed::OFFSET + ethernet::LENGTH }>()?);
-    if !header.is_ipv4(gre::PROTOCOL, vtep.noted.ipv4) || !vtep.gre {
-        return None;
-    }
-    let flags_and_protocol =
-        u32::from(gre::KEY.swap_bytes()) | u32::from(gre::ETHERNET.swap_bytes()) << 16;
-    let strange = header.strange_end(vtep, flags_and_protocol, u32::MAX);
-    let end = ethernet::LENGTH + usize::from(header.number(16));
-    let whole = end <= received.length && end >= Keyed::OFFSET + ethernet::LENGTH;
-    if strange != 0 || !whole {
-        return None;
-    }
-    if !received.ipv4_verified && !header.ipv4_adds_up() {
-        return None;
-    }
-    let source = Ipv4Addr::from(header.half(26).swap_bytes());
-    Some(Keyed { key: header.half(38).swap_bytes(), source, end })
-}
-
-/// Recognises VXLAN over IPv6.
-#[inline(always)]
-pub fn plain_ipv6(frame: &[u8], vtep: &Vtep, received: Received) -> Option<PlainIpv6> {
-    const UDP: usize = PlainIpv6::UDP;
-    let header = Words(frame.first_chunk::<{ PlainIpv6::OFFSET + ethernet::LENGTH }>()?);
-    // EtherType, version, and what is noted of the traffic class.
-    if header.half(12) & vtep.noted.ipv6 != 0x0060_dd86 || header.0[20] != ipv4::UDP {
-        return None;
-    }
-    let own = Words(&vtep.ipv6?.octets());
-    // Destination; port; the I flag, GPE's P flag and the G bit of group policy.
-    let strange = (header.word(38) ^ own.word(0))
-        | (header.word(46) ^ own.word(8))
-        | u64::from(header.number(56) ^ vtep.udp_port)
-        | (header.word(62) ^ 0x08) & 0x8c;
-    let datagram = usize::from(header.number(58));
-    let end = UDP + datagram;
-    let whole = end <= received.length && end >= PlainIpv6::OFFSET + ethernet::LENGTH;
-    if strange != 0 || datagram != usize::from(header.number(18)) || !whole {
-        return None;
-    }
-    if vtep.drops_reserved_bits && has_reserved_bits(header.word(62)) {
-        return None;
-    }
-    if header.number(60) == 0 {
-        if !vtep.zero_checksum {
+    #[inline(always)]
+    fn recognise(frame: &[u8], vtep: &Vtep, received: Received) -> Option<Self> {
+        let header = Words(frame.first_chunk::<{ Self::OFFSET + ethernet::LENGTH }>()?);
+        // EtherType, version, and what is noted of the traffic class.
+        if header.half(12) & vtep.noted.ipv6 != 0x0060_dd86 || header.0[20] != ipv4::UDP {
             return None;
         }
-    } else if !received.udp_verified {
-        // The addresses lie before the datagram.
-        let covered = frame.get(UDP - 32..end)?;
-        if !checksum::verify_udp_behind_addresses(covered, datagram) {
+        let own = Words(&vtep.ipv6?.octets());
+        // Destination; port; the I flag, GPE's P flag and the G bit of group policy.
+        let strange = (header.word(38) ^ own.word(0))
+            | (header.word(46) ^ own.word(8))
+            | u64::from(header.number(56) ^ vtep.udp_port)
+            | (header.word(62) ^ 0x08) & 0x8c;
+        let datagram = usize::from(header.number(58));
+        let end = Self::UDP + datagram;
+        let whole = end <= received.length && end >= Self::OFFSET + ethernet::LENGTH;
+        if strange != 0 || datagram != usize::from(header.number(18)) || !whole {
             return None;
         }
+        if vtep.drops_reserved_bits && has_reserved_bits(header.word(62)) {
+            return None;
+        }
+        if header.number(60) == 0 {
+            if !vtep.zero_checksum {
+                return None;
+            }
+        } else if !received.udp_verified {
+            // The addresses lie before the datagram.
+            let covered = frame.get(Self::UDP - 32..end)?;
+            if !checksum::verify_udp_behind_addresses(covered, datagram) {
+                return None;
+            }
+        }
+        let source = [header.word(22), header.word(30)];
+        Some(Self { vni: header.half(66).swap_bytes() >> 8, source, end })
     }
-    let source = [header.word(22), header.word(30)];
-    Some(PlainIpv6 { vni: header.half(66).swap_bytes() >> 8, source, end })
+
+    #[inline(always)]
+    fn end(&self) -> usize {
+        self.end
+    }
 }
 
 /// Recognises VXLAN over IPv4 that has noted bits, or a UDP checksum which no device has looked at.

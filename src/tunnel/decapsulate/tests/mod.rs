@@ -45,16 +45,16 @@ fn decide_as(packet: &[u8], vtep: &Vtep, verified: bool) -> Result<Outer, DropRe
     {
         assert_eq!(Ok(Outer::Grouped(inner, policy)), verdict);
     }
-    if let Some(packet) = plain_ipv6(packet, vtep, received) {
+    if let Some(packet) = PlainIpv6::recognise(packet, vtep, received) {
         let (source, label) = (packet.address().into(), Label::Vxlan(packet.vni));
         let inner = Inner::new(source, label, PlainIpv6::OFFSET, packet.end);
         assert_eq!(Some(inner), short);
     }
-    if let Some(packet) = keyed(packet, vtep, received) {
+    if let Some(packet) = Keyed::recognise(packet, vtep, received) {
         let inner = Inner::new(packet.source.into(), packet.label(), Keyed::OFFSET, packet.end);
         assert_eq!(Some(inner), short);
     }
-    if let Some(Plain { vni, source, end }) = plain(packet, vtep, received) {
+    if let Some(Plain { vni, source, end }) = Plain::recognise(packet, vtep, received) {
         let inner = Inner::new(source.into(), Label::Vxlan(vni), Plain::OFFSET, end);
         assert_eq!(Some(inner), short);
     }
@@ -109,13 +109,13 @@ fn the_frequent_shapes_are_recognised() {
             _ => continue,
         };
         let ways = [
-            keyed(&packet, &vtep, received).is_some(),
-            plain_ipv6(&packet, &vtep, received).is_some(),
+            Keyed::recognise(&packet, &vtep, received).is_some(),
+            PlainIpv6::recognise(&packet, &vtep, received).is_some(),
             shape::other(&packet, &vtep, received).is_some(),
         ];
         assert_eq!(ways.into_iter().filter(|way| *way).count(), 1, "{outer:?}");
         let is_plain = over_ipv4 && !checksum;
-        assert_eq!(plain(&packet, &vtep, received).is_some(), is_plain, "{outer:?}");
+        assert_eq!(Plain::recognise(&packet, &vtep, received).is_some(), is_plain, "{outer:?}");
     }
 }
 
