@@ -20,8 +20,10 @@ pub struct AnyTemplate {
     encap: Encap,
     /// Of the UDP checksum.
     summed_by: SummedBy,
-    /// The network's ID at this peer, where it is another than ours.
-    id: Option<u32>,
+    /// The network's ID at this peer, where it is another than ours, and the bits of ours that count: none there, else all. Two
+    /// numbers, since an option's reading went by memory.
+    id: u32,
+    own_id: u32,
     /// The bits of the traffic class that are the inner packet's.
     copied: u8,
     inherits_ttl: bool,
@@ -138,7 +140,8 @@ impl AnyTemplate {
             over_ipv6: outer.destination.is_ipv6(),
             encap: outer.encap,
             summed_by,
-            id: outer.id,
+            id: outer.id.unwrap_or(0),
+            own_id: if outer.id.is_some() { 0 } else { u32::MAX },
             copied: outer.marking.copied(),
             inherits_ttl: outer.marking.ttl == Ttl::Inherit,
             maps_priority: outer.marking.dscp == Dscp::Priority,
@@ -208,7 +211,7 @@ impl AnyTemplate {
         let Some(back) = to.last_chunk_mut::<BACK>() else { return false };
         *back = self.back;
         let segment = packet.inner + u16::from(self.encap_length);
-        let id = self.id.unwrap_or(packet.id);
+        let id = self.id_of(packet);
         // From the header's end, so that each field has one place.
         match self.encap {
             Encap::Vxlan { .. } => {
@@ -277,7 +280,7 @@ impl AnyTemplate {
         to[Self::LONGEST - BACK..].copy_from_slice(&self.back);
         let port = packet.entropy_port;
         let datagram = packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16;
-        let id = self.id.unwrap_or(packet.id) << 8;
+        let id = self.id_of(packet) << 8;
         put(to, 16, port);
         put(to, 18, datagram);
         put(to, UDP, port);
@@ -296,6 +299,12 @@ impl AnyTemplate {
             to[14] |= copied >> 4;
             to[15] |= copied << 4;
         }
+    }
+
+    /// The network's ID at this peer.
+    #[inline(always)]
+    fn id_of(&self, packet: Variable) -> u32 {
+        packet.id & self.own_id | self.id
     }
 
     /// The UDP checksum; never zero, which would mean 'none' (RFC 768). `id` is as it stands in the header.
