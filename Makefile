@@ -24,7 +24,7 @@ deps: ## Install the Debian packages that are missing (as root)
 		echo "installing$$missing"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
-	@command -v $(CARGO) >/dev/null || { echo "no cargo: install Rust 1.89 or newer from https://rustup.rs"; exit 2; }
+	@command -v $(CARGO) >/dev/null || { echo "no cargo: install Rust 1.91 or newer from https://rustup.rs"; exit 2; }
 
 build: deps ## Build target/release/ferry
 	$(CARGO) build --release --locked

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// The one's-complement sum of bytes, not inverted.
 #[inline]
 pub fn sum(bytes: &[u8]) -> u16 {
-    fold(accumulate(bytes)).swap_bytes()
+    fold(add_up(bytes)).swap_bytes()
 }
 
 /// Whether bytes that contain their checksum add up.
@@ -118,57 +118,69 @@ fn protocol_and_length(protocol: u8, length: usize) -> u64 {
     u64::from(u16::from(protocol).swap_bytes()) + u64::from((length as u16).swap_bytes())
 }
 
-/// The sum of little-endian 16-bit words: added up in the other byte order, the same words have the same sum, in that
-/// order (RFC 1071 section 2). As wide as it gets, since wider words add up the same after folding.
+/// The sum of little-endian 16-bit words, in 33 bits.
 #[inline(always)]
 fn accumulate(bytes: &[u8]) -> u64 {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    halves(add_up(bytes))
+}
+
+/// The sum of little-endian 16-bit words, modulo 2^64 - 1: added up in the other byte order, the same words have the same sum,
+/// in that order (RFC 1071 section 2). As wide as it gets, since wider words add up the same after folding.
+#[inline(always)]
+fn add_up(bytes: &[u8]) -> u64 {
+    let (blocks, mut rest) = bytes.as_chunks::<BLOCK>();
+    let mut sum = if blocks.is_empty() { 0 } else { add_blocks(blocks) };
+    while let Some((chunk, behind)) = rest.split_first_chunk::<64>() {
+        (sum, rest) = (add_words(sum, zerocopy::transmute_ref!(chunk) as &[_; 8]), behind);
+    }
+    if let Some((chunk, behind)) = rest.split_first_chunk::<32>() {
+        (sum, rest) = (add_words(sum, zerocopy::transmute_ref!(chunk) as &[_; 4]), behind);
+    }
+    if let Some((chunk, behind)) = rest.split_first_chunk::<16>() {
+        (sum, rest) = (add_words(sum, zerocopy::transmute_ref!(chunk) as &[_; 2]), behind);
+    }
+    if let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
+        (sum, rest) = (add_words(sum, &[*chunk]), behind);
+    }
+    if rest.is_empty() {
+        return sum;
+    }
+    // The end of the last word: what is before that has been added.
+    let last = match bytes.last_chunk() {
+        Some(word) => u64::from_le_bytes(*word) >> (64 - 8 * rest.len()),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    add_words(sum, &[last.to_le_bytes()])
+}
+
+/// Adds with end-around carry. Where there is a carry, the sum is less than the greatest number, so that one more fits.
+#[inline(always)]
+fn add_words<const COUNT: usize>(mut sum: u64, words: &[[u8; 8]; COUNT]) -> u64 {
+    let mut carry = false;
+    for word in words {
+        (sum, carry) = sum.carrying_add(u64::from_le_bytes(*word), carry);
+    }
+    sum + u64::from(carry)
+}
+
+/// Bytes that are added at once where there are many.
+const BLOCK: usize = 128;
+
+/// Half words in many lanes, which the compiler makes vectors of; fewer bytes are added up sooner by carries.
+#[inline(never)]
+fn add_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
     let mut lanes = [0; BLOCK / 8];
     for block in blocks {
         for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
             *lane += halves(u64::from_le_bytes(*word));
         }
     }
-    if !rest.is_empty() {
-        let (Some(last), Some(mask)) =
-            (bytes.last_chunk::<BLOCK>(), LAST[rest.len()..].first_chunk::<BLOCK>())
-        else {
-            return few(rest);
-        };
-        // The last block overlaps what was added above, which the mask leaves out. If it begins at an odd place, its bytes
-        // are the other halves of their words.
-        let shift = 8 * (rest.len() & 1);
-        let words = last.as_chunks().0.iter().zip(mask.as_chunks().0);
-        for (lane, (word, mask)) in lanes.iter_mut().zip(words) {
-            *lane += halves(u64::from_le_bytes(*word) & u64::from_le_bytes(*mask)) << shift;
-        }
-    }
     lanes.iter().sum()
 }
-
-/// Bytes that are added at once.
-const BLOCK: usize = 32;
-/// From place `n` on a block whose last `n` bytes are set.
-const LAST: [u8; 2 * BLOCK] = {
-    let mut mask = [0; 2 * BLOCK];
-    let mut at = BLOCK;
-    while at < mask.len() {
-        mask[at] = 0xff;
-        at += 1;
-    }
-    mask
-};
 
 #[inline(always)]
 fn halves(word: u64) -> u64 {
     (word & 0xffff_ffff) + (word >> 32)
-}
-
-/// Of fewer bytes than a block.
-#[inline(never)]
-fn few(bytes: &[u8]) -> u64 {
-    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    bytes.chunks(8).map(|bytes| halves(word(bytes))).sum()
 }
 
 /// Adding the halves of a number to each other leaves their sum and its carry in the upper one.
