@@ -149,12 +149,14 @@ pub fn empty_networks(count: u32, socket: &Path) -> String {
     text
 }
 
-/// All of a configuration but access ports and networks: control on core 0, next hops that need no resolving.
+/// All of a configuration but access ports and networks: next hops need no resolving.
 pub struct Host {
     /// What DPDK's memory lies in.
     pub pages: Pages,
     /// Packet buffers.
     pub mbufs: usize,
+    /// The control core.
+    pub control: usize,
     /// The workers' cores.
     pub cores: &'static str,
     /// What idle workers do.
@@ -166,22 +168,23 @@ pub struct Host {
 }
 
 impl Host {
-    /// One worker, on core 1.
+    /// Control on core 0, and one worker, on core 1.
     pub fn new() -> Self {
-        let (cores, idle) = ("[1]", "spin");
-        Self { pages: Pages::Small, mbufs: 262_143, cores, idle, peers: 1, queues: 1 }
+        let (pages, cores, idle) = (Pages::Small, "[1]", "spin");
+        Self { pages, mbufs: 262_143, control: 0, cores, idle, peers: 1, queues: 1 }
     }
 
     /// Up to the underlay's ports, which come next.
     pub fn head(&self, socket: &Path) -> String {
         format!(
             "eal: {{hugepages: {}, memory: {}MiB, mbufs: {}}}\n\
-             cores: {{control: 0, workers: {}, idle: {}}}\n\
+             cores: {{control: {}, workers: {}, idle: {}}}\n\
              api: {{socket: {}}}\n\
              underlay:\n  ports:\n",
             self.pages == Pages::Huge,
             memory(self.pages, self.mbufs),
             self.mbufs,
+            self.control,
             self.cores,
             self.idle,
             socket.display()

@@ -28,9 +28,9 @@ const STEPS: usize = 1 << 17;
 pub const LONGEST: f64 = ((STEPS - 1) * STEP) as f64;
 const STAMP: usize = size_of::<u64>();
 const PATIENCE: Duration = Duration::from_secs(20);
-/// A round of its loop that takes longer says that it was held up itself: the other side is not to blame for what was on
-/// its way then.
-const HELD_UP: Duration = Duration::from_micros(50);
+/// A round of its loop that takes longer says that it was held up itself, and where nothing comes back for longer, the other
+/// side was: by whoever else uses the cores. Frames that were on their way then say nothing.
+const HELD_UP: Duration = Duration::from_micros(15);
 /// In the pace of the sample, before it.
 const WARM_UP: Duration = Duration::from_millis(300);
 const FLOWS: usize = 256;
@@ -70,6 +70,8 @@ pub struct Sample {
     pub rate: f64,
     /// Frames that the other side had no room for.
     pub refused: u64,
+    /// Share of the time in which the other side was held up.
+    pub held_up: f64,
     /// Half of the frames took at most so long.
     pub median: f64,
     /// 99 of a hundred did.
@@ -211,8 +213,10 @@ impl Generator<'_> {
         let in_cycles = |time: Duration| (time.as_secs_f64() * hertz) as u64;
         let (length, held_up) = (in_cycles(length), in_cycles(HELD_UP));
         let mut burst = Burst::new();
-        // When it last looked for frames, when it did after the last hold-up, and frames that it was too late to send.
-        let (mut last, mut resumed, mut missed) = (start, start, 0);
+        // When it last looked for frames, when it last got some, from when on frames count, and those that it was too late to
+        // send.
+        let (mut last, mut last_back, mut resumed, mut missed) = (start, start, start, 0);
+        let mut lost_time = 0;
         loop {
             let now = cycles().wrapping_sub(start);
             if now >= length {
@@ -238,9 +242,18 @@ impl Generator<'_> {
             self.back.receive(&mut burst);
             let now = cycles();
             if now.wrapping_sub(last) > held_up {
-                resumed = now;
+                (resumed, last_back) = (now, now);
             }
             last = now;
+            if !burst.is_empty() {
+                let gap = now.wrapping_sub(last_back);
+                if gap > held_up && received > 0 {
+                    // Up to half load, what has come together meanwhile is worked off in as long again.
+                    resumed = now + 2 * gap;
+                    lost_time += gap;
+                }
+                last_back = now;
+            }
             for frame in burst.drain(..) {
                 let Some(stamp) = frame.data().last_chunk() else { continue };
                 received += 1;
@@ -264,6 +277,7 @@ impl Generator<'_> {
         };
         let rate = received as f64 * hertz / length as f64;
         let (median, p99, p999) = (quantile(0.5), quantile(0.99), quantile(0.999));
-        Ok(Sample { rate, refused, median, p99, p999 })
+        let held_up = lost_time as f64 / length as f64;
+        Ok(Sample { rate, refused, held_up, median, p99, p999 })
     }
 }

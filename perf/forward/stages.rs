@@ -30,7 +30,7 @@ const FREQUENCY: &str = "4999";
 
 /// Which stage code belongs to: the innermost function of a chain of inlined ones that a rule names decides.
 /// File, function (or any), stage.
-const RULES: [(&str, Option<&str>, &str); 12] = [
+const RULES: [(&str, Option<&str>, &str); 13] = [
     ("src/dpdk/queue.rs", Some("receive"), "rx"),
     ("src/dpdk/queue.rs", Some("send"), "tx"),
     ("src/worker/transmit.rs", None, "tx"),
@@ -42,7 +42,8 @@ const RULES: [(&str, Option<&str>, &str); 12] = [
     ("src/worker/forward.rs", None, "look up"),
     ("src/worker/access.rs", None, "parse"),
     ("src/worker/underlay.rs", None, "parse"),
-    ("src/tunnel/decapsulate.rs", None, "parse"),
+    ("src/worker/origin.rs", None, "parse"),
+    ("src/tunnel/decapsulate/shape.rs", None, "parse"),
 ];
 
 /// Cycles a packet by stage.
