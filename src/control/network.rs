@@ -60,7 +60,7 @@ impl Network {
     pub fn new(config: Arc<config::Network>, identity: u64, workers: usize) -> Self {
         let mut network = Self {
             fib: FibWriter::new(config.mac_limit as usize),
-            storm: config.storm_control.as_ref().map(ports::storm_control),
+            storm: storm(&config, workers),
             oversize: oversize(&config),
             config: config.clone(),
             locals: Vec::new(),
@@ -97,7 +97,7 @@ impl Network {
         let config = &self.config;
         self.fib.set_limit(config.mac_limit as usize);
         if before.storm_control != config.storm_control {
-            self.storm = config.storm_control.as_ref().map(ports::storm_control);
+            self.storm = storm(config, workers);
         }
         if (before.oversize, before.gateways) != (config.oversize, config.gateways) {
             self.oversize = oversize(config);
@@ -225,6 +225,10 @@ impl Network {
     fn refresh_after(&self) -> Tick {
         self.config.ageing.map_or(Tick::MAX, |age| (clock::ticks(age) / 16).max(1))
     }
+}
+
+fn storm(config: &config::Network, workers: usize) -> Option<Arc<StormControl>> {
+    config.storm_control.as_ref().map(|limits| ports::storm_control(limits, workers))
 }
 
 fn oversize(config: &config::Network) -> Arc<Oversize> {

@@ -6,7 +6,7 @@ use super::multicast::Audience;
 use super::offload;
 use super::replicate::{self, Origin};
 use super::snapshot::{PortEntry, Snapshot};
-use super::storm::Kind;
+use super::storm::{Kind, StormControl};
 use super::suppression::{self, Aside};
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
@@ -25,7 +25,7 @@ pub(super) fn forward<'l, 'r>(
     aside: &mut Aside<'l, 'r>,
 ) {
     if !origin.from_tunnel
-        && let Err(reason) = police(context.now, snapshot, lane, origin, &frame)
+        && let Err(reason) = police(context, snapshot, lane, origin, &frame)
     {
         return context.drop(origin.port, frame, reason);
     }
@@ -75,7 +75,7 @@ fn flood(
 /// Storm control, the port's before the network's: what one port has too much of must not use up what others share.
 #[inline(always)]
 fn police(
-    now: u64,
+    context: &Context,
     snapshot: &Snapshot,
     lane: &Lane,
     origin: Origin,
@@ -92,6 +92,7 @@ fn police(
     let header: &[u8; ethernet::LENGTH] =
         frame.data().first_chunk().ok_or(DropReason::TruncatedEthernet)?;
     let kind = Kind::of(MacKey::pair(header).0);
-    let admitted = [port, network].into_iter().flatten().all(|storm| storm.admits(kind, now));
+    let admits = |storm: &StormControl| storm.admits(kind, context.now, context.number);
+    let admitted = [port, network].into_iter().flatten().all(admits);
     if admitted { Ok(()) } else { Err(kind.reason()) }
 }

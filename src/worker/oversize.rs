@@ -20,6 +20,7 @@ pub struct Oversize {
     /// How many senders are told a second.
     answers: Bucket,
     answered: AtomicU64,
+    unanswered: AtomicU64,
     /// Whether others are sent in fragments.
     fragments: bool,
     fragmented: AtomicU64,
@@ -40,24 +41,24 @@ impl Oversize {
     /// With the addresses that answers come from, how many there may be a second, and whether frames whose senders are not to be
     /// told are sent in fragments. `hertz` is the rate of [`crate::dpdk::cycles`].
     pub fn new(gateways: Gateways, answers: u32, fragments: bool, hertz: u64) -> Self {
-        let answers = Bucket::new(answers, None, hertz);
-        let (answered, fragmented) = Default::default();
-        Self { gateways, answers, answered, fragments, fragmented }
+        Self::with(gateways, Bucket::new(answers, None, hertz), fragments)
+    }
+
+    fn with(gateways: Gateways, answers: Bucket, fragments: bool) -> Self {
+        let (answered, unanswered, fragmented) = Default::default();
+        Self { gateways, answers, answered, unanswered, fragments, fragmented }
     }
 
     /// Another one with as many answers left, that has told nobody yet.
     pub(super) fn detached(&self) -> Self {
-        let Self { gateways, answers, fragments, .. } = self;
-        let (answered, fragmented) = Default::default();
-        let answers = answers.detached();
-        Self { gateways: *gateways, answers, answered, fragments: *fragments, fragmented }
+        Self::with(self.gateways, self.answers.detached(), self.fragments)
     }
 
     /// What it did.
     pub fn report(&self) -> OversizeReport {
         OversizeReport {
             answered: self.answered.load(Ordering::Relaxed),
-            unanswered: self.answers.refused(),
+            unanswered: self.unanswered.load(Ordering::Relaxed),
             fragmented: self.fragmented.load(Ordering::Relaxed),
         }
     }
@@ -148,6 +149,7 @@ fn answer(
     let index = origin.adjacency;
     let adjacency = snapshot.adjacencies.get(index as usize)?;
     if !policy.answers.take(context.now) {
+        policy.unanswered.fetch_add(1, Ordering::Relaxed);
         return None;
     }
     let answer = excess.answer(&policy.gateways)?;

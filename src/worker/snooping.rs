@@ -1,12 +1,13 @@
 //! IGMP and MLD, heard where tenants' stations and peers speak it (RFC 4541).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use crossbeam::queue::ArrayQueue;
 
+use super::bucket::Bucket;
 use super::context::Context;
 use super::forward::Lane;
 use super::snapshot::Attachment;
-use super::storm::{Kind, StormControl};
-use crate::config;
 use crate::dpdk::Mbuf;
 use crate::drop_reason::DropReason;
 use crate::wire::Malformed;
@@ -15,7 +16,8 @@ use crate::wire::membership::{self, Family, Message};
 /// How a network's IGMP and MLD are heard.
 pub struct Snooping {
     /// What the control core is asked to look at, from one network: another's must not drown in it.
-    limit: StormControl,
+    limit: Bucket,
+    refused: AtomicU64,
 }
 
 /// A message, on its way to the control core.
@@ -37,26 +39,21 @@ pub const HEARD_QUEUE: usize = 1024;
 impl Snooping {
     /// At so many messages a second, and as many at once. `hertz` is the rate of [`crate::dpdk::cycles`].
     pub fn new(messages: u32, hertz: u64) -> Self {
-        let limits = config::StormControl {
-            multicast: Some(messages),
-            burst: Some(messages),
-            ..Default::default()
-        };
-        Self { limit: StormControl::new(&limits, hertz) }
+        Self { limit: Bucket::new(messages, Some(messages), hertz), refused: AtomicU64::new(0) }
     }
 
     pub(super) fn detached(&self) -> Self {
-        Self { limit: self.limit.detached() }
+        Self { limit: self.limit.detached(), refused: AtomicU64::new(0) }
     }
 
     /// The most messages in a second.
     pub fn message_limit(&self) -> u32 {
-        self.limit.report(Kind::Multicast).map_or(0, |report| report.limit)
+        self.limit.limit()
     }
 
     /// Messages that were over the limit.
     pub fn refused(&self) -> u64 {
-        self.limit.report(Kind::Multicast).map_or(0, |report| report.dropped)
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Has the control core look at what [`membership::concerns`] says may be IGMP, MLD or PIM. Returns whose report
@@ -75,7 +72,8 @@ impl Snooping {
             Some(Message::Report(_, group) | Message::Leave(_, group)) => Some(Family::of(group)),
             Some(Message::Records(records)) => Some(records.family()),
         };
-        if !self.limit.admits(Kind::Multicast, context.now) {
+        if !self.limit.take(context.now) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(DropReason::IgmpMldRate);
         }
         let told = frame.share(&context.headers).is_some_and(|frame| {

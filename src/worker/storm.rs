@@ -5,6 +5,7 @@
 use crossbeam::utils::CachePadded;
 
 use super::bucket::Bucket;
+use super::counters::Counter;
 use crate::config;
 use crate::drop_reason::DropReason;
 use crate::fib::MacKey;
@@ -50,6 +51,8 @@ impl Kind {
 /// The limits of one port or one network, and what they kept back.
 pub struct StormControl {
     buckets: [Option<CachePadded<Bucket>>; 3],
+    /// Packets that were dropped, by number of worker.
+    dropped: Box<[CachePadded<[Counter; 3]>]>,
 }
 
 /// A limit and its use.
@@ -62,33 +65,42 @@ pub struct StormReport {
 }
 
 impl StormControl {
-    /// With full buckets. `hertz` is the rate of [`crate::dpdk::cycles`].
-    pub fn new(limits: &config::StormControl, hertz: u64) -> Self {
+    /// With full buckets, for so many workers. `hertz` is the rate of [`crate::dpdk::cycles`].
+    pub fn new(limits: &config::StormControl, hertz: u64, workers: usize) -> Self {
         let config::StormControl { broadcast, multicast, unknown_unicast, burst } = *limits;
         let bucket = |limit: Option<u32>| {
             limit.map(|limit| CachePadded::new(Bucket::new(limit, burst, hertz)))
         };
-        Self { buckets: [broadcast, multicast, unknown_unicast].map(bucket) }
+        Self::with([broadcast, multicast, unknown_unicast].map(bucket), workers)
     }
 
-    /// Another one with as many tokens.
+    fn with(buckets: [Option<CachePadded<Bucket>>; 3], workers: usize) -> Self {
+        Self { buckets, dropped: (0..workers).map(|_| Default::default()).collect() }
+    }
+
+    /// Another one with as many tokens, for one worker.
     pub(super) fn detached(&self) -> Self {
         let copy = |bucket: &Option<CachePadded<Bucket>>| {
             bucket.as_ref().map(|bucket| CachePadded::new(bucket.detached()))
         };
-        Self { buckets: self.buckets.each_ref().map(copy) }
+        Self::with(self.buckets.each_ref().map(copy), 1)
     }
 
-    /// Takes a packet's token; `false`, and counted, where there is none.
+    /// Takes a packet's token; `false`, and counted for this worker, where there is none.
     #[inline]
-    pub(super) fn admits(&self, kind: Kind, now: u64) -> bool {
-        self.buckets[kind as usize].as_ref().is_none_or(|bucket| bucket.take(now))
+    pub(super) fn admits(&self, kind: Kind, now: u64, worker: usize) -> bool {
+        let admitted = self.buckets[kind as usize].as_ref().is_none_or(|bucket| bucket.take(now));
+        if !admitted && let Some(dropped) = self.dropped.get(worker) {
+            dropped[kind as usize].add(1);
+        }
+        admitted
     }
 
     /// What a kind's limit is and did; `None` where there is none.
     pub fn report(&self, kind: Kind) -> Option<StormReport> {
         let bucket = self.buckets[kind as usize].as_ref()?;
-        Some(StormReport { limit: bucket.limit(), dropped: bucket.refused() })
+        let dropped = self.dropped.iter().map(|of| of[kind as usize].get()).sum();
+        Some(StormReport { limit: bucket.limit(), dropped })
     }
 }
 
@@ -101,11 +113,11 @@ mod tests {
     #[test]
     fn each_kind_has_its_own() {
         let limits = config::StormControl { broadcast: Some(0), ..Default::default() };
-        let control = StormControl::new(&limits, HERTZ);
+        let control = StormControl::new(&limits, HERTZ, 2);
         let kinds = [[0xff; 6], [1, 0, 0x5e, 0, 0, 1], [2, 0, 0, 0, 0, 1]]
             .map(|mac| Kind::of(MacKey::from(mac)));
         assert_eq!(kinds, Kind::ALL);
-        assert_eq!(kinds.map(|kind| control.admits(kind, 1 << 40)), [false, true, true]);
+        assert_eq!(kinds.map(|kind| control.admits(kind, 1 << 40, 1)), [false, true, true]);
         assert_eq!(
             kinds.map(|kind| control.report(kind)),
             [Some(StormReport { limit: 0, dropped: 1 }), None, None]

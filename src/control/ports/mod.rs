@@ -246,7 +246,8 @@ impl Ports {
             let limits = limits.and_then(|of| of.storm_control);
             if port.role == Role::Access && port.limits != limits {
                 port.limits = limits;
-                port.storm = limits.as_ref().map(storm_control);
+                let workers = config.cores.workers.len();
+                port.storm = limits.map(|limits| storm_control(&limits, workers));
             }
         }
     }
@@ -258,6 +259,6 @@ impl Ports {
 }
 
 /// Full buckets for the limits.
-pub fn storm_control(limits: &config::StormControl) -> Arc<StormControl> {
-    Arc::new(StormControl::new(limits, cycles_per_second()))
+pub fn storm_control(limits: &config::StormControl, workers: usize) -> Arc<StormControl> {
+    Arc::new(StormControl::new(limits, cycles_per_second(), workers))
 }
