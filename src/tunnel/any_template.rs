@@ -1,7 +1,10 @@
 //! The outer header of every tunnel but those that [`super::Template`] has a [`super::Form`] for.
 
+mod plain_ipv6;
+
 use std::net::IpAddr;
 
+pub use self::plain_ipv6::PlainIpv6Template;
 use super::{Dscp, Encap, OuterHeader, SequenceNumbers, SummedBy, Ttl};
 use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
 
@@ -193,14 +196,18 @@ impl AnyTemplate {
         (self.summed_by == SummedBy::Device).then_some(self.over_ipv6)
     }
 
+    /// The same with all places known, where it is VXLAN over IPv6 and [plain](AnyTemplate::is_plain).
+    #[inline(always)]
+    pub fn plain_ipv6(&self) -> Option<PlainIpv6Template<'_>> {
+        self.is_plain_ipv6.then_some(PlainIpv6Template::new(self))
+    }
+
     /// Writes the header of one packet into [`AnyTemplate::length`] bytes. `inner_sum` is the one's-complement sum of
     /// the inner frame, where [`AnyTemplate::sums`] asks for it. `false` into other lengths.
     #[inline(always)]
     pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: u16) -> bool {
-        if self.is_plain_ipv6
-            && let Ok(to) = to.try_into()
-        {
-            self.write_plain_ipv6(to, packet, inner_sum);
+        if let (Some(plain), Ok(to)) = (self.plain_ipv6(), to.try_into()) {
+            plain.write(to, packet, inner_sum);
             return true;
         }
         if to.len() != self.length() {
@@ -269,36 +276,6 @@ impl AnyTemplate {
             put(front, 24, !fold(u32::from(self.ip_sum) + changed));
         }
         true
-    }
-
-    /// What [`AnyTemplate::write`] does of VXLAN over IPv6, with all places known.
-    #[inline(always)]
-    fn write_plain_ipv6(&self, to: &mut [u8; Self::LONGEST], packet: Variable, inner_sum: u16) {
-        const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
-        const VNI: usize = AnyTemplate::LONGEST - 4;
-        to[..FRONT].copy_from_slice(&self.front);
-        to[Self::LONGEST - BACK..].copy_from_slice(&self.back);
-        let port = packet.entropy_port;
-        let datagram = packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16;
-        let id = self.id_of(packet) << 8;
-        put(to, 16, port);
-        put(to, 18, datagram);
-        put(to, UDP, port);
-        put(to, UDP + 4, datagram);
-        put_word(to, VNI, id);
-        let sum = match self.summed_by {
-            SummedBy::Nobody => None,
-            SummedBy::Worker => Some(self.udp_checksum(port, datagram, id, inner_sum)),
-            SummedBy::Device => Some(self.pseudo_header_sum(datagram)),
-        };
-        if let Some(sum) = sum {
-            put(to, UDP + 6, sum);
-        }
-        let copied = packet.traffic_class & self.copied;
-        if copied != 0 {
-            to[14] |= copied >> 4;
-            to[15] |= copied << 4;
-        }
     }
 
     /// The network's ID at this peer.
@@ -385,7 +362,7 @@ pub(super) mod tests {
     }
 
     /// Of a packet that says nothing of how it should be carried.
-    fn variable(inner: u16, id: u32) -> Variable {
+    pub fn variable(inner: u16, id: u32) -> Variable {
         Variable { inner, id, entropy_port: 50_000, ..Variable::default() }
     }
 
@@ -506,26 +483,6 @@ pub(super) mod tests {
             numbers.take();
         }
         assert_eq!(send(0)[12..], [0, 1, 0, 0]);
-    }
-
-    #[test]
-    fn the_short_way_over_ipv6_says_the_same_as_the_long_way() {
-        for case in 0..24 {
-            let checksum = if case % 2 == 0 { UdpChecksum::Off } else { UdpChecksum::On };
-            let (offloads, id) = (case & 2 != 0, (case & 4 != 0).then_some(0x00_1234));
-            let traffic_class = [0, 0x03, 0xff][case / 8];
-            let encap = Encap::Vxlan { udp_port: 8472, checksum, group_policy: false };
-            let short = AnyTemplate::new(&OuterHeader { offloads, ..outer(true, encap, id) }, None);
-            assert!(short.is_plain_ipv6);
-            let long = AnyTemplate { is_plain_ipv6: false, ..short.clone() };
-            let variable = Variable { traffic_class, ..variable(1400, 0x01_0203) };
-            let headers = [short, long].map(|template| {
-                let mut header = [0xff; AnyTemplate::LONGEST];
-                assert!(template.write(&mut header, variable, 0xbeef));
-                header
-            });
-            assert_eq!(headers[0], headers[1], "{checksum:?} {offloads} {id:?} {traffic_class}");
-        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod named_group;
 mod sequence;
 mod template;
 
-pub use any_template::{AnyTemplate, Variable};
+pub use any_template::{AnyTemplate, PlainIpv6Template, Variable};
 pub use congestion::Mark;
 pub use decapsulate::{
     Inner, Keyed, Label, NotedBits, Outer, PRIORITY, Plain, PlainIpv6, Received, Shape, Vtep,

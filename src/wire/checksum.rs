@@ -128,9 +128,14 @@ fn accumulate(bytes: &[u8]) -> u64 {
 /// in that order (RFC 1071 section 2). As wide as it gets, since wider words add up the same after folding.
 #[inline(always)]
 fn add_up(bytes: &[u8]) -> u64 {
-    let (blocks, mut rest) = bytes.as_chunks::<BLOCK>();
-    let mut sum = if blocks.is_empty() { 0 } else { add_blocks(blocks) };
-    while let Some((chunk, behind)) = rest.split_first_chunk::<64>() {
+    if bytes.len() < BLOCK { add_few(0, bytes) } else { add_many(bytes) }
+}
+
+/// Adds fewer bytes than a block, which follow an even number of others.
+#[inline(always)]
+fn add_few(mut sum: u64, bytes: &[u8]) -> u64 {
+    let mut rest = bytes;
+    if let Some((chunk, behind)) = rest.split_first_chunk::<64>() {
         (sum, rest) = (add_words(sum, zerocopy::transmute_ref!(chunk) as &[_; 8]), behind);
     }
     if let Some((chunk, behind)) = rest.split_first_chunk::<32>() {
@@ -166,16 +171,19 @@ fn add_words<const COUNT: usize>(mut sum: u64, words: &[[u8; 8]; COUNT]) -> u64 
 /// Bytes that are added at once where there are many.
 const BLOCK: usize = 128;
 
-/// Half words in many lanes, which the compiler makes vectors of; fewer bytes are added up sooner by carries.
+/// Half words in many lanes, which the compiler makes vectors of; fewer bytes are added up sooner by carries. Cold, so that the
+/// others keep their registers: what a call costs is little beside so many bytes.
+#[cold]
 #[inline(never)]
-fn add_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
+fn add_many(bytes: &[u8]) -> u64 {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     let mut lanes = [0; BLOCK / 8];
     for block in blocks {
         for (lane, word) in lanes.iter_mut().zip(block.as_chunks().0) {
             *lane += halves(u64::from_le_bytes(*word));
         }
     }
-    lanes.iter().sum()
+    add_few(lanes.iter().sum(), rest)
 }
 
 #[inline(always)]

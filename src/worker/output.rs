@@ -10,7 +10,10 @@ use super::snapshot::{Adjacency, Kind, Snapshot};
 use super::target::Target;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
-use crate::tunnel::{AnyTemplate, GRE_TEMPLATE_LENGTH, TEMPLATE_LENGTH, Template, Ttl, Variable};
+use crate::tunnel::{
+    AnyTemplate, GRE_TEMPLATE_LENGTH, PlainIpv6Template, SummedBy, TEMPLATE_LENGTH, Template, Ttl,
+    Variable,
+};
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::flow::Flow;
 use crate::wire::traffic_class::{ECN, hop_limit};
@@ -140,7 +143,29 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
     if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
     }
-    any_header(snapshot, target, frame, Flow::of(frame.data()))?.write(frame)
+    let flow = Flow::of(frame.data());
+    match template(snapshot, target)?.plain_ipv6() {
+        Some(plain) => put_plain_ipv6_header(plain, frame, flow, target),
+        None => any_header(snapshot, target, frame, flow)?.write(frame),
+    }
+}
+
+#[inline(always)]
+fn put_plain_ipv6_header(
+    template: PlainIpv6Template,
+    frame: &mut Mbuf,
+    flow: Flow,
+    target: Target,
+) -> Result<(), DropReason> {
+    let packet = variable(frame, flow, target);
+    let summed_by = template.summed_by();
+    let inner_sum = if summed_by == SummedBy::Worker { sum_of(frame) } else { 0 };
+    let room = frame.prepend(AnyTemplate::LONGEST).and_then(|room| room.first_chunk_mut());
+    template.write(room.ok_or(DropReason::NoHeadroom)?, packet, inner_sum);
+    if summed_by == SummedBy::Device {
+        frame.have_udp_checksum_computed(true);
+    }
+    Ok(())
 }
 
 /// Sends a frame to a peer by that of its next hops that is its flow's.
@@ -312,14 +337,19 @@ impl AnyHeader<'_> {
 }
 
 #[inline(always)]
+fn template<'r>(snapshot: &'r Snapshot, target: Target) -> Result<&'r AnyTemplate, DropReason> {
+    let template = snapshot.templates.get(target.adjacency.pair_or_index as usize);
+    template.ok_or(DropReason::PortRemoved)
+}
+
+#[inline(always)]
 pub(super) fn any_header<'r>(
     snapshot: &'r Snapshot,
     target: Target,
     frame: &Mbuf,
     flow: Flow,
 ) -> Result<AnyHeader<'r>, DropReason> {
-    let template = snapshot.templates.get(target.adjacency.pair_or_index as usize);
-    let template = template.ok_or(DropReason::PortRemoved)?;
+    let template = template(snapshot, target)?;
     let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
     let mut packet = variable(frame, flow, target);
     if !template.is_plain() {
