@@ -258,6 +258,8 @@ fn a_deleted_interface_is_told_drops_frames_and_is_plugged_in_again() {
     lab.host.exec(&format!("ip link set eth9 netns {} name nine", lab.wires.name));
     lab.wires.exec("ip link set nine up");
     expect_way(RawPort::open(&lab.wires, "nine"));
+    // Links are looked at ten times a second: one that was down for the move must have been seen up before it is lost again.
+    std::thread::sleep(Duration::from_millis(250));
     let mut next = ferry.events();
     lab.wires.exec("ip link set nine down");
     while next() != json!({"event": "link_down", "port": "vm9"}) {}
