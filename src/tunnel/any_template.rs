@@ -23,9 +23,9 @@ pub struct AnyTemplate {
     encap: Encap,
     /// Of the UDP checksum.
     summed_by: SummedBy,
-    /// The network's ID at this peer, where it is another than ours, and the bits of ours that count: none there, else all. Two
-    /// numbers, since an option's reading went by memory.
+    /// The network's ID at this peer, where it is another than ours; else zero.
     id: u32,
+    /// The bits of our own ID that count: none where there is another, else all. An option's reading went by memory.
     own_id: u32,
     /// The bits of the traffic class that are the inner packet's.
     copied: u8,
@@ -196,7 +196,7 @@ impl AnyTemplate {
         (self.summed_by == SummedBy::Device).then_some(self.over_ipv6)
     }
 
-    /// The same with all places known, where it is VXLAN over IPv6 and [plain](AnyTemplate::is_plain).
+    /// This template as one whose fields have known places, where it is of VXLAN over IPv6 and [plain](AnyTemplate::is_plain).
     #[inline(always)]
     pub fn plain_ipv6(&self) -> Option<PlainIpv6Template<'_>> {
         self.is_plain_ipv6.then_some(PlainIpv6Template::new(self))

@@ -59,7 +59,7 @@ impl Likely {
     }
 }
 
-/// The same, fastest where the packets have a shape.
+/// The same, fastest where the packets have the shape `S`.
 #[inline(never)]
 fn process_as<'r, S: Telling>(
     context: &mut Context,
