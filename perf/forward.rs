@@ -91,6 +91,9 @@ struct Options {
     /// Only count instructions, against perf/instructions.txt, and fail where they differ.
     #[arg(long)]
     instructions: bool,
+    /// Measure this program, not the one that was built with the bench.
+    #[arg(long, value_name = "PROGRAM")]
+    ferry: Option<PathBuf>,
     /// All cases, not only the usual ones.
     #[arg(long)]
     all: bool,
@@ -140,6 +143,9 @@ fn run(options: &Options) -> Result<Vec<String>> {
         return generator::run(&options.generator).map(|()| Vec::new());
     }
     process::catch_signals()?;
+    if let Some(program) = &options.ferry {
+        vtep::choose(program)?;
+    }
     if options.instructions {
         let complaints = instructions::check(CASES, tempfile::tempdir()?.path())?;
         complaints.iter().for_each(|complaint| println!("CHANGED  {complaint}"));

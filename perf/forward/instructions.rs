@@ -12,9 +12,8 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use super::case::Case;
 use super::config::Host;
 use super::process::{Process, pause};
-use super::{capture, config};
+use super::{capture, config, vtep};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ferry");
 /// Case name and most instructions a packet.
 const CEILINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/perf/instructions.txt");
 /// What a count may differ from its ceiling, as a share: compilers differ that much between patch releases.
@@ -29,7 +28,7 @@ const STAGES: [&str; 10] = [
     "ferry::worker::underlay::unwrap_any",
     "ferry::worker::underlay::unwrap_as",
     "ferry::worker::underlay::unwrap_other",
-    "ferry::worker::output::encapsulate",
+    "ferry::worker::output::",
     "ferry::tunnel::",
     "ferry::wire::checksum::",
 ];
@@ -101,7 +100,7 @@ fn count(case: Case, folder: &Path, (control, cores): (usize, &'static str)) -> 
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--fair-sched=yes"]);
     command.arg(format!("--callgrind-out-file={}", counts.display()));
-    command.arg(PROGRAM).arg("run").arg("-c").arg(&file);
+    command.arg(vtep::program()).arg("run").arg("-c").arg(&file);
     let mut process = Process::start(command, &log).context("valgrind: package valgrind")?;
     process.wait_for("start of forwarding", START, |process| {
         process.output().contains("forwarding;").then_some(())

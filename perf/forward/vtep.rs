@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,13 +15,29 @@ use super::case::{Case, Pages};
 use super::config;
 use super::process::{Process, WORKER, pause};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ferry");
+/// The program that is measured, where it is not the bench's own.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 const START: Duration = Duration::from_secs(120);
 /// The longest that a case may take to learn its sources.
 pub const LEARNING: Duration = Duration::from_secs(60);
 /// After all is learned, so that the table has its final size and the caches their content.
 const WARM_UP: Duration = Duration::from_millis(500);
 const SAMPLE: Duration = Duration::from_millis(1500);
+
+/// The program that is measured: of the bench's own profile, or what [`choose`] was told.
+pub fn program() -> &'static Path {
+    PROGRAM.get().map_or(Path::new(env!("CARGO_BIN_EXE_ferry")), PathBuf::as_path)
+}
+
+/// Has another program measured, from now on.
+///
+/// # Errors
+/// There is none of this name.
+pub fn choose(program: &Path) -> Result<()> {
+    let path = fs::canonicalize(program).with_context(|| program.display().to_string())?;
+    let _ = PROGRAM.set(path);
+    Ok(())
+}
 
 /// What one run of Ferry came to.
 pub struct Run {
@@ -61,7 +78,7 @@ impl Ferry {
     /// # Errors
     /// The program cannot be started.
     pub fn run(folder: &Path, file: &Path) -> Result<Self> {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.arg("run").arg("-c").arg(file);
         let process = Process::start(command, &folder.join("ferry.log"))?;
         Ok(Self { process, socket: folder.join("ferry.sock") })
@@ -72,7 +89,7 @@ impl Ferry {
     /// # Errors
     /// The configuration has errors.
     pub fn check(file: &Path) -> Result<()> {
-        let output = Command::new(PROGRAM).args(["check"]).arg(file).output()?;
+        let output = Command::new(program()).args(["check"]).arg(file).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
