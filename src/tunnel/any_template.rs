@@ -207,7 +207,7 @@ impl AnyTemplate {
     #[inline(always)]
     pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: u16) -> bool {
         if let (Some(plain), Ok(to)) = (self.plain_ipv6(), to.try_into()) {
-            plain.write(to, packet, inner_sum);
+            plain.write(to, packet, plain.checksum(packet, || inner_sum));
             return true;
         }
         if to.len() != self.length() {

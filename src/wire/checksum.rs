@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The one's-complement sum of bytes, not inverted.
-#[inline]
+#[inline(always)]
 pub fn sum(bytes: &[u8]) -> u16 {
     fold(add_up(bytes)).swap_bytes()
 }

@@ -11,8 +11,7 @@ use super::target::Target;
 use crate::dpdk::{Mbuf, Mempool};
 use crate::drop_reason::DropReason;
 use crate::tunnel::{
-    AnyTemplate, GRE_TEMPLATE_LENGTH, PlainIpv6Template, SummedBy, TEMPLATE_LENGTH, Template, Ttl,
-    Variable,
+    AnyTemplate, GRE_TEMPLATE_LENGTH, PlainIpv6Template, TEMPLATE_LENGTH, Template, Ttl, Variable,
 };
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::flow::Flow;
@@ -143,10 +142,9 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
     if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
     }
-    let flow = Flow::of(frame.data());
     match template(snapshot, target)?.plain_ipv6() {
-        Some(plain) => put_plain_ipv6_header(plain, frame, flow, target),
-        None => any_header(snapshot, target, frame, flow)?.write(frame),
+        Some(plain) => put_plain_ipv6_header(plain, frame, target),
+        None => put_any_header(snapshot, frame, target),
     }
 }
 
@@ -154,18 +152,22 @@ fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<
 fn put_plain_ipv6_header(
     template: PlainIpv6Template,
     frame: &mut Mbuf,
-    flow: Flow,
     target: Target,
 ) -> Result<(), DropReason> {
-    let packet = variable(frame, flow, target);
-    let summed_by = template.summed_by();
-    let inner_sum = if summed_by == SummedBy::Worker { sum_of(frame) } else { 0 };
+    let packet = variable(frame, Flow::of(frame.data()), target);
+    let checksum = template.checksum(packet, || sum_of(frame));
     let room = frame.prepend(AnyTemplate::LONGEST).and_then(|room| room.first_chunk_mut());
-    template.write(room.ok_or(DropReason::NoHeadroom)?, packet, inner_sum);
-    if summed_by == SummedBy::Device {
+    template.write(room.ok_or(DropReason::NoHeadroom)?, packet, checksum);
+    if template.leaves_checksum() {
         frame.have_udp_checksum_computed(true);
     }
     Ok(())
+}
+
+/// Apart, so that the short way saves few registers.
+#[inline(never)]
+fn put_any_header(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
+    any_header(snapshot, target, frame, Flow::of(frame.data()))?.write(frame)
 }
 
 /// Sends a frame to a peer by that of its next hops that is its flow's.
@@ -183,6 +185,15 @@ fn send_by_flow(
     }
 }
 
+/// Sends a frame with the tags of its port.
+#[inline(never)]
+fn send_tagged(context: &mut Context, origin: Origin, frame: Mbuf, target: Target) {
+    match push_tags(frame, target, &context.headers) {
+        Ok(frame) => context.transmitter.send(target.adjacency.port, frame),
+        Err(reason) => context.count_drop(origin.port, reason),
+    }
+}
+
 /// What is neither encapsulated nor sent as it is, and what group policy has to do with.
 #[inline(never)]
 fn send_otherwise(
@@ -192,12 +203,8 @@ fn send_otherwise(
     frame: Mbuf,
     target: Target,
 ) {
-    let Adjacency { kind, port, .. } = *target.adjacency;
-    match kind {
-        Kind::LocalVlan | Kind::LocalPair => match push_tags(frame, target, &context.headers) {
-            Ok(frame) => context.transmitter.send(port, frame),
-            Err(reason) => context.count_drop(origin.port, reason),
-        },
+    match target.adjacency.kind {
+        Kind::LocalVlan | Kind::LocalPair => send_tagged(context, origin, frame, target),
         Kind::Guarded | Kind::GroupTunnel => {
             group_policy::send(context, snapshot, origin, frame, target);
         }
@@ -384,6 +391,12 @@ fn sum_of(frame: &Mbuf) -> u16 {
     if frame.segments() == 1 {
         return checksum::sum(frame.data());
     }
+    sum_of_chain(frame)
+}
+
+#[cold]
+#[inline(never)]
+fn sum_of_chain(frame: &Mbuf) -> u16 {
     let mut sum = checksum::Sum::default();
     frame.chunks().for_each(|chunk| sum.add(chunk));
     sum.get()
@@ -472,30 +485,6 @@ pub(super) fn outer_room(frame: &mut Mbuf) -> Option<&mut [u8; TEMPLATE_LENGTH]>
     frame.prepend(TEMPLATE_LENGTH)?.first_chunk_mut()
 }
 
-/// The tags that frames get at a port.
-struct Tags {
-    bytes: [u8; 2 * TAG],
-    length: usize,
-}
-
-impl Tags {
-    /// With the priority of the tag that the frame came with. Of two tags both have it.
-    fn of(adjacency: &Adjacency, priority: u16) -> Self {
-        let Adjacency { kind, vlan_or_limit: vlan, pair_or_index: pair, .. } = *adjacency;
-        let (tpid, inner) = match kind {
-            Kind::LocalPair => ((pair >> 16) as u16, pair as u16),
-            _ => (ethertype::VLAN, 0),
-        };
-        let words = [tpid, priority | vlan, ethertype::VLAN, priority | inner];
-        let [[a, b], [c, d], [e, f], [g, h]] = words.map(u16::to_be_bytes);
-        Self { bytes: [a, b, c, d, e, f, g, h], length: length_of_tags(kind) }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
 /// Bytes of the tags that frames get at a port.
 pub(super) fn length_of_tags(kind: Kind) -> usize {
     match kind {
@@ -505,34 +494,54 @@ pub(super) fn length_of_tags(kind: Kind) -> usize {
     }
 }
 
-/// Puts a port's VLAN tags behind the MAC addresses.
-#[inline]
-pub(super) fn push_tags(
+/// Puts a port's VLAN tags behind the MAC addresses, with the priority of the tag that the frame came with. Of two
+/// tags both have it.
+#[inline(always)]
+pub(super) fn push_tags(frame: Mbuf, target: Target, pool: &Mempool) -> Result<Mbuf, DropReason> {
+    let Adjacency { kind, vlan_or_limit: vlan, pair_or_index: pair, .. } = *target.adjacency;
+    let priority = frame.priority();
+    let tag = |tpid: u16, id: u16| {
+        let [[a, b], [c, d]] = [tpid, priority | id].map(u16::to_be_bytes);
+        [a, b, c, d]
+    };
+    match kind {
+        Kind::LocalPair => {
+            let tags = [tag((pair >> 16) as u16, vlan), tag(ethertype::VLAN, pair as u16)];
+            insert_tags(frame, tags, pool)
+        }
+        _ => insert_tags(frame, [tag(ethertype::VLAN, vlan)], pool),
+    }
+}
+
+/// As many as the compiler knows of: few bytes are moved sooner than a call is made.
+#[inline(always)]
+fn insert_tags<const COUNT: usize>(
     mut frame: Mbuf,
-    target: Target,
+    tags: [[u8; TAG]; COUNT],
     pool: &Mempool,
 ) -> Result<Mbuf, DropReason> {
-    let tags = Tags::of(target.adjacency, frame.priority());
+    let tags = tags.as_flattened();
     // Moving the addresses writes over bytes that a copy of the frame may be looking at.
     if frame.is_shared() {
-        return tagged_chain(frame, &tags, pool);
+        return tagged_chain(frame, tags, pool);
     }
-    if frame.prepend(tags.length).is_none() {
+    if frame.prepend(COUNT * TAG).is_none() {
         return Err(DropReason::NoHeadroom);
     }
     let data = frame.data_mut().ok_or(DropReason::NoHeadroom)?;
-    let header = data.get_mut(..MACS + tags.length).ok_or(DropReason::TruncatedEthernet)?;
-    header.copy_within(tags.length.., 0);
-    header[MACS..].copy_from_slice(tags.bytes());
+    let header = data.get_mut(..MACS + COUNT * TAG).ok_or(DropReason::TruncatedEthernet)?;
+    header.copy_within(COUNT * TAG.., 0);
+    header[MACS..].copy_from_slice(tags);
     Ok(frame)
 }
 
 /// The tagged Ethernet header in an mbuf of its own, before shared bytes.
-fn tagged_chain(mut frame: Mbuf, tags: &Tags, pool: &Mempool) -> Result<Mbuf, DropReason> {
+#[inline(never)]
+fn tagged_chain(mut frame: Mbuf, tags: &[u8], pool: &Mempool) -> Result<Mbuf, DropReason> {
     let mut header = pool.allocate().ok_or(DropReason::NoMbuf)?;
     let macs: [u8; MACS] =
         *frame.data().first_chunk::<MACS>().ok_or(DropReason::TruncatedEthernet)?;
-    if !header.append(&macs) || !header.append(tags.bytes()) || !frame.trim_front(MACS) {
+    if !header.append(&macs) || !header.append(tags) || !frame.trim_front(MACS) {
         return Err(DropReason::NoHeadroom);
     }
     header.chain(frame);

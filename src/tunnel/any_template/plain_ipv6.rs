@@ -14,42 +14,55 @@ impl<'t> PlainIpv6Template<'t> {
         Self(template)
     }
 
-    /// Who computes the UDP checksum.
+    /// Whether the device must complete the UDP checksum.
     #[inline(always)]
-    pub fn summed_by(self) -> SummedBy {
-        self.0.summed_by
+    pub fn leaves_checksum(self) -> bool {
+        self.0.summed_by == SummedBy::Device
     }
 
-    /// Writes the header of one packet. `inner_sum` is the one's-complement sum of the inner frame, where a worker computes the
-    /// UDP checksum.
+    /// What one packet's UDP checksum field has. `inner_sum` is the one's-complement sum of the inner frame, and only asked for
+    /// where a worker computes the checksum.
     #[inline(always)]
-    pub fn write(self, to: &mut [u8; AnyTemplate::LONGEST], packet: Variable, inner_sum: u16) {
+    pub fn checksum(self, packet: Variable, inner_sum: impl FnOnce() -> u16) -> u16 {
+        let Self(template) = self;
+        match template.summed_by {
+            SummedBy::Nobody => 0,
+            SummedBy::Worker => {
+                let id = template.id_of(packet) << 8;
+                template.udp_checksum(packet.entropy_port, datagram(packet), id, inner_sum())
+            }
+            SummedBy::Device => template.pseudo_header_sum(datagram(packet)),
+        }
+    }
+
+    /// Writes the header of one packet, with what [`PlainIpv6Template::checksum`] says.
+    #[inline(always)]
+    pub fn write(self, to: &mut [u8; AnyTemplate::LONGEST], packet: Variable, checksum: u16) {
         const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
         const VNI: usize = AnyTemplate::LONGEST - 4;
         let Self(template) = self;
         to[..FRONT].copy_from_slice(&template.front);
         to[AnyTemplate::LONGEST - BACK..].copy_from_slice(&template.back);
         let port = packet.entropy_port;
-        let datagram = packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16;
-        let id = template.id_of(packet) << 8;
+        let datagram = datagram(packet);
         put(to, 16, port);
         put(to, 18, datagram);
         put(to, UDP, port);
         put(to, UDP + 4, datagram);
-        put_word(to, VNI, id);
-        match template.summed_by {
-            SummedBy::Nobody => {}
-            SummedBy::Worker => {
-                put(to, UDP + 6, template.udp_checksum(port, datagram, id, inner_sum));
-            }
-            SummedBy::Device => put(to, UDP + 6, template.pseudo_header_sum(datagram)),
-        }
+        put(to, UDP + 6, checksum);
+        put_word(to, VNI, template.id_of(packet) << 8);
         let copied = packet.traffic_class & template.copied;
         if copied != 0 {
             to[14] |= copied >> 4;
             to[15] |= copied << 4;
         }
     }
+}
+
+/// Bytes of the UDP datagram.
+#[inline(always)]
+fn datagram(packet: Variable) -> u16 {
+    packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16
 }
 
 #[cfg(test)]
