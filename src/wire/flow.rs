@@ -25,22 +25,25 @@ impl Flow {
     /// by its MAC addresses.
     #[inline(always)]
     pub fn of(frame: &[u8]) -> Self {
-        // Nearly every frame: untagged IPv4 without options, whole, TCP or UDP.
-        if let Some(header) = frame.first_chunk::<38>() {
-            let word = |at: usize| {
-                header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
-            };
-            // EtherType, version and header length; then fragment flag, offset and protocol.
-            let (kind, protocol) = (word(12), word(20) & 0xff00_ff3f);
-            if kind & 0x00ff_ffff == 0x0045_0008
-                && (protocol == u32::from(UDP) << 24 || protocol == u32::from(TCP) << 24)
-            {
-                let addresses = u64::from(word(26)) | u64::from(word(30)) << 32;
-                let hash = mix(addresses, u64::from(word(34)) << 8 | u64::from(protocol >> 24));
-                return Self { hash, traffic_class: (kind >> 24) as u8 };
-            }
+        Self::of_usual(frame).unwrap_or_else(|| Self::of_any(frame))
+    }
+
+    /// The same of nearly every frame: untagged IPv4 without options, whole, TCP or UDP. `None` of all others.
+    #[inline(always)]
+    pub fn of_usual(frame: &[u8]) -> Option<Self> {
+        let header = frame.first_chunk::<38>()?;
+        let word =
+            |at: usize| header[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        // EtherType, version and header length; then fragment flag, offset and protocol.
+        let (kind, protocol) = (word(12), word(20) & 0xff00_ff3f);
+        if kind & 0x00ff_ffff != 0x0045_0008
+            || protocol != u32::from(UDP) << 24 && protocol != u32::from(TCP) << 24
+        {
+            return None;
         }
-        Self::of_any(frame)
+        let addresses = u64::from(word(26)) | u64::from(word(30)) << 32;
+        let hash = mix(addresses, u64::from(word(34)) << 8 | u64::from(protocol >> 24));
+        Some(Self { hash, traffic_class: (kind >> 24) as u8 })
     }
 
     /// Of every other kind of frame; of the plain kind it says the same.

@@ -105,12 +105,20 @@ pub(super) fn fail(
     context.drop(origin.port, frame, reason);
 }
 
-/// Puts a short GRE header before a frame.
+/// Puts a short GRE header before a frame. The usual frame's way calls nothing, and so saves no registers.
 #[inline(never)]
 fn encapsulate_by_gre(frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
     if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
     }
+    match Flow::of_usual(frame.data()) {
+        Some(flow) => put_gre_header(frame, variable(frame, flow, target), target),
+        None => put_gre_header_of_any_flow(frame, target),
+    }
+}
+
+#[inline(never)]
+fn put_gre_header_of_any_flow(frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
     let packet = variable(frame, Flow::of(frame.data()), target);
     put_gre_header(frame, packet, target)
 }
