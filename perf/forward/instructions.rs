@@ -20,7 +20,7 @@ const CEILINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/perf/instructions.t
 const SLACK: f64 = 0.03;
 /// The stages, and what they call out of line. The poll loop around them counts differently with each turn, and devices
 /// are not ours.
-const STAGES: [&str; 10] = [
+const STAGES: [&str; 13] = [
     "ferry::worker::access::process",
     "ferry::worker::underlay::process",
     "ferry::worker::forward::finish",
@@ -29,6 +29,9 @@ const STAGES: [&str; 10] = [
     "ferry::worker::underlay::unwrap_as",
     "ferry::worker::underlay::unwrap_other",
     "ferry::worker::output::",
+    "ferry::worker::bum::",
+    "ferry::worker::suppression::",
+    "ferry::neighbours::",
     "ferry::tunnel::",
     "ferry::wire::checksum::",
 ];

@@ -67,27 +67,40 @@ impl fmt::Debug for Address {
     }
 }
 
-/// A random function from addresses to keys of a FIB, so that nobody can choose addresses that collide.
+/// The key of a FIB that stands for an address. IPv4 addresses are their own keys, which the FIB scatters; others are hashed by a
+/// random function, so that nobody can choose some that collide.
 #[derive(Clone, Copy)]
 pub(super) struct Seed([u64; 2]);
 
 impl Seed {
+    /// The bit that no IPv4 address has as a key.
+    const HASHED: u64 = 1 << 47;
+
     pub fn random() -> Self {
         Self([0, 1].map(|_| RandomState::new().build_hasher().finish() | 1))
     }
 
-    /// 47 bits of hash where a MAC has its bits, but for the one that would make it a group address.
+    /// 46 bits of hash, or an IPv4 address, where a MAC has its bits, but for the one that would make it a group address.
     #[inline(always)]
     pub fn key(self, address: Address) -> MacKey {
-        let Self([first, second]) = self;
         let [high, low] = address.words();
+        let bits = if address.is_ipv4() {
+            u64::from(low as u32) << 1
+        } else {
+            self.hash(high, low) >> 17 << 1 | Self::HASHED
+        };
+        let [a, b, c, d, e, f, _, _] = bits.to_le_bytes();
+        MacKey::from([a, b, c, d, e, f])
+    }
+
+    #[inline(always)]
+    fn hash(self, high: u64, low: u64) -> u64 {
+        let Self([first, second]) = self;
         let mix = |a: u64, b: u64| {
             let product = u128::from(a) * u128::from(b);
             product as u64 ^ (product >> 64) as u64
         };
-        let hash = mix(mix(high ^ second, first) ^ low, second).wrapping_mul(first);
-        let [a, b, c, d, e, f, _, _] = (hash >> 17 << 1).max(2).to_le_bytes();
-        MacKey::from([a, b, c, d, e, f])
+        mix(mix(high ^ second, first) ^ low, second).wrapping_mul(first)
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Refused {
     /// The network has as many learned bindings as it may.
     #[error("the limit of {0} learned bindings is reached")]
     LimitReached(usize),
-    /// No memory, or another address of the same hash, which is one in 10^14.
+    /// No memory, or another IPv6 address of the same hash, which is one in 10^14.
     #[error("no place for one more beside {0} bindings")]
     NoPlace(usize),
 }
