@@ -111,16 +111,19 @@ mod tests {
     const HERTZ: u64 = 1_000_000_000;
 
     #[test]
-    fn each_kind_has_its_own() {
+    fn each_kind_has_its_own_limit_and_drops_of_all_workers() {
         let limits = config::StormControl { broadcast: Some(0), ..Default::default() };
         let control = StormControl::new(&limits, HERTZ, 2);
         let kinds = [[0xff; 6], [1, 0, 0x5e, 0, 0, 1], [2, 0, 0, 0, 0, 1]]
             .map(|mac| Kind::of(MacKey::from(mac)));
         assert_eq!(kinds, Kind::ALL);
-        assert_eq!(kinds.map(|kind| control.admits(kind, 1 << 40, 1)), [false, true, true]);
+        for worker in [1, 0, 1] {
+            let admitted = kinds.map(|kind| control.admits(kind, 1 << 40, worker));
+            assert_eq!(admitted, [false, true, true]);
+        }
         assert_eq!(
             kinds.map(|kind| control.report(kind)),
-            [Some(StormReport { limit: 0, dropped: 1 }), None, None]
+            [Some(StormReport { limit: 0, dropped: 3 }), None, None]
         );
     }
 }
