@@ -145,7 +145,7 @@ fn put_gre_header(to: &mut Mbuf, packet: Variable, target: Target) -> Result<(),
 }
 
 /// Puts an outer header before a frame that has no short one.
-#[inline(never)]
+#[inline(always)]
 fn encapsulate(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
     if frame.len() > usize::from(target.adjacency.vlan_or_limit) {
         return Err(DropReason::Oversize);
@@ -172,7 +172,6 @@ fn put_plain_ipv6_header(
     Ok(())
 }
 
-/// Apart, so that the short way saves few registers.
 #[inline(never)]
 fn put_any_header(snapshot: &Snapshot, frame: &mut Mbuf, target: Target) -> Result<(), DropReason> {
     any_header(snapshot, target, frame, Flow::of(frame.data()))?.write(frame)
