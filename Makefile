@@ -11,7 +11,7 @@ PACKAGES := build-essential busybox-static chromium-headless-shell clang curl dp
 # What 'make bench' compares with.
 BENCH_PACKAGES := dpdk-dev linux-perf openvswitch-switch-dpdk
 
-.PHONY: help deps build demo lint test tests bench install deb book clean
+.PHONY: help deps build build-tests demo lint test bench install deb book clean
 
 help: ## List the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,7 +59,7 @@ $(PROMTOOL): | deps
 
 test: lint $(GUEST_KERNEL) $(PROMTOOL) ## Install what is missing, build, lint, run every test (as root)
 	@# The release build ends with minutes of one thread: what tests need is built beside it.
-	$(MAKE) --no-print-directory -j2 build tests
+	$(MAKE) --no-print-directory -j2 build build-tests
 	@# Tests wait more than they work: two for each core.
 	RUST_TEST_THREADS=$$(( 2 * $$(nproc) )) $(CARGO) test --workspace --locked
 	$(BENCH_OF_DEBUG_BUILD) -- --instructions --ferry $(BINARY)
@@ -67,7 +67,7 @@ test: lint $(GUEST_KERNEL) $(PROMTOOL) ## Install what is missing, build, lint, 
 
 # What counts instructions needs no optimisation itself.
 BENCH_OF_DEBUG_BUILD := $(CARGO) bench --profile dev --locked --bench forward
-tests: deps
+build-tests: deps
 	$(CARGO) test --workspace --locked --no-run
 	$(BENCH_OF_DEBUG_BUILD) --no-run
 

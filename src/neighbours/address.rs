@@ -67,8 +67,8 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The key of a FIB that stands for an address. IPv4 addresses are their own keys, which the FIB scatters; others are hashed by a
-/// random function, so that nobody can choose some that collide.
+/// What makes addresses keys of a FIB. IPv4 addresses are their own, which the FIB scatters by a seed of its own; others are hashed
+/// by a random function, so that nobody can choose some that collide.
 #[derive(Clone, Copy)]
 pub(super) struct Seed([u64; 2]);
 
@@ -116,7 +116,9 @@ mod tests {
             if let Some(address) = Address::of_station(ip) {
                 prop_assert_eq!(address.ip(), ip);
                 prop_assert_eq!(Address::from_words(address.words()), address);
-                prop_assert!(Seed::random().key(address).is_station());
+                let key = Seed::random().key(address);
+                prop_assert!(key.is_station());
+                prop_assert_eq!(key.bits() & Seed::HASHED == 0, address.is_ipv4());
             }
         }
     }
