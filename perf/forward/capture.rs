@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use ferry::tunnel::{AnyTemplate, Encap, Marking, OuterHeader, Sequence, UdpChecksum, Variable};
-use ferry::wire::{checksum, multicast::group_mac};
+use ferry::wire::checksum::{self, Sum};
+use ferry::wire::multicast::group_mac;
 
 use super::case::{Case, FLOWS, Size, Tunnel, Way};
 use super::config::{VTEP, VTEP6, speaker, vni};
@@ -181,7 +182,7 @@ pub fn outer_frame(
     let entropy_port = 49152 + (flow % FLOWS) as u16;
     let packet =
         Variable { inner: inner.len() as u16, id: vni, entropy_port, ..Variable::default() };
-    template.write(&mut frame, packet, checksum::sum(inner));
+    template.write(&mut frame, packet, Sum::of(inner));
     frame.extend(inner);
     frame
 }
@@ -208,12 +209,9 @@ pub fn tcp_frame(flow: usize, payload: usize) -> Vec<u8> {
 
 /// The sum of an untagged TCP packet over IPv4 without options and its pseudo-header: all ones where its checksum is right.
 pub fn tcp_sum(frame: &[u8]) -> u16 {
-    let mut sum = checksum::Sum::default();
-    sum.add(&frame[26..34]);
-    sum.add(&[0, TCP]);
-    sum.add(&((frame.len() - 34) as u16).to_be_bytes());
-    sum.add(&frame[34..]);
-    sum.get()
+    let length = (frame.len() - 34) as u16;
+    let pseudo = Sum::of(&frame[26..34]) + u16::from(TCP) + length;
+    (pseudo + Sum::of(&frame[34..])).fold()
 }
 
 fn ipv4(protocol: u8, payload: usize, source: [u8; 4], destination: [u8; 4]) -> [u8; 20] {

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 pub use self::plain_ipv6::PlainIpv6Template;
 use super::{Dscp, Encap, OuterHeader, SequenceNumbers, SummedBy, Ttl};
-use crate::wire::{checksum, ethernet, gre, ipv4, ipv6, udp, vxlan};
+use crate::wire::checksum::Sum;
+use crate::wire::{ethernet, gre, ipv4, ipv6, udp, vxlan};
 
 /// An outer header over IPv4 or IPv6 with everything in it that does not change from packet to packet.
 #[derive(Clone, Debug)]
@@ -35,10 +36,10 @@ pub struct AnyTemplate {
     /// VXLAN over IPv6 that is plain.
     is_plain_ipv6: bool,
     /// One's-complement sum of the IPv4 header with length and checksum zero.
-    ip_sum: u16,
+    ip_sum: Sum,
     /// One's-complement sum of what does not change of that which a UDP or GRE checksum covers; where a device computes it,
     /// of the pseudo-header only.
-    encap_sum: u16,
+    encap_sum: Sum,
     /// Of GRE with [`Encap::Gre::sequence`].
     numbers: Option<SequenceNumbers>,
 }
@@ -79,9 +80,9 @@ impl AnyTemplate {
         bytes[0..6].copy_from_slice(&outer.next_hop_mac);
         bytes[6..12].copy_from_slice(&outer.source_mac);
         let protocol = outer.encap.protocol();
-        let mut ip_sum = 0;
+        let mut ip_sum = Sum::default();
         let summed_by = outer.summed_by().unwrap_or(SummedBy::Nobody);
-        let mut encap_sum = checksum::Sum::default();
+        let mut encap_sum = Sum::default();
         let class = outer.marking.traffic_class();
         let length = outer.length();
         let payload_at = length - outer.encap.length();
@@ -95,7 +96,7 @@ impl AnyTemplate {
                 bytes[23] = protocol;
                 bytes[26..30].copy_from_slice(&source.octets());
                 bytes[30..34].copy_from_slice(&destination.octets());
-                ip_sum = checksum::sum(&bytes[14..34]);
+                ip_sum = Sum::of(&bytes[14..34]);
             }
             (source, destination) => {
                 put(&mut bytes, 12, ethernet::ethertype::IPV6);
@@ -113,8 +114,8 @@ impl AnyTemplate {
                 bytes[payload_at + udp::LENGTH] = 0x08;
                 // The pseudo-header: both addresses, which end the IP header, and the protocol.
                 let addresses = if outer.destination.is_ipv4() { 8 } else { 32 };
-                encap_sum.add(&bytes[payload_at - addresses..payload_at]);
-                encap_sum.add(&[0, protocol]);
+                encap_sum =
+                    Sum::of(&bytes[payload_at - addresses..payload_at]) + u16::from(protocol);
             }
             Encap::Nvgre { .. } => {
                 put(&mut bytes, payload_at, gre::KEY);
@@ -130,7 +131,7 @@ impl AnyTemplate {
             }
         }
         if summed_by != SummedBy::Device {
-            encap_sum.add(&bytes[payload_at..length]);
+            encap_sum = encap_sum + Sum::of(&bytes[payload_at..length]);
         }
         let (mut front, mut back) = ([0; FRONT], [0; BACK]);
         front.copy_from_slice(&bytes[..FRONT]);
@@ -153,7 +154,7 @@ impl AnyTemplate {
                 && outer.destination.is_ipv6()
                 && matches!(outer.encap, Encap::Vxlan { .. }),
             ip_sum,
-            encap_sum: encap_sum.get(),
+            encap_sum,
             numbers: numbers.cloned(),
         }
     }
@@ -205,9 +206,9 @@ impl AnyTemplate {
     /// Writes the header of one packet into [`AnyTemplate::length`] bytes. `inner_sum` is the one's-complement sum of
     /// the inner frame, where [`AnyTemplate::sums`] asks for it. `false` into other lengths.
     #[inline(always)]
-    pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: u16) -> bool {
+    pub fn write(&self, to: &mut [u8], packet: Variable, inner_sum: Sum) -> bool {
         if let (Some(plain), Ok(to)) = (self.plain_ipv6(), to.try_into()) {
-            plain.write(to, packet, plain.checksum(packet, || inner_sum));
+            plain.write(to, packet, inner_sum);
             return true;
         }
         if to.len() != self.length() {
@@ -239,21 +240,21 @@ impl AnyTemplate {
                 put_word(back, BACK - 4, id << 8 | flow);
             }
             Encap::Gre { key, checksum, sequence } => {
-                let mut header = 0;
+                let mut sum = self.encap_sum + inner_sum;
                 let mut option = BACK;
                 if let Some(numbers) = self.numbers.as_ref().filter(|_| sequence.is_sent()) {
                     let number = numbers.take();
                     option -= gre::OPTION;
                     put_word(back, option, number);
-                    header += halves(number);
+                    sum = sum + number;
                 }
                 if key {
                     option -= gre::OPTION;
                     put_word(back, option, id);
-                    header += halves(id);
+                    sum = sum + id;
                 }
                 if checksum {
-                    put(back, option - gre::OPTION, self.checksum(header, inner_sum));
+                    put(back, option - gre::OPTION, !sum.fold());
                 }
             }
         }
@@ -273,7 +274,7 @@ impl AnyTemplate {
             front[15] |= copied;
             front[22] |= ttl;
             let changed = u32::from(total) + u32::from(copied) + (u32::from(ttl) << 8);
-            put(front, 24, !fold(u32::from(self.ip_sum) + changed));
+            put(front, 24, !(self.ip_sum + changed).fold());
         }
         true
     }
@@ -286,10 +287,10 @@ impl AnyTemplate {
 
     /// The UDP checksum; never zero, which would mean 'none' (RFC 768). `id` is as it stands in the header.
     #[inline(always)]
-    fn udp_checksum(&self, port: u16, datagram: u16, id: u32, inner_sum: u16) -> u16 {
+    fn udp_checksum(&self, port: u16, datagram: u16, id: u32, inner_sum: Sum) -> u16 {
         // The length is in the pseudo-header too.
-        let header = u32::from(port) + 2 * u32::from(datagram) + halves(id);
-        match self.checksum(header, inner_sum) {
+        let header = Sum::from(port) + datagram + datagram + id;
+        match !(header + self.encap_sum + inner_sum).fold() {
             0 => 0xffff,
             sum => sum,
         }
@@ -298,13 +299,7 @@ impl AnyTemplate {
     /// What a device completes.
     #[inline(always)]
     fn pseudo_header_sum(&self, datagram: u16) -> u16 {
-        fold(u32::from(self.encap_sum) + u32::from(datagram))
-    }
-
-    /// The UDP or GRE checksum; `header` is the sum of what has changed in the header.
-    #[inline(always)]
-    fn checksum(&self, header: u32, inner_sum: u16) -> u16 {
-        !fold(u32::from(self.encap_sum) + header + u32::from(inner_sum))
+        (self.encap_sum + datagram).fold()
     }
 }
 
@@ -325,23 +320,13 @@ fn put_word(to: &mut [u8], offset: usize, value: u32) {
     to[offset..offset + 4].copy_from_slice(&value.to_be_bytes());
 }
 
-#[inline(always)]
-fn halves(word: u32) -> u32 {
-    (word >> 16) + (word & 0xffff)
-}
-
-#[inline(always)]
-fn fold(sum: u32) -> u16 {
-    // The upper half has their sum and its carry.
-    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::tunnel::{
         Form, GRE_TEMPLATE_LENGTH, Marking, Sequence, TEMPLATE_LENGTH, Template, UdpChecksum,
     };
+    use crate::wire::checksum;
     use proptest::prelude::*;
 
     pub fn outer(v6: bool, encap: Encap, id: Option<u32>) -> OuterHeader {
@@ -376,7 +361,7 @@ pub(super) mod tests {
         let template = AnyTemplate::new(outer, Some(&SequenceNumbers::default()));
         let mut packet = vec![0xff; template.length()];
         let variable = Variable { traffic_class: class, ..variable(inner.len() as u16, id) };
-        assert!(template.write(&mut packet, variable, checksum::sum(inner)));
+        assert!(template.write(&mut packet, variable, Sum::of(inner)));
         packet.extend(inner);
         packet
     }
@@ -430,7 +415,11 @@ pub(super) mod tests {
                 let outer = OuterHeader { marking, ..outer(v6, Encap::vxlan(4789), None) };
                 let mut packet = vec![0xff; outer.length()];
                 let variable = Variable { traffic_class: 0xaf, hop_limit: 7, ..variable(60, 5) };
-                assert!(AnyTemplate::new(&outer, None).write(&mut packet, variable, 0));
+                assert!(AnyTemplate::new(&outer, None).write(
+                    &mut packet,
+                    variable,
+                    Sum::default()
+                ));
                 let found = match v6 {
                     false => (packet[14], packet[15], packet[22]),
                     true => (packet[14] & 0xf0, packet[14] << 4 | packet[15] >> 4, packet[21]),
@@ -470,7 +459,7 @@ pub(super) mod tests {
             let template: &AnyTemplate = &templates[which];
             let mut packet = vec![0xff; template.length()];
             let variable = variable(0, 0x01_0203);
-            assert!(template.write(&mut packet, variable, 0));
+            assert!(template.write(&mut packet, variable, Sum::default()));
             packet.split_off(template.length() - 16)
         };
         for (number, which) in [0, 0, 1, 0].into_iter().enumerate() {
@@ -489,8 +478,8 @@ pub(super) mod tests {
     fn no_other_room_than_the_headers() {
         let template = AnyTemplate::new(&outer(true, Encap::vxlan(4789), None), None);
         let variable = variable(60, 1);
-        assert!(!template.write(&mut [0; 69], variable, 0));
-        assert!(!template.write(&mut [0; 71], variable, 0));
+        assert!(!template.write(&mut [0; 69], variable, Sum::default()));
+        assert!(!template.write(&mut [0; 71], variable, Sum::default()));
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod tests {
                 let packet =
                     Variable { inner: 61, id: 5, entropy_port: 50_000, ..Variable::default() };
                 let mut bytes = vec![0xff; template.length()];
-                assert!(template.write(&mut bytes, packet, checksum::sum(&inner)));
+                assert!(template.write(&mut bytes, packet, checksum::Sum::of(&inner)));
                 template.name_group(&mut bytes, group);
                 let header = vxlan::Header::new(5).of_group(group);
                 let at = template.length() - vxlan::LENGTH;

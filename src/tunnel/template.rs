@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::{Encap, OuterHeader, Sequence, SummedBy, Variable};
-use crate::wire::{checksum, gre, ipv4};
+use crate::wire::checksum::{self, Sum};
+use crate::wire::{gre, ipv4};
 
 /// Bytes of Ethernet, IPv4, UDP and VXLAN headers.
 pub const TEMPLATE_LENGTH: usize = 14 + 20 + 8 + 8;
@@ -102,10 +103,8 @@ impl Template {
         }
         if form == Form::SummedVxlan {
             // Of the pseudo-header, as far as it is known.
-            let mut sum = checksum::Sum::default();
-            sum.add(&bytes[26..34]);
-            sum.add(&[0, ipv4::UDP]);
-            put(&mut bytes, at::UDP_CHECKSUM, sum.get());
+            let sum = Sum::of(&bytes[26..34]) + u16::from(ipv4::UDP);
+            put(&mut bytes, at::UDP_CHECKSUM, sum.fold());
         }
         let ip_sum = checksum::sum(&bytes[14..34]);
         bytes[at::IP_LENGTH] = outer.marking.copied();

@@ -1,11 +1,83 @@
 //! The Internet checksum (RFC 1071).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Add;
+
+/// A one's-complement sum of bytes as the words that they are in memory, modulo 2^64 - 1: in the other byte order the same words
+/// have the same sum, in that order, and wider ones add up to the same once they are folded (RFC 1071 section 2).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum(u64);
+
+impl Sum {
+    /// Of bytes that follow an even number of others.
+    #[inline(always)]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(if bytes.len() < BLOCK { add_few(0, bytes) } else { add_many(bytes) })
+    }
+
+    /// In 16 bits, as a number, and not inverted. Zero only of nothing but zeros.
+    #[inline(always)]
+    pub fn fold(self) -> u16 {
+        // Adding the halves of a number to each other leaves their sum and its carry in the upper one.
+        let sum = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
+        ((sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16).swap_bytes()
+    }
+}
+
+impl<T: Into<Self>> Add<T> for Sum {
+    type Output = Self;
+
+    #[inline(always)]
+    fn add(self, other: T) -> Self {
+        Self(add_words(self.0, &[other.into().0.to_le_bytes()]))
+    }
+}
+
+/// A number in network byte order.
+impl From<u16> for Sum {
+    #[inline(always)]
+    fn from(number: u16) -> Self {
+        Self(number.swap_bytes().into())
+    }
+}
+
+/// A number in network byte order.
+impl From<u32> for Sum {
+    #[inline(always)]
+    fn from(number: u32) -> Self {
+        Self(number.swap_bytes().into())
+    }
+}
+
+/// The sum of bytes that come in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pieces {
+    sum: Sum,
+    /// Whether an odd number of bytes came so far.
+    odd: bool,
+}
+
+impl Pieces {
+    /// Adds a piece.
+    #[inline]
+    pub fn add(&mut self, bytes: &[u8]) {
+        let Sum(sum) = Sum::of(bytes);
+        // Of bytes at odd places it is that many bits more significant.
+        self.sum = self.sum + Sum(if self.odd { sum.rotate_left(8) } else { sum });
+        self.odd ^= bytes.len() & 1 == 1;
+    }
+
+    /// Of all that came.
+    #[inline]
+    pub fn sum(self) -> Sum {
+        self.sum
+    }
+}
 
 /// The one's-complement sum of bytes, not inverted.
 #[inline(always)]
 pub fn sum(bytes: &[u8]) -> u16 {
-    fold(add_up(bytes)).swap_bytes()
+    Sum::of(bytes).fold()
 }
 
 /// Whether bytes that contain their checksum add up.
@@ -23,19 +95,18 @@ pub fn compute(bytes: &[u8]) -> u16 {
 /// The checksum after one 16-bit word of what it covers has become another (RFC 1624).
 #[inline]
 pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
-    !fold(u64::from(!checksum) + u64::from(!old) + u64::from(new))
+    !(Sum::from(!checksum) + !old + new).fold()
 }
 
 /// Whether a UDP header and payload over IPv4, with a checksum other than zero, add up (RFC 768).
 pub fn verify_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> bool {
-    fold(pseudo_header_v4(source, destination, segment.len()) + accumulate(segment)) == 0xffff
+    sum_udp_v4(source, destination, segment) == 0xffff
 }
 
 /// The checksum of a UDP header and payload over IPv4 whose checksum field is zero. Never zero, which
 /// would mean 'none'.
 pub fn compute_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> u16 {
-    let sum = pseudo_header_v4(source, destination, segment.len()) + accumulate(segment);
-    match !fold(sum).swap_bytes() {
+    match !sum_udp_v4(source, destination, segment) {
         0 => 0xffff,
         checksum => checksum,
     }
@@ -56,7 +127,7 @@ pub fn verify_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload:
 #[inline(always)]
 pub fn verify_udp_behind_addresses(bytes: &[u8], length: usize) -> bool {
     // All ones in one's complement: a multiple of 0xffff other than zero, which a protocol is not.
-    let sum = accumulate(bytes) + protocol_and_length(super::ipv4::UDP, length);
+    let Sum(sum) = Sum::of(bytes) + protocol_and_length(super::ipv4::UDP, length);
     sum.is_multiple_of(0xffff)
 }
 
@@ -70,65 +141,21 @@ pub fn compute_icmpv6(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -
     !sum_v6(source, destination, super::ipv6::ICMPV6, message)
 }
 
+fn sum_udp_v4(source: Ipv4Addr, destination: Ipv4Addr, segment: &[u8]) -> u16 {
+    let addresses = Sum::of(&source.octets()) + Sum::of(&destination.octets());
+    let pseudo = addresses + protocol_and_length(super::ipv4::UDP, segment.len());
+    (pseudo + Sum::of(segment)).fold()
+}
+
 fn sum_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, payload: &[u8]) -> u16 {
-    let pseudo = pseudo_header_v6(source, destination, protocol, payload.len());
-    fold(pseudo + accumulate(payload)).swap_bytes()
-}
-
-/// A one's-complement sum of bytes that come in pieces.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Sum {
-    total: u64,
-    /// Whether an odd number of bytes came so far.
-    odd: bool,
-}
-
-impl Sum {
-    /// Adds a piece of at most 64 KiB.
-    #[inline]
-    pub fn add(&mut self, bytes: &[u8]) {
-        let sum = sum(bytes);
-        self.total += u64::from(if self.odd { sum.swap_bytes() } else { sum });
-        self.odd ^= bytes.len() & 1 == 1;
-    }
-
-    /// Folded to 16 bits, not inverted.
-    #[inline]
-    pub fn get(self) -> u16 {
-        fold(self.total)
-    }
-}
-
-fn pseudo_header_v4(source: Ipv4Addr, destination: Ipv4Addr, length: usize) -> u64 {
-    accumulate(&source.octets())
-        + accumulate(&destination.octets())
-        + protocol_and_length(super::ipv4::UDP, length)
-}
-
-#[inline]
-fn pseudo_header_v6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, length: usize) -> u64 {
-    accumulate(&source.octets())
-        + accumulate(&destination.octets())
-        + protocol_and_length(protocol, length)
+    let addresses = Sum::of(&source.octets()) + Sum::of(&destination.octets());
+    (addresses + protocol_and_length(protocol, payload.len()) + Sum::of(payload)).fold()
 }
 
 /// What else is in a pseudo-header, of a segment shorter than 64 KiB.
-#[inline]
-fn protocol_and_length(protocol: u8, length: usize) -> u64 {
-    u64::from(u16::from(protocol).swap_bytes()) + u64::from((length as u16).swap_bytes())
-}
-
-/// The sum of little-endian 16-bit words, in 33 bits.
 #[inline(always)]
-fn accumulate(bytes: &[u8]) -> u64 {
-    halves(add_up(bytes))
-}
-
-/// The sum of little-endian 16-bit words, modulo 2^64 - 1: added up in the other byte order, the same words have the same sum,
-/// in that order (RFC 1071 section 2). As wide as it gets, since wider words add up the same after folding.
-#[inline(always)]
-fn add_up(bytes: &[u8]) -> u64 {
-    if bytes.len() < BLOCK { add_few(0, bytes) } else { add_many(bytes) }
+fn protocol_and_length(protocol: u8, length: usize) -> Sum {
+    Sum::from(u16::from(protocol)) + length as u16
 }
 
 /// Adds fewer bytes than a block, which follow an even number of others.
@@ -191,13 +218,6 @@ fn halves(word: u64) -> u64 {
     (word & 0xffff_ffff) + (word >> 32)
 }
 
-/// Adding the halves of a number to each other leaves their sum and its carry in the upper one.
-#[inline(always)]
-fn fold(sum: u64) -> u16 {
-    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
-    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,11 +259,11 @@ mod tests {
         ) {
             let first = cuts.0 % (bytes.len() + 1);
             let second = first + cuts.1 % (bytes.len() - first + 1);
-            let mut pieces = Sum::default();
+            let mut pieces = Pieces::default();
             for piece in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
                 pieces.add(piece);
             }
-            prop_assert_eq!(pieces.get() % 0xffff, sum(&bytes) % 0xffff);
+            prop_assert_eq!(pieces.sum().fold(), sum(&bytes));
         }
     }
 
@@ -262,6 +282,15 @@ mod tests {
             let mut bad = segment;
             bad[at] ^= 4;
             assert!(!verify_udp_v6(source, destination, &bad));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_count_as_their_bytes(bytes in prop::collection::vec(any::<[u8; 2]>(), 0..99), short: u16, long: u32) {
+            let bytes = bytes.as_flattened();
+            let all = [bytes, &short.to_be_bytes(), &long.to_be_bytes()].concat();
+            prop_assert_eq!((Sum::of(bytes) + short + long).fold(), naive(&all));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::checksum::{self, Sum};
+use super::checksum::{self, Pieces, Sum};
 use super::ethernet::{self, ethertype, is_tag};
 use super::{ipv4, ipv6};
 
@@ -91,13 +91,13 @@ impl Transport {
     /// The checksum of a frame whose checksum field has the pseudo-header's sum, as hosts leave it to a device.
     /// `chunks` are the frame's bytes.
     pub fn complete<'c>(&self, chunks: impl Iterator<Item = &'c [u8]>) -> u16 {
-        let (mut sum, mut begin) = (Sum::default(), 0);
+        let (mut pieces, mut begin) = (Pieces::default(), 0);
         for chunk in chunks {
             let within = |at: usize| at.clamp(begin, begin + chunk.len()) - begin;
-            sum.add(&chunk[within(self.at)..within(self.end)]);
+            pieces.add(&chunk[within(self.at)..within(self.end)]);
             begin += chunk.len();
         }
-        self.not_none(!sum.get())
+        self.not_none(!pieces.sum().fold())
     }
 
     /// Makes one of a TCP packet's segments right: `segment` has the packet's headers and the payload from byte `offset`
@@ -141,11 +141,9 @@ impl Transport {
             false => self.ip_at + 12..self.ip_at + 20,
             true => self.ip_at + 8..self.ip_at + 40,
         };
-        let mut sum = Sum::default();
-        sum.add(&packet[addresses]);
-        sum.add(&((packet.len() - self.at) as u32).to_be_bytes());
-        sum.add(&[0, if self.is_tcp { TCP } else { ipv4::UDP }]);
-        sum.get()
+        let protocol = if self.is_tcp { TCP } else { ipv4::UDP };
+        let length = (packet.len() - self.at) as u32;
+        (Sum::of(&packet[addresses]) + length + u16::from(protocol)).fold()
     }
 
     /// Zero would mean that UDP has no checksum (RFC 768).

@@ -13,10 +13,11 @@ use crate::drop_reason::DropReason;
 use crate::tunnel::{
     AnyTemplate, GRE_TEMPLATE_LENGTH, PlainIpv6Template, TEMPLATE_LENGTH, Template, Ttl, Variable,
 };
+use crate::wire::checksum::{Pieces, Sum};
 use crate::wire::ethernet::{self, ethertype};
 use crate::wire::flow::Flow;
 use crate::wire::traffic_class::{ECN, hop_limit};
-use crate::wire::{checksum, udp, vxlan};
+use crate::wire::{udp, vxlan};
 
 /// Bytes of both MAC addresses, which a VLAN tag goes behind.
 const MACS: usize = 12;
@@ -162,10 +163,10 @@ fn put_plain_ipv6_header(
     frame: &mut Mbuf,
     target: Target,
 ) -> Result<(), DropReason> {
+    let inner_sum = if template.sums() { sum_of(frame) } else { Sum::default() };
     let packet = variable(frame, Flow::of(frame.data()), target);
-    let checksum = template.checksum(packet, || sum_of(frame));
     let room = frame.prepend(AnyTemplate::LONGEST).and_then(|room| room.first_chunk_mut());
-    template.write(room.ok_or(DropReason::NoHeadroom)?, packet, checksum);
+    template.write(room.ok_or(DropReason::NoHeadroom)?, packet, inner_sum);
     if template.leaves_checksum() {
         frame.have_udp_checksum_computed(true);
     }
@@ -317,7 +318,7 @@ fn encapsulated_copy(
 pub(super) struct AnyHeader<'r> {
     template: &'r AnyTemplate,
     packet: Variable,
-    inner_sum: u16,
+    inner_sum: Sum,
     /// Zero: it names none.
     group: u16,
 }
@@ -364,7 +365,7 @@ pub(super) fn any_header<'r>(
     flow: Flow,
 ) -> Result<AnyHeader<'r>, DropReason> {
     let template = template(snapshot, target)?;
-    let inner_sum = if template.sums() { sum_of(frame) } else { 0 };
+    let inner_sum = if template.sums() { sum_of(frame) } else { Sum::default() };
     let mut packet = variable(frame, flow, target);
     if !template.is_plain() {
         (packet.traffic_class, packet.hop_limit) = marks(template, frame, packet.traffic_class);
@@ -393,20 +394,17 @@ fn class_of(control: u16) -> u8 {
     (control >> 13 << 5) as u8
 }
 
-#[inline(always)]
-fn sum_of(frame: &Mbuf) -> u16 {
-    if frame.segments() == 1 {
-        return checksum::sum(frame.data());
-    }
-    sum_of_chain(frame)
+#[inline(never)]
+fn sum_of(frame: &Mbuf) -> Sum {
+    if frame.segments() == 1 { Sum::of(frame.data()) } else { sum_of_chain(frame) }
 }
 
 #[cold]
 #[inline(never)]
-fn sum_of_chain(frame: &Mbuf) -> u16 {
-    let mut sum = checksum::Sum::default();
-    frame.chunks().for_each(|chunk| sum.add(chunk));
-    sum.get()
+fn sum_of_chain(frame: &Mbuf) -> Sum {
+    let mut pieces = Pieces::default();
+    frame.chunks().for_each(|chunk| pieces.add(chunk));
+    pieces.sum()
 }
 
 #[inline(always)]
@@ -473,11 +471,11 @@ pub(super) fn send_in_fragments(
 /// Does what else the device does: it cannot where a datagram leaves in pieces. In the checksum's place is the sum of the
 /// pseudo-header.
 fn complete_udp(packet: &mut Mbuf, at: usize) {
-    let mut sum = checksum::Sum::default();
+    let mut pieces = Pieces::default();
     for (number, chunk) in packet.chunks().enumerate() {
-        sum.add(if number == 0 { chunk.get(at..).unwrap_or_default() } else { chunk });
+        pieces.add(if number == 0 { chunk.get(at..).unwrap_or_default() } else { chunk });
     }
-    let sum = match !sum.get() {
+    let sum = match !pieces.sum().fold() {
         0 => 0xffff,
         sum => sum,
     };

@@ -35,7 +35,7 @@ fn ours(v6: bool, encap: Encap) -> Vec<u8> {
     template.write(
         &mut packet,
         Variable { inner, id: 5, entropy_port: 50_000, ..Variable::default() },
-        0,
+        checksum::Sum::default(),
     );
     packet.resize(1514, 0x5a);
     packet.split_off(14)

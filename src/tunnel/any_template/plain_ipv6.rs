@@ -2,6 +2,7 @@
 
 use super::{AnyTemplate, BACK, FRONT, Variable, put, put_word};
 use crate::tunnel::SummedBy;
+use crate::wire::checksum::Sum;
 use crate::wire::{ethernet, ipv6, udp, vxlan};
 
 /// An [`AnyTemplate`] of VXLAN over IPv6 with the usual traffic class and time to live.
@@ -20,49 +21,40 @@ impl<'t> PlainIpv6Template<'t> {
         self.0.summed_by == SummedBy::Device
     }
 
-    /// What one packet's UDP checksum field has. `inner_sum` is the one's-complement sum of the inner frame, and only asked for
-    /// where a worker computes the checksum.
+    /// Whether [`PlainIpv6Template::write`] needs the inner frame's sum.
     #[inline(always)]
-    pub fn checksum(self, packet: Variable, inner_sum: impl FnOnce() -> u16) -> u16 {
-        let Self(template) = self;
-        match template.summed_by {
-            SummedBy::Nobody => 0,
-            SummedBy::Worker => {
-                let id = template.id_of(packet) << 8;
-                template.udp_checksum(packet.entropy_port, datagram(packet), id, inner_sum())
-            }
-            SummedBy::Device => template.pseudo_header_sum(datagram(packet)),
-        }
+    pub fn sums(self) -> bool {
+        self.0.summed_by == SummedBy::Worker
     }
 
-    /// Writes the header of one packet, with what [`PlainIpv6Template::checksum`] says.
+    /// Writes the header of one packet. `inner_sum` is that of the inner frame, where [`PlainIpv6Template::sums`] asks for it.
     #[inline(always)]
-    pub fn write(self, to: &mut [u8; AnyTemplate::LONGEST], packet: Variable, checksum: u16) {
+    pub fn write(self, to: &mut [u8; AnyTemplate::LONGEST], packet: Variable, inner_sum: Sum) {
         const UDP: usize = ethernet::LENGTH + ipv6::LENGTH;
         const VNI: usize = AnyTemplate::LONGEST - 4;
         let Self(template) = self;
+        let port = packet.entropy_port;
+        let datagram = packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16;
+        let id = template.id_of(packet) << 8;
+        let checksum = match template.summed_by {
+            SummedBy::Nobody => 0,
+            SummedBy::Worker => template.udp_checksum(port, datagram, id, inner_sum),
+            SummedBy::Device => template.pseudo_header_sum(datagram),
+        };
         to[..FRONT].copy_from_slice(&template.front);
         to[AnyTemplate::LONGEST - BACK..].copy_from_slice(&template.back);
-        let port = packet.entropy_port;
-        let datagram = datagram(packet);
         put(to, 16, port);
         put(to, 18, datagram);
         put(to, UDP, port);
         put(to, UDP + 4, datagram);
         put(to, UDP + 6, checksum);
-        put_word(to, VNI, template.id_of(packet) << 8);
+        put_word(to, VNI, id);
         let copied = packet.traffic_class & template.copied;
         if copied != 0 {
             to[14] |= copied >> 4;
             to[15] |= copied << 4;
         }
     }
-}
-
-/// Bytes of the UDP datagram.
-#[inline(always)]
-fn datagram(packet: Variable) -> u16 {
-    packet.inner + (udp::LENGTH + vxlan::LENGTH) as u16
 }
 
 #[cfg(test)]
@@ -84,7 +76,7 @@ mod tests {
             let variable = Variable { traffic_class, ..variable(1400, 0x01_0203) };
             let headers = [short, long].map(|template| {
                 let mut header = [0xff; AnyTemplate::LONGEST];
-                assert!(template.write(&mut header, variable, 0xbeef));
+                assert!(template.write(&mut header, variable, 0xbeef_u16.into()));
                 header
             });
             assert_eq!(headers[0], headers[1], "{checksum:?} {offloads} {id:?} {traffic_class}");
