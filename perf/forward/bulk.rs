@@ -66,7 +66,7 @@ pub struct Sample {
 /// The other ends do not come up, or what comes is wrong.
 pub fn run(order: &Order, kind: Bulk) -> Result<()> {
     let worker = order.worker.as_deref().context("no worker was named")?;
-    let ends = Ends::start(&order.generate, kind.offloads(), [QUEUE; 2])?;
+    let ends = Ends::start(&order.generate, kind.offloads(), false, [QUEUE; 2])?;
     // The same bytes in both kinds, so that no cache holds more of one.
     let (count, room) = match kind {
         Bulk::Tso => (FLOWS, 65_000),

@@ -58,6 +58,9 @@ pub struct Order {
     /// Namespaces whose kernels send and receive the TCP: the VM's, and the other host's.
     #[arg(long, hide = true, num_args = 2, value_names = ["VM", "HOST"], requires = "bulk")]
     pub stacks: Vec<String>,
+    /// The other host sends to the VM.
+    #[arg(long, hide = true, requires = "stacks")]
+    pub incoming: bool,
     /// Where the other host sends its tunnel packets.
     #[arg(long, hide = true, requires = "stacks")]
     pub vtep_mac: Option<String>,
@@ -126,11 +129,17 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Starts EAL, and both with what the other side is to do and so many descriptors a ring.
+    /// Starts EAL, and both with what the other side is to do and so many descriptors a ring. `takes_whole`: TCP packets may
+    /// come whole to the first.
     ///
     /// # Errors
     /// The other ends do not come up.
-    pub fn start(sockets: &[PathBuf], offloads: Offloads, descriptors: [u16; 2]) -> Result<Self> {
+    pub fn start(
+        sockets: &[PathBuf],
+        offloads: Offloads,
+        takes_whole: bool,
+        descriptors: [u16; 2],
+    ) -> Result<Self> {
         let options = EalOptions {
             control_core: 0,
             worker_cores: Vec::new(),
@@ -152,6 +161,7 @@ impl Ends {
                 mtu: 1500,
                 promiscuous: true,
                 offloads,
+                takes_whole: takes_whole && number == 0,
             };
             let name = format!("net_virtio_user{number}");
             let device = format!("{name},path={},queue_size={queue}", socket.display());
@@ -183,7 +193,7 @@ pub fn run(order: &Order) -> Result<()> {
         Some(kind) => return stacks::run(order, kind),
         None => {}
     }
-    let mut ends = Ends::start(&order.generate, Offloads::NONE, [QUEUE; 2])?;
+    let mut ends = Ends::start(&order.generate, Offloads::NONE, false, [QUEUE; 2])?;
     let frames: Vec<_> = (0..FLOWS).map(|flow| capture::station_frame(0, 0, None, flow)).collect();
     let mut generator = Generator {
         pool: &ends.pool,

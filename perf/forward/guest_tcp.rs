@@ -1,5 +1,5 @@
-//! TCP of a VM's kernel to another host's, whose kernel is the VTEP there: what a VM gains by leaving work to its device. Ferry in turns
-//! with OVS-DPDK.
+//! TCP of a VM's kernel to another host's, whose kernel is the VTEP there, and back: what a VM gains by leaving work to its device, and by
+//! getting packets whole. Ferry in turns with OVS-DPDK.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,9 @@ const PAR: f64 = 0.95;
 struct Way {
     name: &'static str,
     kind: Bulk,
-    measure: fn(Pages, &Path, Bulk) -> Result<Sample>,
+    /// From the other host to the VM.
+    incoming: bool,
+    measure: fn(Pages, &Path, Bulk, bool) -> Result<Sample>,
     samples: Vec<Sample>,
 }
 
@@ -59,25 +61,35 @@ impl Way {
 /// # Errors
 /// Something does not start, or what arrives is not what was sent.
 pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
-    let way = |name, kind, measure| Way { name, kind, measure, samples: Vec::new() };
+    let ferry = |name, kind, incoming| Way {
+        name,
+        kind,
+        incoming,
+        measure: through_ferry,
+        samples: Vec::new(),
+    };
+    let ovs = |name, kind, incoming| Way { measure: through_ovs, ..ferry(name, kind, incoming) };
     let mut ways = vec![
-        way("Ferry, TSO", Bulk::Tso, through_ferry as fn(_, &_, _) -> _),
-        way("Ferry, checksums", Bulk::Checksums, through_ferry),
-        way("Ferry, nothing left to it", Bulk::Plain, through_ferry),
+        ferry("Ferry, TSO", Bulk::Tso, false),
+        ferry("Ferry, checksums", Bulk::Checksums, false),
+        ferry("Ferry, nothing left to it", Bulk::Plain, false),
+        ferry("Ferry, to the VM, whole", Bulk::Tso, true),
+        ferry("Ferry, to the VM, segments", Bulk::Plain, true),
     ];
     let has_ovs = ovs::is_there();
     if has_ovs {
-        ways.push(way("OVS-DPDK, nothing left to it", Bulk::Plain, through_ovs));
+        ways.push(ovs("OVS-DPDK, nothing left to it", Bulk::Plain, false));
+        ways.push(ovs("OVS-DPDK, to the VM", Bulk::Plain, true));
     }
     for _ in 0..ROUNDS {
         for way in &mut ways {
-            way.samples.push((way.measure)(pages, folder, way.kind)?);
+            way.samples.push((way.measure)(pages, folder, way.kind, way.incoming)?);
         }
     }
     if has_ovs {
         // Once is enough: OVS 3.1 takes no such packet into a tunnel, from the first of a connection on.
-        let samples = vec![through_ovs(pages, folder, Bulk::Tso)?];
-        ways.push(Way { samples, ..way("OVS-DPDK, TSO", Bulk::Tso, through_ovs) });
+        let samples = vec![through_ovs(pages, folder, Bulk::Tso, false)?];
+        ways.push(Way { samples, ..ovs("OVS-DPDK, TSO", Bulk::Tso, false) });
     }
     let mut lines: Vec<_> = ways.iter().filter_map(Way::line).collect();
     let rates: Vec<_> = ways.iter().map(Way::rate).collect();
@@ -86,12 +98,19 @@ pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
         format!("with TSO {:.2} times the rate without, target ≥ {GAIN}", tso / plain),
         tso >= GAIN * plain,
     )];
-    if let Some([other, other_tso]) = rates.get(3..) {
+    let (whole, apart) = (rates[3], rates[4]);
+    verdicts.push((
+        format!("to the VM {:.2} times the rate of segments, target ≥ {GAIN}", whole / apart),
+        whole >= GAIN * apart,
+    ));
+    if let Some([other, incoming, other_tso]) = rates.get(5..) {
         let best = other.max(*other_tso);
         let text = format!("with TSO {tso:.2} Gbit/s, target > {best:.2} (the best of OVS-DPDK)");
         verdicts.push((text, tso > best));
         let text = format!("without {plain:.2} Gbit/s, target ≥ {PAR} × {other:.2} (OVS-DPDK)");
         verdicts.push((text, plain >= PAR * other));
+        let text = format!("to the VM {whole:.2} Gbit/s, target > {incoming:.2} (OVS-DPDK)");
+        verdicts.push((text, whole > *incoming));
     } else {
         lines.push("guest-tcp OVS-DPDK is missing: package openvswitch-switch-dpdk".to_owned());
     }
@@ -100,33 +119,41 @@ pub fn run(pages: Pages, folder: &Path) -> Result<Outcome> {
     Ok(Outcome { lines, figures: figures.into(), verdicts })
 }
 
-fn through_ferry(pages: Pages, folder: &Path, kind: Bulk) -> Result<Sample> {
+fn through_ferry(pages: Pages, folder: &Path, kind: Bulk, incoming: bool) -> Result<Sample> {
     let sockets = generator::sockets(folder);
     let ferry = Ferry::start(folder, |socket| generator::config(pages, &sockets, socket))?;
     let ports: Vec<Port> = ferry.client()?.get("/v1/ports")?;
     let underlay = ports.iter().find(|port| port.name == "up0").context("no up0")?;
-    let sample = talk(folder, &sockets, kind, &underlay.mac)?;
+    let sample = talk(folder, &sockets, (kind, incoming), &underlay.mac)?;
     ensure!(!sample.rates.is_empty(), "no connection through Ferry");
     ferry.stop()?;
     Ok(sample)
 }
 
-fn through_ovs(pages: Pages, folder: &Path, kind: Bulk) -> Result<Sample> {
+fn through_ovs(pages: Pages, folder: &Path, kind: Bulk, incoming: bool) -> Result<Sample> {
     let case = *CASES.first().context("no case")?;
     let (ovs, sockets) = ovs::Instance::between_vms(case, pages, folder, kind == Bulk::Tso)?;
-    let sample = talk(folder, &sockets, kind, &MacAddr(ovs::MAC).to_string())?;
+    let sample = talk(folder, &sockets, (kind, incoming), &MacAddr(ovs::MAC).to_string())?;
     ovs.stop()?;
     Ok(sample)
 }
 
 /// The VM and the other host, by a process of their own.
-fn talk(folder: &Path, sockets: &[PathBuf; 2], kind: Bulk, vtep: &str) -> Result<Sample> {
+fn talk(
+    folder: &Path,
+    sockets: &[PathBuf; 2],
+    (kind, incoming): (Bulk, bool),
+    vtep: &str,
+) -> Result<Sample> {
     let (vm, host) = (Namespace::new("vm")?, Namespace::new("host")?);
     let kind = kind.to_possible_value().context("no such kind")?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--generate").args(sockets).args(["--milliseconds", MILLISECONDS]);
     command.args(["--bulk", kind.get_name(), "--stacks", vm.name(), host.name()]);
     command.args(["--vtep-mac", vtep]);
+    if incoming {
+        command.arg("--incoming");
+    }
     let output = command.current_dir(folder).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "the generator failed: {}", errors.trim());

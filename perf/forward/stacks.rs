@@ -47,9 +47,9 @@ pub struct Sample {
     /// Payload bits that the receiving program had, for each second of this thread's time on its core: many short ones, as another
     /// process that takes the forwarder's core meanwhile holds up one or two of them. None where no connection comes about.
     pub rates: Vec<f64>,
-    /// Bytes of a frame that the VM handed to its device, on average.
+    /// Bytes of a frame between the VM and its device, on average.
     pub frame: f64,
-    /// Segments that the VM's kernel sent again.
+    /// Segments that the sending kernel sent again.
     pub again: u64,
 }
 
@@ -60,7 +60,8 @@ pub struct Sample {
 pub fn run(order: &Order, kind: Bulk) -> Result<()> {
     let [vm, host] = order.stacks.as_slice() else { anyhow::bail!("two namespaces are needed") };
     let vtep = order.vtep_mac.as_deref().context("no MAC of the VTEP was given")?;
-    let ends = Ends::start(&order.generate, kind.offloads(), QUEUES)?;
+    let takes_whole = order.incoming && kind == Bulk::Tso;
+    let ends = Ends::start(&order.generate, kind.offloads(), takes_whole, QUEUES)?;
     let (vm_tap, host_tap) = (device(vm, kind)?, device(host, Bulk::Plain)?);
     connect_vm(vm)?;
     connect_host(host, vtep)?;
@@ -76,14 +77,19 @@ pub fn run(order: &Order, kind: Bulk) -> Result<()> {
     };
     let listener = inside(host, || TcpListener::bind(SERVER))??;
     socket2::SockRef::from(&listener).set_recv_buffer_size(RECEIVED)?;
-    let Some([sender, receiver]) = link.connection(vm, &listener)? else {
+    let Some([mut sender, mut receiver]) = link.connection(vm, &listener)? else {
         println!("{}", serde_json::to_string(&Sample::default())?);
         return Ok(());
     };
+    if order.incoming {
+        std::mem::swap(&mut sender, &mut receiver);
+        socket2::SockRef::from(&receiver).set_recv_buffer_size(RECEIVED)?;
+    }
+    let from = if order.incoming { host } else { vm };
     let mut programs = Programs::new(sender, receiver)?;
     link.carry(&mut programs, WARM_UP)?;
     let statistics = Path::new("/proc/thread-self/schedstat");
-    let (frames, again) = (link.vm.sent, sent_again(vm)?);
+    let (frames, again) = (link.vm.carried, sent_again(from)?);
     let mut rates = Vec::new();
     for _ in 0..order.milliseconds / SLICE.as_millis() as u64 {
         let (before, received) = (time_on_core(statistics)?, programs.received);
@@ -91,8 +97,10 @@ pub fn run(order: &Order, kind: Bulk) -> Result<()> {
         let seconds = (time_on_core(statistics)? - before).as_secs_f64();
         rates.push((programs.received - received) as f64 * 8.0 / seconds);
     }
-    let frame = (link.vm.sent.1 - frames.1) as f64 / (link.vm.sent.0 - frames.0) as f64;
-    let again = sent_again(vm)? - again;
+    let carried = link.vm.carried[usize::from(order.incoming)];
+    let before = frames[usize::from(order.incoming)];
+    let frame = (carried.1 - before.1) as f64 / (carried.0 - before.0) as f64;
+    let again = sent_again(from)? - again;
     println!("{}", serde_json::to_string(&Sample { rates, frame, again })?);
     Ok(())
 }
@@ -152,20 +160,20 @@ struct Stack<'p> {
     pool: &'p Mempool,
     /// What the device had no room for yet.
     waiting: ArrayVec<Mbuf, BURST>,
-    /// Frames and bytes that the kernel has handed over.
-    sent: (u64, u64),
+    /// Frames and bytes that the kernel has handed over, and been given.
+    carried: [(u64, u64); 2],
 }
 
 impl<'p> Stack<'p> {
     fn new(tap: Tap, device: End, pool: &'p Mempool) -> Self {
-        Self { tap, device, pool, waiting: ArrayVec::new(), sent: (0, 0) }
+        Self { tap, device, pool, waiting: ArrayVec::new(), carried: [(0, 0); 2] }
     }
 
     /// What the kernel sends goes to its device, and what comes there to the kernel.
     fn turn(&mut self) -> Result<()> {
         while !self.waiting.is_full() {
             let Some(frame) = self.tap.read(self.pool)? else { break };
-            self.sent = (self.sent.0 + 1, self.sent.1 + frame.len() as u64);
+            count(&mut self.carried[0], &frame);
             self.waiting.push(frame);
         }
         if !self.waiting.is_empty() {
@@ -178,10 +186,16 @@ impl<'p> Stack<'p> {
                 return Ok(());
             }
             for frame in burst.drain(..) {
+                count(&mut self.carried[1], &frame);
                 self.tap.write(&frame)?;
             }
         }
     }
+}
+
+fn count((frames, bytes): &mut (u64, u64), frame: &Mbuf) {
+    *frames += 1;
+    *bytes += frame.len() as u64;
 }
 
 /// The VM and the other host.

@@ -8,7 +8,8 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ferry::dpdk::{Mbuf, Mempool, Work};
+use arrayvec::ArrayVec;
+use ferry::dpdk::{Mbuf, Mempool, Unfinished, Work};
 
 use super::bulk::Bulk;
 
@@ -19,6 +20,8 @@ const TCP4: u8 = 1;
 /// Where TCP and UDP headers have their checksums.
 const TCP_CHECKSUM: u16 = 16;
 const UDP_CHECKSUM: u16 = 6;
+/// Pieces of a frame that the kernel is given at once: a packet of 64 KiB in buffers of 2,048 bytes, or in segments.
+const PARTS: usize = 128;
 /// Before the IP header.
 const ETHERNET: usize = 14;
 
@@ -87,8 +90,15 @@ impl Tap {
     /// # Errors
     /// The kernel does not take it.
     pub fn write(&mut self, frame: &Mbuf) -> Result<()> {
-        let header = if frame.unfinished().is_some() { undone(frame.data())? } else { [0; HEADER] };
-        let parts = [IoSlice::new(&header), IoSlice::new(frame.data())];
+        let header = match frame.unfinished() {
+            Some(unfinished) => undone(frame.data(), unfinished)?,
+            None => [0; HEADER],
+        };
+        let mut parts = ArrayVec::<_, PARTS>::from_iter([IoSlice::new(&header)]);
+        for chunk in frame.chunks() {
+            let full = parts.try_push(IoSlice::new(chunk)).is_err();
+            ensure!(!full, "a frame in more than {PARTS} pieces");
+        }
         let written = self.0.write_vectored(&parts)?;
         let length = HEADER + frame.len();
         ensure!(written == length, "the kernel took {written} bytes of {length}");
@@ -96,13 +106,19 @@ impl Tap {
     }
 }
 
-/// What says that a frame over IPv4 lacks its checksum of TCP or UDP.
-fn undone(frame: &[u8]) -> Result<[u8; HEADER]> {
+/// What says that a frame over IPv4 lacks its checksum of TCP or UDP, and perhaps is several segments.
+fn undone(frame: &[u8], unfinished: Unfinished) -> Result<[u8; HEADER]> {
     let ip = frame.get(ETHERNET..ETHERNET + 20).context("a short IP header")?;
     let begin = ETHERNET as u16 + u16::from(ip[0] & 0xf) * 4;
     let place = if i32::from(ip[9]) == libc::IPPROTO_TCP { TCP_CHECKSUM } else { UDP_CHECKSUM };
     let mut header = [0; HEADER];
     header[0] = NEEDS_CHECKSUM;
+    if let Some(size) = unfinished.segments {
+        let words = frame.get(usize::from(begin) + 12).context("a short TCP header")? >> 4;
+        header[1] = TCP4;
+        header[2..4].copy_from_slice(&(begin + u16::from(words) * 4).to_ne_bytes());
+        header[4..6].copy_from_slice(&size.get().to_ne_bytes());
+    }
     header[6..8].copy_from_slice(&begin.to_ne_bytes());
     header[8..10].copy_from_slice(&place.to_ne_bytes());
     Ok(header)

@@ -503,7 +503,11 @@ pub(super) fn write_totals(totals: &Totals, output: &mut impl Write) -> io::Resu
         ),
         row("tx", totals.tx, "transmitted"),
         row("drops", totals.drops, "dropped for a reason: ferry show drops"),
-        row("merged", totals.merged, "fragments that became part of another packet"),
+        row(
+            "merged",
+            totals.merged,
+            "fragments and TCP segments that became part of another packet",
+        ),
         row("held", totals.held, "waiting: for their turn in replication, for other fragments"),
         row("events lost", totals.events_lost, "learning events; traffic repeats them"),
         row("peers refused", totals.peers_refused, "VTEPs not learned: too many"),

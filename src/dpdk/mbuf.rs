@@ -301,6 +301,14 @@ impl Mbuf {
         if has_had_tag { header.vlan_tci & 0xf000 } else { 0 }
     }
 
+    /// Takes over what was noted of another mbuf's packet, by its device or here.
+    pub fn take_notes(&mut self, other: &Self) {
+        let other = other.header();
+        let header = self.header_mut();
+        header.ol_flags |= other.ol_flags & !dpdk_sys::SHIM_MBUF_ATTACHED;
+        (header.vlan_tci, header.vlan_tci_outer) = (other.vlan_tci, other.vlan_tci_outer);
+    }
+
     /// Notes a number that goes on with the packet, where devices note the outer of two tags.
     pub fn note(&mut self, number: u16) {
         let header = self.header_mut();

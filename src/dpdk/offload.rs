@@ -107,6 +107,8 @@ const SEGMENTS: u64 = dpdk_sys::SHIM_TX_OFFLOAD_TCP_TSO;
 const OUTER: u64 = dpdk_sys::SHIM_TX_OFFLOAD_OUTER_IPV4_CKSUM;
 const INNER_SEGMENTS: u64 = dpdk_sys::SHIM_TX_OFFLOAD_VXLAN_TNL_TSO;
 
+const CHECKSUMS_LEFT: u64 = dpdk_sys::SHIM_MBUF_TX_TCP_CKSUM | dpdk_sys::SHIM_MBUF_TX_UDP_CKSUM;
+
 /// What a frame's sender left to its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfinished {
@@ -184,15 +186,27 @@ impl Mbuf {
         Some(Unfinished { segments: NonZeroU16::new(size).filter(|_| is_long) })
     }
 
+    /// Whether something was [left](Mbuf::leave) to the device that it will be sent by.
+    pub fn has_work_left(&self) -> bool {
+        self.header().ol_flags & (CHECKSUMS_LEFT | dpdk_sys::SHIM_MBUF_TX_TCP_SEG) != 0
+    }
+
     /// Leaves work to the device that it will be sent by, whose port says that it does such work. Outer and
     /// pseudo-headers are prepared as drivers expect them.
     pub fn leave(&mut self, work: &Work) {
-        let (flags, lengths) = work.words();
-        let header = self.header_mut();
-        header.ol_flags |= flags;
-        header.tx_offload = lengths;
+        self.leave_prepared(work);
+        let (flags, _) = work.words();
+        self.header_mut().ol_flags |= flags;
         // SAFETY: it reads and writes headers within the first segment, by the lengths above and the packet's own.
         unsafe { dpdk_sys::shim_net_intel_cksum_prepare(self.as_raw()) };
+    }
+
+    /// The same for headers that are as the device wants them, an IPv4 header with its checksum.
+    pub fn leave_prepared(&mut self, work: &Work) {
+        let (flags, lengths) = work.words();
+        let header = self.header_mut();
+        header.ol_flags |= flags & !dpdk_sys::SHIM_MBUF_TX_IP_CKSUM;
+        header.tx_offload = lengths;
     }
 }
 

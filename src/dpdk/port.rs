@@ -34,6 +34,8 @@ pub struct PortOptions {
     pub promiscuous: bool,
     /// What is left to the other side, as far as it is able to.
     pub offloads: Offloads,
+    /// Whether the other side may hand over TCP packets whole, in chains: a virtio driver's word to its device.
+    pub takes_whole: bool,
 }
 
 /// An attached device. Started by [`Port::start`]; stopped, closed and detached when the port and all its queues are
@@ -317,7 +319,10 @@ impl Port {
     fn configure(&self, subject: &str, options: &PortOptions, tx_queues: u16) -> Result<()> {
         // SAFETY: an all-zero rte_eth_conf means defaults.
         let mut conf: dpdk_sys::rte_eth_conf = unsafe { mem::zeroed() };
-        let wanted = dpdk_sys::SHIM_RX_OFFLOAD_IPV4_CKSUM | dpdk_sys::SHIM_RX_OFFLOAD_UDP_CKSUM;
+        let mut wanted = dpdk_sys::SHIM_RX_OFFLOAD_IPV4_CKSUM | dpdk_sys::SHIM_RX_OFFLOAD_UDP_CKSUM;
+        if options.takes_whole {
+            wanted |= dpdk_sys::SHIM_RX_OFFLOAD_TCP_LRO;
+        }
         conf.rxmode.offloads = wanted & self.info.rx_offload_capa;
         let send = dpdk_sys::SHIM_TX_OFFLOAD_MULTI_SEGS
             | dpdk_sys::SHIM_TX_OFFLOAD_UDP_CKSUM

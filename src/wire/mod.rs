@@ -20,6 +20,7 @@ pub mod mld;
 pub mod multicast;
 pub mod nd;
 pub mod pim;
+pub mod segment;
 pub mod traffic_class;
 pub mod transport;
 pub mod udp;

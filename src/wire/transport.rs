@@ -106,11 +106,8 @@ impl Transport {
     /// Like any device, it numbers IPv4 packets on, and leaves FIN and PSH to the last and CWR to the first segment
     /// (RFC 3168 section 6.1.2).
     pub fn patch_segment(&self, segment: &mut [u8], number: u16, offset: usize, is_last: bool) {
-        let length = segment.len();
-        if self.over_ipv6 {
-            put(segment, self.ip_at + 4, (length - self.ip_at - ipv6::LENGTH) as u16);
-        } else {
-            put(segment, self.ip_at + 2, (length - self.ip_at) as u16);
+        self.set_length(segment, segment.len());
+        if !self.over_ipv6 {
             let identification = get(segment, self.ip_at + 4).wrapping_add(number);
             put(segment, self.ip_at + 4, identification);
             put(segment, self.ip_at + 10, 0);
@@ -135,15 +132,27 @@ impl Transport {
         put(segment, field, sum);
     }
 
+    /// Has the IP header say that the frame has so many bytes. The checksum of IPv4 is left to do.
+    pub fn set_length(&self, headers: &mut [u8], length: usize) {
+        match self.over_ipv6 {
+            true => put(headers, self.ip_at + 4, (length - self.ip_at - ipv6::LENGTH) as u16),
+            false => put(headers, self.ip_at + 2, (length - self.ip_at) as u16),
+        }
+    }
+
     /// The pseudo-header's sum of a packet that ends with `packet`.
     fn pseudo_sum(&self, packet: &[u8]) -> u16 {
+        self.pseudo_header(packet, packet.len() - self.at).fold()
+    }
+
+    /// The pseudo-header of so many bytes of TCP or UDP.
+    pub fn pseudo_header(&self, packet: &[u8], length: usize) -> Sum {
         let addresses = match self.over_ipv6 {
             false => self.ip_at + 12..self.ip_at + 20,
             true => self.ip_at + 8..self.ip_at + 40,
         };
         let protocol = if self.is_tcp { TCP } else { ipv4::UDP };
-        let length = (packet.len() - self.at) as u32;
-        (Sum::of(&packet[addresses]) + length + u16::from(protocol)).fold()
+        Sum::of(&packet[addresses]) + length as u32 + u16::from(protocol)
     }
 
     /// Zero would mean that UDP has no checksum (RFC 768).
@@ -172,7 +181,7 @@ fn put(bytes: &mut [u8], at: usize, value: u16) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::net::Ipv4Addr;
@@ -239,6 +248,13 @@ mod tests {
             frame.extend(payload);
             frame
         }
+    }
+
+    /// The whole of a TCP packet with options, below a VLAN tag.
+    pub fn tcp_packet(over_ipv6: bool, payload: usize) -> Vec<u8> {
+        let shape = Shape { tags: 1, over_ipv6, ip_options: 0, is_tcp: true, tcp_options: 3 };
+        let payload: Vec<_> = (0..payload).map(|at| (at * at / 8) as u8).collect();
+        shape.frame(&payload, 0x10 | FIN_PSH & 0x08)
     }
 
     /// Whether the checksum adds up, by the definition.

@@ -106,7 +106,7 @@ pub struct WorkerCounters {
     pub held: Counter,
     /// Fragments that wait for others of their packet. A level, not a sum.
     pub fragments_held: Counter,
-    /// Fragments that became part of another frame.
+    /// Fragments and TCP segments that became part of another frame.
     pub merged: Counter,
     /// Rounds of the poll loop.
     pub polls: Counter,

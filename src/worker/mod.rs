@@ -9,6 +9,7 @@ mod access;
 mod bucket;
 mod bum;
 mod capture;
+mod coalesce;
 mod context;
 mod counters;
 mod dry_run;
@@ -46,6 +47,7 @@ mod target;
 mod traffic;
 mod transmit;
 mod underlay;
+mod whole;
 
 pub use capture::{Capture, Captured};
 pub use context::{Context, Pools};

@@ -10,6 +10,7 @@ use super::replicate::{self, Origin};
 use super::segment;
 use super::snapshot::{Adjacency, FloodList, Kind, Snapshot};
 use super::target::Target;
+use super::whole::leave_to_guest;
 use crate::dpdk::{Mbuf, Offloads, Unfinished, Work};
 use crate::drop_reason::DropReason;
 use crate::tunnel::TEMPLATE_LENGTH;
@@ -134,6 +135,9 @@ fn pass_on(
         target.adjacency.template.write(room, packet);
     } else if output::length_of_tags(kind) > 0 {
         frame = output::push_tags(frame, target, &context.headers)?;
+    }
+    if work.segments.is_some() && context.transmitter.is_guest(target.adjacency.port) {
+        return Ok(leave_to_guest(frame, work, &context.packets));
     }
     frame.leave(work);
     Ok(frame)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::capture::Capture;
+use super::coalesce::coalesce;
 use super::counters::WorkerCounters;
 use super::mirror::{Copies, Mirrors};
 use super::sampler::Watch;
@@ -37,6 +38,8 @@ pub struct TxPort {
     pub state: Option<Arc<PortState>>,
     /// Who looks at what leaves.
     watch: Option<Watch>,
+    /// Where the other side is a guest, which may take TCP packets whole: for their headers.
+    guest: Option<Mempool>,
     /// Whether the driver has frames of its own to send.
     needs_turns: bool,
     buffer: Burst,
@@ -47,7 +50,9 @@ impl TxPort {
     pub fn new(port: &Port, pool: &Mempool, path: Option<TxPath>) -> Self {
         let flat = (!port.sends_chains()).then(|| pool.clone());
         let needs_turns = port.needs_turns() && matches!(path, Some(TxPath::Queue(_)));
-        Self { path, flat, state: Some(port.state()), needs_turns, ..Self::vacant() }
+        let state = port.state();
+        let guest = state.changes().then(|| pool.clone());
+        Self { path, flat, state: Some(state), guest, needs_turns, ..Self::vacant() }
     }
 
     /// In place of a port with such another side, for whoever only wants to know what would be sent there.
@@ -72,8 +77,8 @@ impl TxPort {
 
     fn vacant() -> Self {
         let buffer = Burst::new();
-        let (path, handed, flat, substitute, state, watch) = Default::default();
-        Self { path, handed, flat, substitute, state, watch, needs_turns: false, buffer }
+        let (path, handed, flat, substitute, state, guest, watch) = Default::default();
+        Self { path, handed, flat, substitute, state, guest, watch, needs_turns: false, buffer }
     }
 }
 
@@ -157,6 +162,12 @@ impl Transmitter {
         state.map_or(Offloads::NONE, |state| state.offloads())
     }
 
+    /// Whether a port's other side is a guest.
+    pub fn is_guest(&self, index: u16) -> bool {
+        let state = self.ports.get(usize::from(index)).and_then(|port| port.state.as_ref());
+        state.is_some_and(|state| state.changes())
+    }
+
     /// Sends what is queued, here and by the workers that hand over to this one. Returns whether there was
     /// anything.
     #[inline]
@@ -205,6 +216,12 @@ pub(super) fn flush(port: &mut TxPort, index: u16, worker: &WorkerCounters, copi
     let counters = &worker.ports[usize::from(index)];
     let lost = match &mut port.path {
         Some(TxPath::Queue(queue)) => {
+            // Who looks on sees packets as they are on the wire.
+            if let (Some(pool), Some(state), None) = (&port.guest, &port.state, &port.watch)
+                && port.buffer.len() > 1
+            {
+                worker.merged.add(coalesce(&mut port.buffer, state.offloads(), pool) as u64);
+            }
             let (mut before, segments) = weigh(&port.buffer);
             if segments != port.buffer.len()
                 && let Some(pool) = &port.flat

@@ -10,4 +10,5 @@ mod ports;
 mod real_guest;
 mod real_nic;
 mod vhost;
+mod whole_packets;
 mod workers;

@@ -14,23 +14,25 @@ use crate::support::{Ferry, Namespace, RawPort, eventually};
 use tempfile::TempDir;
 
 /// What a guest may leave to its device, and what it takes.
-const ALL: u64 = CSUM | HOST_TSO4 | HOST_TSO6 | GUEST_CSUM | GUEST_TSO4 | GUEST_TSO6;
+pub const ALL: u64 = CSUM | HOST_TSO4 | HOST_TSO6 | GUEST_CSUM | GUEST_TSO4 | GUEST_TSO6;
 /// Payload bytes of a segment.
-const SIZE: usize = 1000;
+pub const SIZE: usize = 1000;
 
 /// Guests on vhost-user ports `vm1` and `vm2`; stations on wires: `vm3` in VLAN 10 of `trunk0`, and the peer's.
 /// The last byte of a station's MAC is its number, the peer's is 9.
-struct World {
-    ferry: Ferry,
-    underlay: RawPort,
+pub struct World {
+    pub ferry: Ferry,
+    pub underlay: RawPort,
     trunk: RawPort,
     folder: TempDir,
+    /// Of the underlay port.
+    pub mac: [u8; 6],
     _host: Namespace,
     _wires: Namespace,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with("", "")
     }
 
@@ -79,13 +81,14 @@ networks:
             underlay: RawPort::open(&wires, "under"),
             trunk: RawPort::open(&wires, "trunk"),
             folder,
+            mac: host.mac("eth1"),
             _host: host,
             _wires: wires,
         }
     }
 
     /// Attaches the driver of `vm1` or `vm2`, which takes of what it is offered what is wanted.
-    fn guest(&self, name: &str, wanted: u64) -> VirtioNet {
+    pub fn guest(&self, name: &str, wanted: u64) -> VirtioNet {
         let guest = VirtioNet::attach(&self.folder.path().join(format!("{name}.sock")), wanted);
         eventually("the guest is attached", || {
             let ports = self.ferry.show("ports");
@@ -115,7 +118,7 @@ networks:
     }
 
     /// Nothing is left over, the counters add up, and every mbuf comes home.
-    fn finish(self) {
+    pub fn finish(self) {
         self.underlay.expect_silence();
         self.trunk.expect_silence();
         self.ferry.expect_balance();
@@ -128,7 +131,7 @@ fn checksum_left(segment: &Segment) -> Header {
     Header { flags: NEEDS_CSUM, checksum_start, checksum_offset: 16, ..Header::default() }
 }
 
-fn segments_wanted(segment: &Segment, size: usize) -> Header {
+pub fn segments_wanted(segment: &Segment, size: usize) -> Header {
     Header {
         gso_type: if segment.ipv6 { GSO_TCPV6 } else { GSO_TCPV4 },
         gso_size: size as u16,
@@ -233,6 +236,13 @@ fn what_is_flooded_is_finished_first() {
     world.finish();
 }
 
+/// What a guest that takes whole packets gets: with the pseudo-header's sum of all of it.
+pub fn expect_whole(guest: &mut VirtioNet, packet: &Segment, size: usize) {
+    let (header, frame) = guest.receive(Duration::from_secs(3)).expect("a frame");
+    assert_eq!(header, segments_wanted(packet, size));
+    assert!(frame == packet.unfinished(), "{} bytes, IPv6: {}", packet.payload.len(), packet.ipv6);
+}
+
 #[test]
 fn guests_on_one_host_leave_it_to_each_other() {
     let world = World::new();
@@ -246,13 +256,7 @@ fn guests_on_one_host_leave_it_to_each_other() {
 
         let packet = segment(2, ipv6, 60_000);
         guest.send(segments_wanted(&packet, SIZE), &packet.unfinished());
-        let (header, frame) = other.receive(Duration::from_secs(3)).unwrap();
-        assert_eq!(header, segments_wanted(&packet, SIZE));
-        // DPDK's idea of a packet that is to be cut has no length in its pseudo-header.
-        let mut whole = packet.unfinished();
-        let sum = packet.tcp_at() + 16..packet.tcp_at() + 18;
-        whole[sum.clone()].copy_from_slice(&frame[sum]);
-        assert!(frame == whole, "IPv6: {ipv6}");
+        expect_whole(&mut other, &packet, SIZE);
     }
     drop(other);
     // The next one takes checksums only, the one after that nothing.

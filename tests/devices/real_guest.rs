@@ -1,7 +1,6 @@
 //! A Linux guest in QEMU, whose virtio-net device is Ferry's, and a kernel VTEP on the other side of the tunnel.
 
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::support::{Ferry, Namespace, Qemu, eventually};
@@ -82,10 +81,10 @@ fn it_pings_across_the_tunnel_and_outlives_ferry() {
     ferry.stop();
 }
 
-/// Times that the file is sent, so that what it takes the guest can be told from noise.
+/// Times that the file is sent each way, so that what it takes the guest can be told from noise.
 const DOWNLOADS: usize = 8;
 
-/// What it took a guest to send a file so often.
+/// What it took a guest to send or receive a file so often.
 #[derive(Debug)]
 struct Effort {
     frames: u64,
@@ -102,18 +101,8 @@ fn checksum_errors(snmp: &str) -> &str {
 }
 
 impl Machines {
-    /// Serves or takes one TCP connection on the kernel's machine, on port 5001; `way` says where its bytes go or come from.
-    fn listen(&self, way: &str) -> Child {
-        let mut command = self.kernel.command("sh");
-        command.args(["-c", &format!("busybox nc -l -p 5001 {way}")]);
-        // An input that ended would end the connection.
-        let listener = command.stdin(Stdio::piped()).spawn().unwrap();
-        eventually("the kernel listens", || self.kernel.exec("ss -Hltn").contains(":5001"));
-        listener
-    }
-
-    /// A file of the guest goes across the tunnel and back by TCP, each time intact. Returns what the first way took the guest.
-    fn exchange(&self, ferry: &Ferry, guest: &mut Qemu) -> Effort {
+    /// A file of the guest goes across the tunnel and back by TCP, each time intact. Returns what each way took the guest.
+    fn exchange(&self, ferry: &Ferry, guest: &mut Qemu) -> [Effort; 2] {
         let file = self.folder.path().join("file");
         let file = file.display();
         guest.run("head -c 8000000 /dev/urandom > /tmp/file");
@@ -124,38 +113,52 @@ impl Machines {
             self.kernel.exec(&format!("busybox wget -q -O {file} http://10.0.0.1/file"));
         }
         let time = guest.time_on_cores() - begin;
-        let ports = ferry.show("ports");
-        let port = ports.as_array().unwrap().iter().find(|row| row["name"] == "vm1").unwrap();
-        let of = |key: &str| port[key].as_u64().unwrap();
-        let effort = Effort { frames: of("rx_packets"), bytes: of("rx_bytes"), time };
+        let count = |way: &str| {
+            let ports = ferry.show("ports");
+            let port = ports.as_array().unwrap().iter().find(|row| row["name"] == "vm1").unwrap();
+            [format!("{way}_packets"), format!("{way}_bytes")]
+                .map(|key| port[key].as_u64().unwrap())
+        };
+        let [frames, bytes] = count("rx");
+        let sent = Effort { frames, bytes, time };
         let sum = self.kernel.exec(&format!("md5sum {file}"));
         guest.run(&format!("md5sum /tmp/file | grep {}", sum.split(' ').next().unwrap()));
 
-        let mut listener = self.listen(&format!("< {file}"));
-        guest.run("nc 10.0.0.2 5001 > /tmp/back");
-        assert!(listener.wait().unwrap().success());
+        let folder = self.folder.path().display();
+        let _server = self.kernel.spawn(&format!("busybox httpd -f -p 8080 -h {folder}"));
+        eventually("the kernel listens", || self.kernel.exec("ss -Hltn").contains(":8080"));
+        let ([frames, bytes], begin) = (count("tx"), guest.time_on_cores());
+        for _ in 0..DOWNLOADS {
+            guest.run("wget -q -O /tmp/back http://10.0.0.2:8080/file");
+        }
+        let time = guest.time_on_cores() - begin;
+        let [frames, bytes] = [count("tx")[0] - frames, count("tx")[1] - bytes];
+        let received = Effort { frames, bytes, time };
         guest.run("cmp /tmp/file /tmp/back");
         assert_eq!(checksum_errors(&self.kernel.exec("cat /proc/net/snmp")), "0");
         assert_eq!(checksum_errors(&guest.run("cat /proc/net/snmp")), "0");
-        effort
+        [sent, received]
     }
 }
 
 #[test]
 fn tcp_arrives_intact_whatever_the_guest_leaves_to_its_device() {
-    let [tso, none] = ["on", "off"].map(|offloads| {
+    let [[tso, gro], [none, apart]] = ["on", "off"].map(|offloads| {
         let machines = Machines::new("", &format!(", offloads: {offloads}"));
         let ferry = machines.ferry();
         let mut guest = machines.guest(false);
-        let effort = machines.exchange(&ferry, &mut guest);
+        let efforts = machines.exchange(&ferry, &mut guest);
         ferry.expect_balance();
         drop(guest);
         ferry.stop();
-        effort
+        efforts
     });
     // The guest's MTU and its Ethernet header.
     assert!(none.bytes / none.frames <= 1464, "{none:?}");
     assert!(tso.frames * 4 < none.frames, "{tso:?}, without TSO {none:?}");
     // What the guest gains by it.
     assert!(tso.time * 5 < none.time * 4, "{tso:?}, without TSO {none:?}");
+    // And by getting segments as whole packets.
+    assert!(apart.bytes / apart.frames <= 1464, "{apart:?}");
+    assert!(gro.frames * 4 < apart.frames, "{gro:?}, apart {apart:?}");
 }

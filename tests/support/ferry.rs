@@ -184,6 +184,21 @@ impl Ferry {
         self.child.id()
     }
 
+    /// Does something while no thread of it runs.
+    pub fn while_stopped(&self, work: impl FnOnce()) {
+        let signal = |signal| {
+            // SAFETY: a plain system call, on a child that has not been waited for.
+            assert_eq!(unsafe { libc::kill(self.pid() as i32, signal) }, 0);
+        };
+        signal(libc::SIGSTOP);
+        super::eventually("it has stopped", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+            status.unwrap().contains("State:\tT")
+        });
+        work();
+        signal(libc::SIGCONT);
+    }
+
     /// Dropped packets by port and reason.
     pub fn drops(&self) -> HashMap<(String, String), u64> {
         let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();

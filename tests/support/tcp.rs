@@ -17,6 +17,7 @@ pub struct Segment {
     pub to: [u8; 6],
     pub from: [u8; 6],
     pub ipv6: bool,
+    pub source_port: u16,
     /// Of IPv4.
     pub identification: u16,
     pub sequence: u32,
@@ -30,7 +31,9 @@ impl Segment {
         let payload =
             (0..length).map(|at| (at as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]);
         let (identification, sequence) = (0xfffe, 0xffff_ff00);
-        Self { to, from, ipv6, identification, sequence, flags: ACK, payload: payload.collect() }
+        let payload = payload.collect();
+        let source_port = 12_345;
+        Self { to, from, ipv6, source_port, identification, sequence, flags: ACK, payload }
     }
 
     /// Bytes before the TCP header.
@@ -68,7 +71,8 @@ impl Segment {
             let sum = !internet_sum(&frame[14..34]);
             frame[24..26].copy_from_slice(&sum.to_be_bytes());
         }
-        frame.extend([0x30, 0x39, 0, 80]);
+        frame.extend(self.source_port.to_be_bytes());
+        frame.extend([0, 80]);
         frame.extend(self.sequence.to_be_bytes());
         frame.extend([0, 0, 0, 1, (HEADER as u8 / 4) << 4, self.flags, 0x20, 0]);
         frame.extend(internet_sum(&pseudo).to_be_bytes());
@@ -100,6 +104,7 @@ impl Segment {
             to: *frame.first_chunk().unwrap(),
             from: *frame[6..].first_chunk().unwrap(),
             ipv6,
+            source_port: number(at),
             identification: if ipv6 { 0xfffe } else { number(18) },
             sequence: u32::from_be_bytes(*frame[at + 4..].first_chunk().unwrap()),
             flags: frame[at + 13],

@@ -40,7 +40,7 @@ pub struct Header {
     pub checksum_offset: u16,
 }
 
-const HEADER: usize = 12;
+pub const HEADER: usize = 12;
 /// Descriptors of a ring.
 const SIZE: u16 = 256;
 /// Bytes that a ring has in memory, and that one buffer for a received frame has.
@@ -241,7 +241,7 @@ impl Drop for VirtioNet {
 }
 
 impl Header {
-    fn bytes(self) -> [u8; HEADER] {
+    pub fn bytes(self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..2].copy_from_slice(&[self.flags, self.gso_type]);
         let numbers =

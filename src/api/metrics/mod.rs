@@ -231,7 +231,7 @@ fn totals(text: &mut Text, totals: &Totals) {
         text.sample(&[], value);
     };
     one(Counter, "copied_packets_total", "Frames made here, mostly by replication.", totals.copies);
-    let help = "Fragments that became part of another packet.";
+    let help = "Fragments and TCP segments that became part of another packet.";
     one(Counter, "merged_packets_total", help, totals.merged);
     let help = "Frames that wait for their turn in replication, or for other fragments.";
     one(Gauge, "held_packets", help, totals.held);

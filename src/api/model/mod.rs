@@ -100,7 +100,7 @@ pub struct Totals {
     pub tx: u64,
     /// Frames dropped for a named reason.
     pub drops: u64,
-    /// Fragments that became part of another frame.
+    /// Fragments and TCP segments that became part of another frame.
     #[serde(default)]
     pub merged: u64,
     /// Frames that wait in Ferry now, for their turn in replication, or for other fragments of their packet.

@@ -102,7 +102,7 @@ rx             1_234_567  received
 copies                13  made here: by replication, queries for members, answers, fragments
 tx             1_234_500  transmitted
 drops                 70  dropped for a reason: ferry show drops
-merged                 3  fragments that became part of another packet
+merged                 3  fragments and TCP segments that became part of another packet
 held                   7  waiting: for their turn in replication, for other fragments
 events lost            0  learning events; traffic repeats them
 peers refused          3  VTEPs not learned: too many

@@ -111,6 +111,7 @@ pub fn wanted(config: &Config) -> Vec<Wanted> {
             mtu: port.mtu,
             promiscuous: promiscuous && port.promiscuous,
             offloads: offloads(port.offloads),
+            takes_whole: false,
         },
     };
     let underlay = &config.underlay.ports;
