@@ -8,7 +8,7 @@ use super::offloads::{ALL, SIZE, World, expect_whole, segments_wanted};
 use crate::support::frames::{PEER1, internet_sum, mac, udp, vxlan};
 use crate::support::tcp::{ACK, FIN, HEADER, PSH, Segment};
 use crate::support::virtio::{GUEST_CSUM, GUEST_TSO4, GUEST_TSO6, Header, VirtioNet};
-use crate::support::{Namespace, RawPort};
+use crate::support::{Namespace, RawPort, eventually};
 
 impl World {
     /// Frames come out of the tunnel, all in one burst.
@@ -124,6 +124,133 @@ fn guests_that_take_no_packets_whole_get_segments() {
             }
         }
     }
+    world.finish();
+}
+
+/// A frame without what nobody may go by where packets must not be fragmented: their identification, and so their checksum.
+fn comparable(mut frame: Vec<u8>) -> Vec<u8> {
+    if frame[12..14] == [8, 0] {
+        frame[18..20].fill(0);
+        frame[24..26].fill(0);
+    }
+    frame
+}
+
+/// The segments that a frame is, as its receiver would cut it.
+fn segments_of(header: Header, frame: Vec<u8>) -> Vec<Vec<u8>> {
+    if header.gso_size == 0 {
+        return vec![comparable(frame)];
+    }
+    let ipv6 = frame[12..14] == [0x86, 0xdd];
+    let at = if ipv6 { 54 } else { 34 };
+    let whole = Segment {
+        source_port: u16::from_be_bytes([frame[at], frame[at + 1]]),
+        sequence: u32::from_be_bytes(*frame[at + 4..].first_chunk().unwrap()),
+        flags: frame[at + 13],
+        payload: frame[at + HEADER..].to_vec(),
+        ..incoming(ipv6, 0)
+    };
+    assert_eq!(header, segments_wanted(&whole, header.gso_size.into()));
+    assert!(comparable(frame) == comparable(whole.unfinished()));
+    whole.cut(header.gso_size.into()).iter().map(|of| comparable(of.frame())).collect()
+}
+
+/// Segments of some connections, some of which are lost, repeated, late, damaged or not mere payload: each connection's come
+/// as they were sent, in their order.
+#[test]
+fn no_segment_is_lost_changed_or_overtaken() {
+    let world = World::new();
+    let mut guest = world.guest("vm2", ALL);
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    };
+    for _ in 0..60 {
+        let connections = 1 + random(4) as u16;
+        let size = [1, 100, SIZE, SIZE][random(4) as usize];
+        let mut queues: Vec<Vec<Segment>> = (0..connections)
+            .map(|number| {
+                let packet = incoming(
+                    random(3) == 0,
+                    size * (1 + random(30) as usize) - random(2) as usize * (size / 2),
+                );
+                Segment { source_port: 1000 + number, ..packet }.cut(size)
+            })
+            .collect();
+        let mut sent = Vec::new();
+        while sent.len() < 32 && queues.iter().any(|queue| !queue.is_empty()) {
+            let queue = &mut queues[random(connections.into()) as usize];
+            if queue.is_empty() {
+                continue;
+            }
+            let next = random(12);
+            let place = if next == 0 { random(queue.len() as u64) as usize } else { 0 };
+            let mut segment = queue.remove(place);
+            match next {
+                1 => continue,
+                2 => queue.insert(0, segment.clone()),
+                3 => segment.flags |= FIN,
+                4 => segment.flags ^= PSH,
+                _ => {}
+            }
+            let mut frame = segment.frame();
+            if next == 5 {
+                let last = frame.len() - 1;
+                frame[last] ^= 0x10;
+            }
+            sent.push((segment.source_port, frame));
+        }
+        world.arrive(sent.iter().map(|(_, frame)| frame.clone()));
+        let mut came = Vec::new();
+        while came.len() < sent.len() {
+            let (header, frame) = guest.receive(Duration::from_secs(3)).expect("a frame");
+            came.extend(segments_of(header, frame));
+        }
+        for number in 0..connections {
+            let port = (1000 + number).to_be_bytes();
+            let of = |frame: &&Vec<u8>| {
+                let at = if frame[12..14] == [8, 0] { 34 } else { 54 };
+                frame[at..at + 2] == port
+            };
+            let came: Vec<_> = came.iter().filter(of).collect();
+            let sent: Vec<_> = sent.iter().map(|(_, frame)| comparable(frame.clone())).collect();
+            let sent: Vec<_> = sent.iter().filter(of).collect();
+            assert!(came == sent, "connection {number} of {connections}, segments of {size} bytes");
+        }
+    }
+    let totals = world.ferry.expect_balance();
+    assert!(totals["merged"].as_u64().unwrap() > 300, "{totals}");
+    world.finish();
+}
+
+/// Who looks on sees packets as they are on the wire.
+#[test]
+fn a_captured_port_has_segments_as_they_came() {
+    let world = World::new();
+    let mut guest = world.guest("vm2", ALL);
+    let packet = incoming(false, 3 * SIZE);
+    let frames: Vec<_> = packet.cut(SIZE).iter().map(Segment::frame).collect();
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("vm2.pcapng");
+    let words = ["capture", "--port", "vm2", "--count", "3", "-w", file.to_str().unwrap()];
+    let mut capture = world.ferry.spawn(&words);
+    eventually("the capture begins", || std::fs::metadata(&file).is_ok_and(|of| of.len() > 0));
+    world.arrive(frames.clone());
+    frames.iter().for_each(|frame| expect_single(&mut guest, frame));
+    assert!(capture.wait().unwrap().success());
+    let captured = std::fs::read(&file).unwrap();
+    for frame in &frames {
+        assert!(captured.windows(frame.len()).any(|bytes| bytes == frame));
+    }
+    // Nobody looks any more.
+    eventually("packets are whole again", || {
+        world.arrive(frames.clone());
+        let (_, first) = guest.receive(Duration::from_secs(3)).unwrap();
+        let is_whole = first == packet.unfinished();
+        while guest.receive(Duration::from_millis(50)).is_some() {}
+        is_whole
+    });
     world.finish();
 }
 

@@ -32,7 +32,7 @@ pub use testpmd::Testpmd;
 use std::time::{Duration, Instant};
 
 /// Waits until `check` is true.
-pub fn eventually(what: &str, check: impl Fn() -> bool) {
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(10);
     while !check() {
         assert!(Instant::now() < end, "not within 10 s: {what}");
