@@ -107,6 +107,17 @@ const SEGMENTS: u64 = dpdk_sys::SHIM_TX_OFFLOAD_TCP_TSO;
 const OUTER: u64 = dpdk_sys::SHIM_TX_OFFLOAD_OUTER_IPV4_CKSUM;
 const INNER_SEGMENTS: u64 = dpdk_sys::SHIM_TX_OFFLOAD_VXLAN_TNL_TSO;
 
+/// What [`Mbuf::unfinished`] looks at.
+const TO_DO: u64 = dpdk_sys::SHIM_MBUF_RX_L4_CKSUM_MASK | dpdk_sys::SHIM_MBUF_RX_LRO;
+/// What [`Work`] is told by.
+const WORK: u64 = CHECKSUMS_LEFT
+    | dpdk_sys::SHIM_MBUF_TX_IPV4
+    | dpdk_sys::SHIM_MBUF_TX_IPV6
+    | dpdk_sys::SHIM_MBUF_TX_IP_CKSUM
+    | dpdk_sys::SHIM_MBUF_TX_TCP_SEG
+    | dpdk_sys::SHIM_MBUF_TX_OUTER_IPV4
+    | dpdk_sys::SHIM_MBUF_TX_OUTER_IP_CKSUM
+    | dpdk_sys::SHIM_MBUF_TX_TUNNEL_VXLAN;
 const CHECKSUMS_LEFT: u64 = dpdk_sys::SHIM_MBUF_TX_TCP_CKSUM | dpdk_sys::SHIM_MBUF_TX_UDP_CKSUM;
 
 /// What a frame's sender left to its device.
@@ -184,6 +195,13 @@ impl Mbuf {
         let size = (header.tx_offload >> dpdk_sys::SHIM_MBUF_TSO_SEGSZ_OFS) as u16;
         let is_long = header.ol_flags & dpdk_sys::SHIM_MBUF_RX_LRO != 0;
         Some(Unfinished { segments: NonZeroU16::new(size).filter(|_| is_long) })
+    }
+
+    /// Notes that all is done that its sender left to a device, and what was [left](Mbuf::leave) to one.
+    pub fn note_finished(&mut self) {
+        let header = self.header_mut();
+        header.ol_flags &= !(TO_DO | WORK);
+        header.tx_offload = 0;
     }
 
     /// Whether something was [left](Mbuf::leave) to the device that it will be sent by.

@@ -131,6 +131,11 @@ impl Mirrors {
         self.ports.get(usize::from(port)).is_some_and(|of| !of.outgoing.is_empty())
     }
 
+    /// Whether copies go to a port.
+    pub(super) fn end_at(&self, port: u16) -> bool {
+        self.mirrors.iter().any(|mirror| mirror.to == MirrorTarget::Port(port))
+    }
+
     /// Copies what came in by a port.
     pub(super) fn come(
         &self,

@@ -167,5 +167,6 @@ fn complete(frame: &mut Mbuf, found: &Transport) -> Result<(), DropReason> {
     let sum = found.complete(frame.chunks());
     let data = frame.data_mut().ok_or(DropReason::Segmented)?;
     data[found.checksum_at()].copy_from_slice(&sum.to_be_bytes());
+    frame.note_finished();
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::drop_reason::DropReason;
 use crate::wire::transport::Transport;
 
 /// Shorter ones no sound sender wants (Linux has the same limit), and they would let one frame cost as much as thousands.
-const SHORTEST: usize = 48;
+pub(super) const SHORTEST: usize = 48;
 
 /// Copies a packet's payload into segments of `size` bytes each, and goes on with each of them.
 ///

@@ -38,6 +38,8 @@ pub struct TxPort {
     pub state: Option<Arc<PortState>>,
     /// Who looks at what leaves.
     watch: Option<Watch>,
+    /// Whether a mirror's copies go there, whose receiver looks on.
+    ends_mirror: bool,
     /// Where the other side is a guest, which may take TCP packets whole: for their headers.
     guest: Option<Mempool>,
     /// Whether the driver has frames of its own to send.
@@ -65,6 +67,27 @@ impl TxPort {
         &self.buffer
     }
 
+    /// Sends what waits; a guest gets TCP packets whole, if its driver takes them so.
+    #[inline(always)]
+    fn flush(&mut self, index: u16, worker: &WorkerCounters, copies: &mut Copies) {
+        if self.guest.is_some() && self.buffer.len() > 1 {
+            self.coalesce(worker);
+        }
+        flush(self, index, worker, copies);
+    }
+
+    /// Not where somebody looks on: who does sees packets as they are on the wire. Nor for a queue that the guest leaves
+    /// alone, as whole packets are many mbufs in the ring to another worker.
+    #[inline(never)]
+    fn coalesce(&mut self, worker: &WorkerCounters) {
+        if let (Some(pool), Some(state), Some(TxPath::Queue(queue)), None, false) =
+            (&self.guest, &self.state, &self.path, &self.watch, self.ends_mirror)
+            && state.serves(queue.number())
+        {
+            worker.merged.add(coalesce(&mut self.buffer, state.offloads(), pool) as u64);
+        }
+    }
+
     fn follow_link(&mut self) {
         let is_closed = self.state.as_ref().is_some_and(|state| state.is_closed());
         self.path = match self.path.take() {
@@ -78,7 +101,19 @@ impl TxPort {
     fn vacant() -> Self {
         let buffer = Burst::new();
         let (path, handed, flat, substitute, state, guest, watch) = Default::default();
-        Self { path, handed, flat, substitute, state, guest, watch, needs_turns: false, buffer }
+        let (ends_mirror, needs_turns) = (false, false);
+        Self {
+            path,
+            handed,
+            flat,
+            substitute,
+            state,
+            guest,
+            watch,
+            ends_mirror,
+            needs_turns,
+            buffer,
+        }
     }
 }
 
@@ -130,6 +165,7 @@ impl Transmitter {
     /// Copies what leaves by ports from now on, or nothing.
     pub(super) fn mirror(&mut self, mirrors: Option<&Arc<Mirrors>>) {
         for (index, port) in (0..).zip(&mut self.ports) {
+            port.ends_mirror = mirrors.is_some_and(|mirrors| mirrors.end_at(index));
             let others = port.watch.take().unwrap_or_default();
             let mirrors = mirrors.filter(|of| of.looks_at_outgoing(index)).cloned();
             port.watch = Watch { mirrors, ..others }.some();
@@ -150,7 +186,7 @@ impl Transmitter {
         port.buffer.push(frame);
         if port.buffer.is_full() {
             match &mut self.story {
-                None => flush(port, index, &self.counters, &mut self.copies),
+                None => port.flush(index, &self.counters, &mut self.copies),
                 Some(story) => story.flush(port, index, &self.counters, &mut self.copies),
             }
         }
@@ -176,7 +212,7 @@ impl Transmitter {
         for (index, port) in self.ports.iter_mut().enumerate() {
             if !port.buffer.is_empty() {
                 active = true;
-                flush(port, index as u16, &self.counters, &mut self.copies);
+                port.flush(index as u16, &self.counters, &mut self.copies);
             }
             if port.needs_turns
                 && let Some(TxPath::Queue(queue) | TxPath::Closed(queue)) = &mut port.path
@@ -187,7 +223,7 @@ impl Transmitter {
                 ring.dequeue(&mut port.buffer);
                 if !port.buffer.is_empty() {
                     active = true;
-                    flush(port, index as u16, &self.counters, &mut self.copies);
+                    port.flush(index as u16, &self.counters, &mut self.copies);
                 }
             }
         }
@@ -216,12 +252,6 @@ pub(super) fn flush(port: &mut TxPort, index: u16, worker: &WorkerCounters, copi
     let counters = &worker.ports[usize::from(index)];
     let lost = match &mut port.path {
         Some(TxPath::Queue(queue)) => {
-            // Who looks on sees packets as they are on the wire.
-            if let (Some(pool), Some(state), None) = (&port.guest, &port.state, &port.watch)
-                && port.buffer.len() > 1
-            {
-                worker.merged.add(coalesce(&mut port.buffer, state.offloads(), pool) as u64);
-            }
             let (mut before, segments) = weigh(&port.buffer);
             if segments != port.buffer.len()
                 && let Some(pool) = &port.flat

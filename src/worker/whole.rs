@@ -2,7 +2,7 @@
 
 use crate::dpdk::{Mbuf, Mempool, Work};
 use crate::wire::checksum::Sum;
-use crate::wire::ipv4;
+use crate::wire::{ipv4, ipv6};
 
 /// Protocol number of TCP.
 const TCP: u8 = 6;
@@ -35,11 +35,10 @@ fn split(frame: &mut Mbuf, work: &Work, pool: &Mempool) -> Option<Mbuf> {
         false => work.before_ip + 12..work.before_ip + 20,
         true => work.before_ip + 8..work.before_ip + 40,
     };
-    let length = (frame.len() - at) as u32;
     let mut headers = pool.allocate()?;
     headers.take_notes(frame);
     let data = frame.data_mut()?;
-    let sum = Sum::of(data.get(addresses)?) + length + u16::from(TCP);
+    let sum = Sum::of(data.get(addresses)?) + length(data, work)? + u16::from(TCP);
     if !headers.append(data.get(..at)?) {
         return None;
     }
@@ -49,4 +48,13 @@ fn split(frame: &mut Mbuf, work: &Work, pool: &Mempool) -> Option<Mbuf> {
         ipv4::Header::renew_checksum(headers.data_mut()?.get_mut(work.before_ip..)?);
     }
     frame.trim_front(at).then_some(headers)
+}
+
+/// Bytes of the TCP header and what follows, by the IP header: a frame may have more.
+fn length(data: &[u8], work: &Work) -> Option<u16> {
+    let (at, rest) = match work.over_ipv6 {
+        false => (work.before_ip + 2, work.ip),
+        true => (work.before_ip + 4, work.ip.saturating_sub(ipv6::LENGTH)),
+    };
+    u16::from_be_bytes(*data.get(at..)?.first_chunk()?).checked_sub(rest as u16)
 }

@@ -43,6 +43,10 @@ impl World {
 
     /// `places` are those of `vm1` and `vm2` in the network.
     fn with_places(vm1: &str, vm2: &str, places: &str) -> Self {
+        Self::configured(vm1, vm2, places, |config| config)
+    }
+
+    fn configured(vm1: &str, vm2: &str, places: &str, edit: impl Fn(String) -> String) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().display();
         let (host, wires) = (Namespace::new("host"), Namespace::new("wires"));
@@ -75,7 +79,7 @@ networks:
       - {{mac: "02:00:00:00:aa:09", peer: 192.0.2.2}}
 "#
         );
-        let ferry = Ferry::start(&host, &config);
+        let ferry = Ferry::start(&host, &edit(config));
         Self {
             ferry,
             underlay: RawPort::open(&wires, "under"),
@@ -305,6 +309,39 @@ fn a_place_that_lets_groups_in_gets_what_its_guest_takes() {
     for right in packet.cut(SIZE) {
         let received = other.receive(Duration::from_secs(3)).unwrap();
         assert_eq!(received, (Header::default(), right.frame()));
+    }
+    world.finish();
+}
+
+/// Who looks on is a guest that would take packets whole.
+#[test]
+fn copies_are_of_what_left() {
+    let world = World::configured("", "", "vm1", |config| {
+        let config = config.replace("      - {mac: \"02:00:00:00:aa:02\", port: vm2}\n", "");
+        config + "mirrors: [{name: ids, of: [up0, trunk0], direction: out, to: {port: vm2}}]\n"
+    });
+    let mut guest = world.guest("vm1", ALL);
+    let mut ids = world.guest("vm2", ALL);
+    for ipv6 in [false, true] {
+        for length in [500, 3 * SIZE] {
+            for to in [9, 3] {
+                let packet = segment(to, ipv6, length);
+                let header = match length {
+                    500 => checksum_left(&packet),
+                    _ => segments_wanted(&packet, SIZE),
+                };
+                guest.send(header, &packet.unfinished());
+                for right in packet.cut(SIZE) {
+                    let left = match to {
+                        9 => world.underlay.expect("a tunnel packet", is_vxlan_to(PEER1)),
+                        _ => world.trunk.expect("a tagged frame", |frame| frame[12] == 0x81),
+                    };
+                    assert!(left.ends_with(&right.frame()[12..]));
+                    let copy = ids.receive(Duration::from_secs(3)).expect("a copy");
+                    assert_eq!(copy, (Header::default(), left));
+                }
+            }
+        }
     }
     world.finish();
 }
