@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ferry::tunnel::{AnyTemplate, Encap, Marking, OuterHeader, Sequence, UdpChecksum, Variable};
 use ferry::wire::checksum::{self, Sum};
+use ferry::wire::ipv4::{TCP, UDP};
 use ferry::wire::multicast::group_mac;
 
 use super::case::{Case, FLOWS, Size, Tunnel, Way};
@@ -17,8 +18,6 @@ use super::config::{VTEP, VTEP6, speaker, vni};
 pub const GROUP: [u8; 6] = [0x01, 0, 0x5e, 0, 0, 1];
 /// The group of tenants' multicast.
 pub const GROUP_ADDRESS: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 /// Sizes in twelve frames of IMIX, mixed.
 const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1514, 64, 594, 64, 64, 594];
 

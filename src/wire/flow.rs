@@ -4,11 +4,9 @@
 //! differ between flows and stay the same within one (RFC 7348 section 5).
 
 use super::ethernet::{self, ethertype};
+use super::ipv4::{TCP, UDP};
 use super::traffic_class;
 
-/// Protocols whose headers begin with source and destination port.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const SCTP: u8 = 132;
 
 /// What outer headers take from an inner frame.

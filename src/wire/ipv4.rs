@@ -9,6 +9,8 @@ use super::{Malformed, Protocol, checksum, view};
 
 /// Bytes of a header without options.
 pub const LENGTH: usize = size_of::<Header>();
+/// Protocol number of TCP.
+pub const TCP: u8 = 6;
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
 

@@ -6,8 +6,6 @@ use super::checksum::{self, Pieces, Sum};
 use super::ethernet::{self, ethertype, is_tag};
 use super::{ipv4, ipv6};
 
-/// Protocol number of TCP.
-const TCP: u8 = 6;
 /// Extension headers that stand before TCP and UDP and whose pseudo-header is the usual one: hop-by-hop and destination
 /// options (RFC 8200 sections 4.3 and 4.6).
 const OPTIONS: [u8; 2] = [0, 60];
@@ -66,7 +64,7 @@ impl Transport {
         };
         let (at, end) = (ip_at + header_length, ip_at + ip_length);
         let (is_tcp, own_length) = match protocol {
-            TCP => (true, usize::from(headers.get(at + 12)? >> 4) * 4),
+            ipv4::TCP => (true, usize::from(headers.get(at + 12)? >> 4) * 4),
             ipv4::UDP => (false, super::udp::LENGTH),
             _ => return None,
         };
@@ -151,7 +149,7 @@ impl Transport {
             false => self.ip_at + 12..self.ip_at + 20,
             true => self.ip_at + 8..self.ip_at + 40,
         };
-        let protocol = if self.is_tcp { TCP } else { ipv4::UDP };
+        let protocol = if self.is_tcp { ipv4::TCP } else { ipv4::UDP };
         Sum::of(&packet[addresses]) + length as u32 + u16::from(protocol)
     }
 

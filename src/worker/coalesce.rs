@@ -8,9 +8,10 @@ use std::num::NonZeroU16;
 
 use arrayvec::ArrayVec;
 
+use super::offload;
 use super::segment::SHORTEST;
 use super::whole::leave_to_guest;
-use crate::dpdk::{BURST, Burst, Mbuf, Mempool, Offloads, Work};
+use crate::dpdk::{BURST, Burst, Mbuf, Mempool, Offloads};
 use crate::wire::segment::Segment;
 
 /// Bytes of the longest frame: with tags or without, it fits into what drivers have room for (Virtual I/O Device 1.1 section
@@ -113,7 +114,7 @@ fn precede(frames: &mut [Option<Mbuf>], before: &Run, run: &mut Run) -> bool {
 
 /// Makes a frame's headers those of the whole packet, and leaves its segments to the other side.
 fn finish(frames: &mut [Option<Mbuf>], run: Run, pool: &Mempool) {
-    let Some(segments) = run.size else { return };
+    let Some(size) = run.size else { return };
     let Some(mut frame) = frames[run.at].take() else { return };
     let headers = run.first.headers;
     if let Some(data) = frame.data_mut() {
@@ -122,14 +123,5 @@ fn finish(frames: &mut [Option<Mbuf>], run: Run, pool: &Mempool) {
             run.first.end(data);
         }
     }
-    let work = Work {
-        before_ip: headers.ip_at,
-        ip: headers.at - headers.ip_at,
-        transport: headers.payload_at - headers.at,
-        over_ipv6: headers.over_ipv6,
-        is_tcp: true,
-        segments: Some(segments),
-        outer: None,
-    };
-    frames[run.at] = Some(leave_to_guest(frame, &work, pool));
+    frames[run.at] = Some(leave_to_guest(frame, &offload::work(&headers, Some(size)), pool));
 }

@@ -97,15 +97,7 @@ fn way(
     if !offloads.contain(needed) || !found.is_plain() {
         return None;
     }
-    let mut work = Work {
-        before_ip: found.ip_at,
-        ip: found.at - found.ip_at,
-        transport: found.payload_at - found.at,
-        over_ipv6: found.over_ipv6,
-        is_tcp: found.is_tcp,
-        segments,
-        outer: None,
-    };
+    let mut work = work(found, segments);
     if kind == Kind::Tunnel {
         const OUTER: (usize, usize) = (ethernet::LENGTH, ipv4::LENGTH);
         work.before_ip += TEMPLATE_LENGTH - OUTER.0 - OUTER.1;
@@ -119,6 +111,19 @@ fn way(
     }
     work.before_ip += output::length_of_tags(kind);
     Some(work)
+}
+
+/// What a device is told of a frame with these headers and none around them.
+pub(super) fn work(found: &Transport, segments: Option<NonZeroU16>) -> Work {
+    Work {
+        before_ip: found.ip_at,
+        ip: found.at - found.ip_at,
+        transport: found.payload_at - found.at,
+        over_ipv6: found.over_ipv6,
+        is_tcp: found.is_tcp,
+        segments,
+        outer: None,
+    }
 }
 
 /// Makes the frame ready for its port.
@@ -136,8 +141,9 @@ fn pass_on(
     } else if output::length_of_tags(kind) > 0 {
         frame = output::push_tags(frame, target, &context.headers)?;
     }
-    if work.segments.is_some() && context.transmitter.is_guest(target.adjacency.port) {
-        return Ok(leave_to_guest(frame, work, &context.packets));
+    let guest = context.transmitter.guest(target.adjacency.port);
+    if let Some(pool) = guest.filter(|_| work.segments.is_some()) {
+        return Ok(leave_to_guest(frame, work, pool));
     }
     frame.leave(work);
     Ok(frame)

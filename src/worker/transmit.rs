@@ -198,10 +198,9 @@ impl Transmitter {
         state.map_or(Offloads::NONE, |state| state.offloads())
     }
 
-    /// Whether a port's other side is a guest.
-    pub fn is_guest(&self, index: u16) -> bool {
-        let state = self.ports.get(usize::from(index)).and_then(|port| port.state.as_ref());
-        state.is_some_and(|state| state.changes())
+    /// Where headers for a guest come from, if a port's other side is one.
+    pub(super) fn guest(&self, index: u16) -> Option<&Mempool> {
+        self.ports.get(usize::from(index))?.guest.as_ref()
     }
 
     /// Sends what is queued, here and by the workers that hand over to this one. Returns whether there was

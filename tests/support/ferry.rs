@@ -186,17 +186,14 @@ impl Ferry {
 
     /// Does something while no thread of it runs.
     pub fn while_stopped(&self, work: impl FnOnce()) {
-        let signal = |signal| {
-            // SAFETY: a plain system call, on a child that has not been waited for.
-            assert_eq!(unsafe { libc::kill(self.pid() as i32, signal) }, 0);
-        };
-        signal(libc::SIGSTOP);
+        let signal = |name| super::namespace::run("kill", &["-s", name, &self.pid().to_string()]);
+        signal("STOP");
         super::eventually("it has stopped", || {
             let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
             status.unwrap().contains("State:\tT")
         });
         work();
-        signal(libc::SIGCONT);
+        signal("CONT");
     }
 
     /// Dropped packets by port and reason.

@@ -12,7 +12,6 @@ use crate::wire::{checksum, gre, ipv4, ipv6, vxlan};
 const LONGEST: usize = ethernet::LONGEST + 65_535;
 
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
 /// The source port of tunnels: the first of those for short use (RFC 6335 section 6).
 const DYNAMIC_PORT: u16 = 49_152;
 
@@ -86,7 +85,7 @@ fn packet(
         Upper::None if source.is_ipv6() => (59, filler),
         Upper::None => (253, filler),
         Upper::Udp(from, to) => (ipv4::UDP, udp(ends, *from, *to, &filler)),
-        Upper::Tcp(from, to) => (TCP, tcp(ends, *from, *to, &filler)),
+        Upper::Tcp(from, to) => (ipv4::TCP, tcp(ends, *from, *to, &filler)),
         Upper::Icmp if source.is_ipv6() => (
             ipv6::ICMPV6,
             summed(ends, ipv6::ICMPV6, [vec![128, 0, 0, 0, 0, 0, 0, 0], filler].concat(), 2),
@@ -137,7 +136,7 @@ fn udp(ends: (IpAddr, IpAddr), from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
 fn tcp(ends: (IpAddr, IpAddr), from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
     // A SYN with a header of five words.
     let header = [from, to, 0, 0, 0, 0, 0x5002, 0xffff, 0, 0].map(u16::to_be_bytes).concat();
-    summed(ends, TCP, [&header, payload].concat(), 16)
+    summed(ends, ipv4::TCP, [&header, payload].concat(), 16)
 }
 
 /// With its checksum, which covers a pseudo-header.

@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use crate::wire::{arp, ethernet, ipv4, ipv6};
 
-const TCP: u8 = 6;
 const ICMP: u8 = 1;
 const GRE: u8 = 47;
 
@@ -53,7 +52,7 @@ fn payload(ethertype: u16, bytes: &[u8]) -> String {
 
 fn upper(protocol: u8, bytes: &[u8]) -> String {
     let name = match protocol {
-        TCP => "TCP",
+        ipv4::TCP => "TCP",
         ipv4::UDP => "UDP",
         ICMP | ipv6::ICMPV6 => {
             let kind = bytes.first().map_or(String::new(), |kind| format!(" type {kind}"));
